@@ -1,0 +1,288 @@
+"""Reading: stores of Parquet tables -> `Results`, in which nothing is mixed that must not be averaged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from analysis.exceptions import MixedSettingsError, SelectionError, StoreReadError
+from harness import schema
+
+_KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}
+_LISTING_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The finished trajectories of one or more stores; columns are those of `harness.schema`.
+
+    A *configuration* is a strategy with its parameters, schedule and evaluation data. Its label is the
+    strategy's name where the strategy has one configuration in these results, and otherwise
+    `name[parameter=value,...]` with the settings that differ between the strategy's configurations.
+
+    Attributes:
+        trajectories: one row per trajectory whose status is ok.
+        rounds: their rounds.
+        queries: the labels that they bought.
+        failures: the rows of trajectories whose status is not ok.
+    """
+
+    trajectories: pd.DataFrame
+    rounds: pd.DataFrame
+    queries: pd.DataFrame
+    failures: pd.DataFrame
+
+    @property
+    def data_names(self) -> list[str]:
+        """Names of the data sets, sorted; one whose trajectories all failed is among them."""
+        return sorted({*self.trajectories["data"], *self.failures["data"]})
+
+    @cached_property
+    def configurations(self) -> pd.DataFrame:
+        """One row per trajectory, failed ones included, in display order, indexed by `trajectory_id`.
+
+        Columns: label, strategy, params (JSON, keys sorted), schedule, evaluate_on, seed, message (of a
+        failure, else null).
+        """
+        columns = ["trajectory_id", "strategy", "params", "schedule", "evaluate_on", "seed", "message"]
+        frames = [self.trajectories[columns].assign(message=None), self.failures[columns]]
+        cells = pd.DataFrame([row for frame in frames for row in frame.to_dict("records")], columns=columns)
+        parameters = cells["params"].map(_parse)
+        settings = [
+            {**params, "schedule": schedule, "evaluate_on": evaluate_on}
+            for params, schedule, evaluate_on in zip(parameters, cells["schedule"], cells["evaluate_on"], strict=True)
+        ]
+        differing = {
+            name: _differing([settings[row] for row in rows])
+            for name, rows in cells.groupby("strategy").indices.items()
+        }
+        shown = [
+            {key: setting[key] for key in differing[name] if key in setting}
+            for name, setting in zip(cells["strategy"], settings, strict=True)
+        ]
+        cells["label"] = [_label(name, setting) for name, setting in zip(cells["strategy"], shown, strict=True)]
+        cells["params"] = parameters.map(_canonical)
+        order = sorted(
+            range(len(cells)),
+            key=lambda row: (
+                cells["strategy"][row],
+                [_sort_key(shown[row].get(key)) for key in differing[cells["strategy"][row]]],
+                cells["seed"][row],
+            ),
+        )
+        leading = ["label", "strategy", "params", "schedule", "evaluate_on", "seed", "message"]
+        return cells.iloc[order].set_index("trajectory_id")[leading]
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of the configurations in display order: by strategy, then by the settings that differ."""
+        return list(self.configurations["label"].unique())
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """`rounds` with the column `label`, in display order, then by seed and round."""
+        rank = {trajectory: position for position, trajectory in enumerate(self.configurations.index)}
+        curves = self.rounds.assign(label=self.rounds["trajectory_id"].map(self.configurations["label"]))
+        order = curves["trajectory_id"].map(rank)
+        return curves.assign(_order=order).sort_values(["_order", "round"], ignore_index=True).drop(columns="_order")
+
+    def only(self, data: str | None = None) -> Results:
+        """Restrict to one data set; labels then tell apart only what differs within it.
+
+        Args:
+            data: its name; None where these results hold just one.
+
+        Raises:
+            SelectionError: `data` is not there, or is None where there is not exactly one.
+        """
+        names = self.data_names
+        if data is None and len(names) == 1:
+            return self
+        if data not in names:
+            got = "none was named" if data is None else f"got `{data}`"
+            raise SelectionError(f"Expected the name of a data set in these results ({_listing(names)}), but {got}.")
+        trajectories = self.trajectories[self.trajectories["data"] == data]
+        kept = trajectories["trajectory_id"]
+        return Results(
+            trajectories=trajectories,
+            rounds=self.rounds[self.rounds["trajectory_id"].isin(kept)],
+            queries=self.queries[self.queries["trajectory_id"].isin(kept)],
+            failures=self.failures[self.failures["data"] == data],
+        )
+
+
+def load(*stores: str | Path, study: str | None = None) -> Results:
+    """Read stores, also while a study still writes to them.
+
+    A trajectory found in several stores counts once: a finished one before a failed one, then the first
+    store named. Trajectories that are not finished are left out.
+
+    Args:
+        stores: folders, or addresses that pyarrow understands, such as `s3://bucket/folder`.
+        study: keep the trajectories of this study alone.
+
+    Raises:
+        StoreReadError: there is no store, or a file is truncated or of another schema; names the file.
+        SelectionError: `study` is in none of the stores.
+        MixedSettingsError: one data name stands for several learner settings or data hashes, or one
+            configuration and seed for several trajectories.
+    """
+    # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
+    read = {name: _read(stores, name) for name in ("trajectories", "studies", "rounds", "queries")}
+    trajectories = read["trajectories"]
+    if study is not None:
+        known = read["studies"]
+        if study not in set(known["study"]):
+            names = _listing(sorted(known["study"].unique()))
+            raise SelectionError(f"Expected the name of a study in the store ({names}), but got `{study}`.")
+        members = known.loc[known["study"] == study, "trajectory_id"]
+        trajectories = trajectories[trajectories["trajectory_id"].isin(members)]
+
+    preferred = trajectories.assign(_failed=trajectories["status"] != "ok").sort_values(
+        ["_failed", "_store"], kind="stable"
+    )
+    trajectories = preferred.drop_duplicates("trajectory_id").drop(columns="_failed").sort_index()
+    finished = trajectories[trajectories["status"] == "ok"]
+    failures = trajectories[trajectories["status"] != "ok"]
+    # A trajectory's rounds come from the store that its row came from, never from two.
+    source = finished[["trajectory_id", "_store"]]
+    details = {
+        name: read[name].merge(source, on=["trajectory_id", "_store"]).drop_duplicates(keys).drop(columns="_store")
+        for name, keys in _KEYS.items()
+    }
+    results = Results(
+        trajectories=finished.drop(columns="_store").reset_index(drop=True),
+        rounds=details["rounds"].reset_index(drop=True),
+        queries=details["queries"].reset_index(drop=True),
+        failures=failures.drop(columns="_store").reset_index(drop=True),
+    )
+    _refuse_mixed(results)
+    return results
+
+
+def _read(stores: Sequence[str | Path], name: str) -> pd.DataFrame:
+    """One table of all stores, with the position of its store in the column `_store`."""
+    if not stores:
+        raise StoreReadError("Expected at least one store, but got none.")
+    tables = [_read_table(store, name) for store in stores]
+    frames: list[pd.DataFrame] = [table.to_pandas().assign(_store=store) for store, table in enumerate(tables)]
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+
+def _read_table(store: str | Path, name: str) -> pa.Table:
+    try:
+        if "://" in str(store):
+            filesystem, root = fs.FileSystem.from_uri(str(store))
+        else:
+            filesystem, root = fs.LocalFileSystem(), str(Path(store).absolute())
+        folders = {Path(entry.path).name for entry in filesystem.get_file_info(fs.FileSelector(root))}
+    except (OSError, pa.ArrowException) as error:
+        raise StoreReadError(f"Expected a store, but got {store}: {_first_line(error)}.") from error
+    if not folders & {"trajectories", "rounds"}:
+        raise StoreReadError(f"Expected a store with the folders trajectories and rounds, but got {store}.")
+    for attempt in range(1, _LISTING_ATTEMPTS + 1):
+        listing = filesystem.get_file_info(fs.FileSelector(f"{root}/{name}", allow_not_found=True))
+        paths = sorted(entry.path for entry in listing if entry.base_name.endswith(".parquet"))
+        visible = [path for path in paths if not Path(path).name.startswith((".", "_"))]
+        try:
+            tables = [_read_file(filesystem, path, schema.TABLES[name]) for path in visible]
+        except FileNotFoundError as error:  # replaced by the writer since the listing
+            if attempt == _LISTING_ATTEMPTS:
+                raise StoreReadError(
+                    f"Expected files that stay, but got changes of {root}/{name} all along."
+                ) from error
+        else:
+            break
+    return pa.concat_tables(tables) if tables else schema.TABLES[name].empty_table()
+
+
+def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.Table:
+    try:
+        with pq.ParquetFile(path, filesystem=filesystem) as file:
+            found = file.schema_arrow
+            version = (found.metadata or {}).get(schema.VERSION_KEY, b"none").decode()
+            if version != schema.VERSION:
+                raise StoreReadError(f"Expected schema version {schema.VERSION}, but got {version} in {path}.")
+            if missing := [column for column in expected.names if column not in found.names]:
+                raise StoreReadError(f"Expected the columns {_listing(missing)}, but got none of that name in {path}.")
+            return file.read(columns=expected.names).select(expected.names).cast(expected)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise StoreReadError(f"Expected a readable Parquet file, but got {path}: {_first_line(error)}.") from error
+
+
+def _refuse_mixed(results: Results) -> None:
+    for data, group in results.trajectories.groupby("data"):
+        learners = [_as_settings(_parse(spec).get("learner")) for spec in group["spec"]]
+        if differing := _differing(learners):
+            first, other = (_show(learner, differing) for learner in _distinct(learners)[:2])
+            raise MixedSettingsError(f"Expected one learner for all of data `{data}`, but got {first} and {other}.")
+        if len(hashes := sorted(group["data_hash"].unique())) > 1:
+            raise MixedSettingsError(f"Expected one data set named `{data}`, but got the hashes {_listing(hashes)}.")
+    cells = results.configurations.loc[results.trajectories["trajectory_id"]]
+    cells = cells.assign(data=results.trajectories["data"].to_numpy())
+    repeated = cells[cells.duplicated(["data", "label", "seed"])]
+    if len(repeated):
+        row = repeated.iloc[0]
+        raise MixedSettingsError(
+            f"Expected one trajectory of {row['label']} on `{row['data']}` with seed {row['seed']}, but got several"
+            " (runs of different algorithm versions)."
+        )
+
+
+def _parse(text: Any) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
+    return parsed
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _as_settings(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {"learner": value}
+
+
+def _distinct(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list({_canonical(setting): setting for setting in settings}.values())
+
+
+def _differing(settings: Sequence[dict[str, Any]]) -> list[str]:
+    """Keys, sorted, that not all settings share with an equal value."""
+    keys = sorted({key for setting in settings for key in setting})
+    return [
+        key for key in keys if len({_canonical(setting[key]) if key in setting else "" for setting in settings}) > 1
+    ]
+
+
+def _show(setting: dict[str, Any], keys: Sequence[str]) -> str:
+    shown = {key: setting[key] for key in keys if key in setting}
+    return ",".join(f"{key}={value if isinstance(value, str) else _canonical(value)}" for key, value in shown.items())
+
+
+def _label(name: str, shown: dict[str, Any]) -> str:
+    return f"{name}[{_show(shown, list(shown))}]" if shown else name
+
+
+def _sort_key(value: Any) -> tuple[int, float, str]:
+    if isinstance(value, int | float):
+        return (0, float(value), "")
+    return (1, 0.0, value if isinstance(value, str) else _canonical(value))
+
+
+def _listing(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) else "none"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")

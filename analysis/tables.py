@@ -1,0 +1,275 @@
+"""From results to tables: numbers as numbers, one row per estimate, missing cells shown and never filled.
+
+Accuracies, areas and differences are in [0, 1] units, seconds are wall time, standard deviations have ddof = 1.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.exceptions import MixedSettingsError, NoBaselineError, SelectionError
+from analysis.metrics import area_under_curve
+from analysis.results import Results
+from analysis.statistics import mean_std, paired_difference
+
+_TRAJECTORY = ["label", "seed", "n_labels", "area", "final_accuracy", "select_seconds", "train_seconds"]
+_PAIRED = ["label", "baseline", "difference", "low", "high", "n_pairs", "method", "won", "total"]
+
+
+def accuracy_table(results: Results, data: str | None = None) -> pd.DataFrame:
+    """Accuracy at every label count.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+
+    Returns:
+        One row per configuration and label count, in display order: label, strategy, params (JSON), n_labels,
+        mean, std (NaN for one seed), n_seeds, complete (no seed is missing).
+
+    Raises:
+        SelectionError: `data` does not name one data set of the results.
+    """
+    results = results.only(data)
+    incomplete = set(missing_cells(results)["label"])
+    rows = [
+        (label, n_labels, *mean_std(cell["accuracy"]), len(cell))
+        for (label, n_labels), cell in results.curves.groupby(["label", "n_labels"])
+    ]
+    estimates = pd.DataFrame(rows, columns=["label", "n_labels", "mean", "std", "n_seeds"])
+    settings = results.configurations.drop_duplicates("label")[["label", "strategy", "params"]]
+    table = settings.merge(estimates, on="label")
+    table["complete"] = ~table["label"].isin(incomplete)
+    return table
+
+
+def wide(table: pd.DataFrame, value: str = "mean") -> pd.DataFrame:
+    """Lay `accuracy_table` out for display: `label counts x configurations`, NaN where there is no cell.
+
+    Args:
+        table: rows of `accuracy_table`.
+        value: its column to show.
+    """
+    return table.pivot(index="n_labels", columns="label", values=value)[list(table["label"].unique())]
+
+
+def ranks(table: pd.DataFrame) -> pd.DataFrame:
+    """Rank the means of `accuracy_table` at each label count: `label counts x configurations`, 1 is the best.
+
+    Equal means share the better rank. A mean over unequal seeds is not ranked (null). A rank says nothing of
+    significance.
+
+    Args:
+        table: rows of `accuracy_table`.
+    """
+    means = wide(table).where(wide(table, "complete").eq(True))
+    return means.rank(axis="columns", method="min", ascending=False).astype("Int64")
+
+
+def missing_cells(results: Results, data: str | None = None) -> pd.DataFrame:
+    """Seeds that a configuration lacks and another one with the same evaluation data has, or tried.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+
+    Returns:
+        One row per missing cell: label, seed, reason (the message of the failure, or "not finished").
+
+    Raises:
+        SelectionError: `data` does not name one data set of the results.
+    """
+    results = results.only(data)
+    cells = results.configurations
+    failed = set(results.failures["trajectory_id"])
+    rows = []
+    for label, own in cells.groupby("label"):
+        wanted = cells.loc[cells["evaluate_on"] == own["evaluate_on"].iloc[0], "seed"].unique()
+        finished = set(own.loc[~own.index.isin(failed), "seed"])
+        reasons = own.loc[own.index.isin(failed)].set_index("seed")["message"].to_dict()
+        rows += [(label, seed, reasons.get(seed, "not finished")) for seed in sorted(wanted) if seed not in finished]
+    return _in_display_order(pd.DataFrame(rows, columns=["label", "seed", "reason"]), results)
+
+
+def common_window(results: Results, data: str | None = None) -> tuple[int, int]:
+    """Label counts that every curve spans: from the largest first query to the smallest budget.
+
+    Areas of unequal schedules compare only on such a window; for one schedule it is the whole curve.
+
+    Raises:
+        SelectionError: `data` does not name one data set of the results, or none of it is finished.
+        MixedSettingsError: the curves share no label count.
+    """
+    results = results.only(data)
+    if results.rounds.empty:
+        raise SelectionError("Expected finished trajectories, but got none.")
+    spans = results.rounds.groupby("trajectory_id")["n_labels"].agg(["min", "max"])
+    low, high = int(spans["min"].max()), int(spans["max"].min())
+    if low > high:
+        raise MixedSettingsError(
+            f"Expected schedules that overlap, but got one that ends at {high}, one from {low} on."
+        )
+    return low, high
+
+
+def trajectory_table(
+    results: Results, data: str | None = None, *, log: bool = False, window: tuple[float, float] | None = None
+) -> pd.DataFrame:
+    """Reduce every trajectory to numbers: the unit over which all statistics are computed.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+        log: integrate over the logarithm of the label count.
+        window: label counts of the area; None takes `common_window`.
+
+    Returns:
+        One row per trajectory, indexed by `trajectory_id`: label, seed, n_labels (its budget), area,
+        final_accuracy (at its budget), select_seconds and train_seconds (sums over rounds).
+
+    Raises:
+        SelectionError, MixedSettingsError: as `common_window`.
+        InvalidValuesError: a window beyond a curve.
+    """
+    results = results.only(data)
+    window = common_window(results) if window is None else window
+    rows = {
+        trajectory: (
+            curve["label"].iloc[0],
+            curve["seed"].iloc[0],
+            curve["n_labels"].iloc[-1],
+            area_under_curve(curve["n_labels"], curve["accuracy"], log=log, window=window),
+            curve["accuracy"].iloc[-1],
+            curve["select_seconds"].sum(),
+            curve["train_seconds"].sum(),
+        )
+        for trajectory, curve in results.curves.groupby("trajectory_id", sort=False)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=_TRAJECTORY).rename_axis("trajectory_id")
+
+
+def paired_table(
+    results: Results,
+    data: str | None = None,
+    *,
+    baseline: str = "random",
+    log: bool = False,
+    window: tuple[float, float] | None = None,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Compare every configuration with the baseline of the same schedule and evaluation data, paired by seed.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+        baseline: name of a strategy with one configuration per schedule, or a label.
+        log: integrate over the logarithm of the label count.
+        window: label counts of the area; None takes `common_window`.
+        confidence: probability that an interval covers the mean difference.
+
+    Returns:
+        One row per configuration but the baseline: label, baseline (its label), difference (mean difference of
+        area), low, high, n_pairs (seeds that both have), method (of the interval), won (label counts at which
+        the mean over these seeds is above the baseline's; no test of significance), total (label counts).
+
+    Raises:
+        NoBaselineError: a configuration has no finished baseline to be compared with, or several.
+        SelectionError, MixedSettingsError, InvalidValuesError: as `trajectory_table`.
+    """
+    results = results.only(data)
+    areas = trajectory_table(results, log=log, window=window).set_index(["label", "seed"])["area"]
+    heights = results.curves.set_index(["label", "seed", "n_labels"])["accuracy"]
+    references = _baselines(results, baseline)
+    rows = []
+    for label, reference in references.items():
+        if label == reference:
+            continue
+        own, other = areas.loc[label], areas.loc[reference]
+        seeds = own.index.intersection(other.index)
+        if seeds.empty:
+            rows.append((label, reference, *[float("nan")] * 3, 0, "", 0, 0))
+            continue
+        interval = paired_difference(own[seeds], other[seeds], confidence)
+        means = [heights.loc[name].loc[seeds].groupby("n_labels").mean() for name in (label, reference)]
+        above = (means[0] - means[1]).dropna() > 0
+        ends = (interval.estimate, interval.low, interval.high)
+        rows.append((label, reference, *ends, interval.n, interval.method, int(above.sum()), len(above)))
+    return pd.DataFrame(rows, columns=_PAIRED)
+
+
+def summary_table(
+    results: Results,
+    data: str | None = None,
+    *,
+    baseline: str | None = "random",
+    log: bool = False,
+    window: tuple[float, float] | None = None,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Sum up every configuration; one that never finished keeps its row, with n_seeds = 0.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+        baseline: as in `paired_table`; None leaves the paired columns out.
+        log: integrate over the logarithm of the label count.
+        window: label counts of the area; None takes `common_window`.
+        confidence: probability that an interval covers the mean difference.
+
+    Returns:
+        One row per configuration, in display order: label, strategy, params (JSON), n_seeds, complete (no seed
+        is missing), n_labels (budget), area_from and area_to (window), area_mean, area_std, final_mean,
+        final_std, select_seconds, train_seconds (means over seeds of the sums over rounds); and with a
+        baseline the columns of `paired_table`, null in the baseline's own row.
+
+    Raises:
+        NoBaselineError: as `paired_table`, when `baseline` is not None.
+        SelectionError, MixedSettingsError, InvalidValuesError: as `trajectory_table`.
+    """
+    results = results.only(data)
+    window = common_window(results) if window is None else window
+    table = results.configurations.drop_duplicates("label")[["label", "strategy", "params"]]
+    seeds = trajectory_table(results, log=log, window=window).groupby("label")
+    estimates = seeds.agg(
+        n_seeds=("seed", "size"),
+        n_labels=("n_labels", "max"),
+        area_mean=("area", "mean"),
+        area_std=("area", "std"),
+        final_mean=("final_accuracy", "mean"),
+        final_std=("final_accuracy", "std"),
+        select_seconds=("select_seconds", "mean"),
+        train_seconds=("train_seconds", "mean"),
+    )
+    table = table.merge(estimates, how="left", on="label").astype({"n_labels": "Int64"})
+    table["n_seeds"] = table["n_seeds"].fillna(0).astype("int64")
+    table.insert(4, "complete", ~table["label"].isin(missing_cells(results)["label"]))
+    table.insert(6, "area_from", window[0])
+    table.insert(7, "area_to", window[1])
+    if baseline is None:
+        return table
+    paired = paired_table(results, baseline=baseline, log=log, window=window, confidence=confidence)
+    return table.merge(paired, how="left", on="label").astype(dict.fromkeys(["n_pairs", "won", "total"], "Int64"))
+
+
+def _baselines(results: Results, baseline: str) -> dict[str, str]:
+    """Label of each finished configuration -> label of the baseline that it is compared with."""
+    finished = results.configurations[results.configurations.index.isin(results.trajectories["trajectory_id"])]
+    configurations = finished.drop_duplicates("label")
+    named = configurations[(configurations["strategy"] == baseline) | (configurations["label"] == baseline)]
+    references = {}
+    for _, row in configurations.iterrows():
+        fits = (named["schedule"] == row["schedule"]) & (named["evaluate_on"] == row["evaluate_on"])
+        labels = list(named.loc[fits, "label"])
+        if len(labels) != 1:
+            got = ", ".join(labels) if labels else "none"
+            raise NoBaselineError(
+                f"Expected one baseline `{baseline}` for {row['label']} (schedule {row['schedule']}, evaluated on"
+                f" {row['evaluate_on']}), but got {got}."
+            )
+        references[row["label"]] = labels[0]
+    return references
+
+
+def _in_display_order(table: pd.DataFrame, results: Results) -> pd.DataFrame:
+    rank = {label: position for position, label in enumerate(results.labels)}
+    return table.sort_values("label", key=lambda labels: labels.map(rank), kind="stable", ignore_index=True)

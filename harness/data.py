@@ -1,0 +1,321 @@
+"""Data sets: frozen features with labels, read from a file or built in, checked once.
+
+A feature file is a `.npz` with `x_train [n, d]`, `y_train [n]`, `x_test`, `y_test`; a folder of `.npy` files
+with those four names; or a `.parquet` with the columns `feature` (list of numbers), `label` and `split`
+("train" or "test"). Nothing is unpickled. Whatever is wrong with a file is a `DataError` of one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from harness.exceptions import DataError, SpecError
+
+if TYPE_CHECKING:
+    from strategies.base import IndexArray
+
+EvaluateOn = Literal["all", "tune", "confirm"]
+
+COLUMNS = ("feature", "label", "split")
+MAX_SHOWN = 5
+CHECKED_ROWS = 4096
+
+
+class Fields(NamedTuple):
+    """The contents of a feature file as they come.
+
+    Attributes:
+        x_train: `n_train x dim` real numbers of any type that fit float32.
+        y_train: `n_train` integers of any value, booleans, or fixed-width strings (bytes are UTF-8).
+        x_test: `n_test x dim`, like `x_train`.
+        y_test: `n_test` labels of the classes of `y_train`.
+    """
+
+    x_train: NDArray[Any]
+    y_train: NDArray[Any]
+    x_test: NDArray[Any]
+    y_test: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Features and labels that passed every check; the arrays are read-only.
+
+    Attributes:
+        name: what the `data` column of the store says.
+        x_train: features of the pool, `n_train x dim` float32, C-contiguous, finite.
+        y_train: class of each, `n_train` int64 in 0..n_classes-1; each class occurs.
+        x_test: features of the test data, `n_test x dim` float32.
+        y_test: class of each, `n_test` int64.
+        class_names: the labels as they were given, sorted as integers or strings.
+        content_hash: sha256 (hex) of features, labels and class names; the same for every file format.
+    """
+
+    name: str
+    x_train: NDArray[np.float32]
+    y_train: IndexArray
+    x_test: NDArray[np.float32]
+    y_test: IndexArray
+    class_names: tuple[str, ...]
+    content_hash: str
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @classmethod
+    def from_arrays(cls, name: str, fields: Fields, source: str | None = None) -> Dataset:
+        """Check four arrays and make a data set of them; features that are float32 already are not copied.
+
+        Args:
+            name: name of the data set.
+            fields: the arrays.
+            source: what error messages call the origin; the name if None.
+
+        Raises:
+            DataError: a field breaks the contract.
+        """
+        source = source or name
+        train, test = _features(source, "x_train", fields.x_train), _features(source, "x_test", fields.x_test)
+        if train.shape[1] != test.shape[1]:
+            raise _error(source, "x_test", f"{train.shape[1]} columns, as in x_train", f"{test.shape[1]}")
+        values, train_codes = np.unique(_labels(source, "y_train", fields.y_train, len(train)), return_inverse=True)
+        test_values, test_codes = np.unique(_labels(source, "y_test", fields.y_test, len(test)), return_inverse=True)
+        if len(values) < 2:
+            raise _error(source, "y_train", "at least 2 classes", f"1, {_listed(values.tolist())}")
+        # Python objects, because NumPy compares int64 with uint64 as float64.
+        code_of = {value: code for code, value in enumerate(values.tolist())}
+        unknown = [value for value in test_values.tolist() if value not in code_of]
+        if unknown:
+            found = f"{len(unknown)} that y_train lacks: {_listed(unknown)}"
+            raise _error(source, "y_test", f"only classes of y_train (such as {_listed(code_of)})", found)
+        mapped_train = train_codes.astype(np.int64)
+        mapped_test = np.array([code_of[value] for value in test_values.tolist()], dtype=np.int64)[test_codes]
+
+        names = tuple(str(value) for value in code_of)
+        digest = hashlib.sha256(json.dumps([train.shape, test.shape, names], ensure_ascii=False).encode())
+        for array in (train, mapped_train, test, mapped_test):
+            array.setflags(write=False)
+            digest.update(array.data)
+        return cls(name, train, mapped_train, test, mapped_test, names, digest.hexdigest())
+
+    def test_half(self, evaluate_on: EvaluateOn) -> IndexArray:
+        """Rows of `x_test` to evaluate on, ascending.
+
+        `tune` and `confirm` are disjoint and together all rows; the split depends on the content alone.
+
+        Raises:
+            SpecError: `evaluate_on` is none of the three words.
+            DataError: a half would be empty.
+        """
+        if evaluate_on not in get_args(EvaluateOn):
+            raise SpecError(f"Expected `evaluate_on` to be all, tune or confirm, but got {evaluate_on!r}.")
+        n_test = len(self.y_test)
+        if evaluate_on == "all":
+            return np.arange(n_test, dtype=np.int64)
+        if n_test < 2:
+            raise _error(self.name, "x_test", "at least 2 rows to split into tune and confirm", f"{n_test}")
+        order = np.random.default_rng(int(self.content_hash, 16)).permutation(n_test).astype(np.int64)
+        return np.sort(order[: n_test // 2] if evaluate_on == "tune" else order[n_test // 2 :])
+
+
+def load_dataset(source: str) -> Dataset:
+    """Read a data set.
+
+    Args:
+        source: a name in `BUILTIN`, or the path of a `.npz` file, a `.parquet` file or a folder of `.npy` files.
+
+    Raises:
+        DataError: there is no such data set, or it cannot be read, or it breaks the contract.
+    """
+    if source in BUILTIN:
+        return Dataset.from_arrays(source, BUILTIN[source]())
+    path = Path(source)
+    try:
+        if path.is_dir():
+            return Dataset.from_arrays(path.absolute().name, _read_folder(path), source)
+        if path.suffix.lower() in READERS and path.exists():
+            return Dataset.from_arrays(path.stem, READERS[path.suffix.lower()](path), source)
+        problem = f"whose suffix is {path.suffix!r}" if path.exists() else "which does not exist"
+        raise DataError(
+            f"Expected a built-in data set ({', '.join(BUILTIN)}) or the path of a .npz file, a .parquet file or "
+            f"a folder of .npy files, but got {_one_line(source)}, {problem}."
+        )
+    except DataError:
+        raise
+    except Exception as error:  # the readers raise errors of a dozen unrelated types on a damaged file
+        raise _unreadable(source, error) from error
+
+
+def describe_builtin() -> dict[str, str]:
+    """Names of the built-in data sets with a line about each."""
+    return {name: (load.__doc__ or "").strip() for name, load in BUILTIN.items()}
+
+
+def _digits() -> Fields:
+    """scikit-learn's handwritten digits: 1,437 train and 360 test points, 64 grey values, 10 classes."""
+    x, y = load_digits(return_X_y=True)
+    x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
+    return Fields(x_train, y_train, x_test, y_test)
+
+
+def _read_npz(path: Path) -> Fields:
+    with zipfile.ZipFile(path) as archive:
+        return _read_arrays(path, archive.namelist(), archive.open)
+
+
+def _read_folder(path: Path) -> Fields:
+    return _read_arrays(path, sorted(file.name for file in path.iterdir()), lambda name: (path / name).open("rb"))
+
+
+def _read_arrays(path: Path, names: list[str], open_file: Callable[[str], IO[bytes]]) -> Fields:
+    _require(path, "arrays", Fields._fields, [name.removesuffix(".npy") for name in names])
+    arrays = []
+    for field in Fields._fields:
+        try:
+            with open_file(f"{field}.npy") as stream:
+                arrays.append(np.lib.format.read_array(stream, allow_pickle=False))
+        except Exception as error:
+            raise _unreadable(f"`{field}` of {path}", error) from error
+    return Fields(*arrays)
+
+
+def _read_parquet(path: Path) -> Fields:
+    with pq.ParquetFile(path) as file:
+        _require(path, "columns", COLUMNS, file.schema_arrow.names)
+        table = file.read(columns=list(COLUMNS))
+    if not table.num_rows:
+        raise _error(path, "split", "rows of `train` and `test`", "no rows at all")
+    columns = {name: _without_nulls(path, name, table.column(name)) for name in COLUMNS}
+    split = columns["split"].cast(pa.string())
+    unknown = sorted(set(split.unique().to_pylist()) - {"train", "test"})
+    if unknown:
+        raise _error(path, "split", "only `train` and `test`", _listed(unknown))
+    y, label_type = columns["label"].to_numpy(), columns["label"].type
+    y = y.astype(np.str_) if pa.types.is_string(label_type) or pa.types.is_large_string(label_type) else y
+    x, is_train = _matrix(path, columns["feature"]), split.to_numpy() == "train"
+    return Fields(x[is_train], y[is_train], x[~is_train], y[~is_train])
+
+
+def _without_nulls(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if column.null_count:
+        raise _error(path, name, "a value in every row", _count(pc.is_null(column).to_numpy(), "missing"))
+    return column
+
+
+def _matrix(path: Path, column: pa.ChunkedArray) -> NDArray[Any]:
+    """The feature column as `n x dim`, in its own number type."""
+    kind = column.type
+    is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+        raise _error(path, "feature", "lists of numbers", f"{kind}")
+    lengths = pc.list_value_length(column).to_numpy()
+    if (lengths != lengths[0]).any():
+        row = int(np.argmax(lengths != lengths[0]))
+        found = f"{lengths[0]} numbers in row 0 and {lengths[row]} in row {row}"
+        raise _error(path, "feature", "lists of one length", found)
+    values = pa.chunked_array([chunk.flatten() for chunk in column.chunks])
+    if values.null_count:
+        has_null = pc.is_null(values).to_numpy().reshape(len(column), -1).any(axis=1)
+        raise _error(path, "feature", "numbers only", _count(has_null, "rows with missing values"))
+    matrix: NDArray[Any] = values.to_numpy().reshape(len(column), int(lengths[0]))
+    return matrix
+
+
+def _features(source: str, field: str, x: NDArray[Any]) -> NDArray[np.float32]:
+    """`x` as finite float32, `n x dim`; shares memory with `x` where it can."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise _error(source, field, "real numbers", f"{x.dtype}")
+    if x.ndim != 2 or 0 in x.shape:
+        raise _error(source, field, "2 dimensions [n, d], both at least 1", f"shape {x.shape}")
+    with np.errstate(over="ignore"):
+        features = np.ascontiguousarray(x, dtype=np.float32).view()
+    blocks = (features[start : start + CHECKED_ROWS] for start in range(0, len(x), CHECKED_ROWS))
+    is_bad = np.concatenate([~np.isfinite(block).all(axis=1) for block in blocks])
+    if is_bad.any():
+        n_nan, n_inf = int(np.isnan(x[is_bad]).sum()), int(np.isinf(x[is_bad]).sum())
+        n_large = int((~np.isfinite(features[is_bad])).sum()) - n_nan - n_inf
+        found = f"{n_nan} NaN, {n_inf} infinite and {n_large} beyond float32, the first in row {int(np.argmax(is_bad))}"
+        hint = " Values above 65504 overflow float16: save them as float32." if n_inf and x.dtype == np.float16 else ""
+        raise _error(source, field, "finite numbers", found, hint)
+    return features
+
+
+def _labels(source: str, field: str, y: NDArray[Any], n: int) -> NDArray[Any]:
+    """`y` as `n` integers or strings, with nothing missing."""
+    y = np.asarray(y)
+    if y.shape != (n,):
+        raise _error(source, field, f"shape ({n},), one label per row of x{field[1:]}", f"shape {y.shape}")
+    if y.dtype.kind == "S":
+        try:
+            y = np.char.decode(y, "utf-8")
+        except UnicodeDecodeError as error:
+            raise _error(source, field, "labels in UTF-8", f"{error}") from error
+    y = y.astype(np.uint8) if y.dtype.kind == "b" else y
+    if y.dtype.kind == "f" and np.isnan(y).any():
+        raise _error(source, field, "a label in every row", _count(np.isnan(y), "missing (NaN)"))
+    if y.dtype.kind not in "iuU":
+        hint = " Class numbers can be saved with y.astype(int)." if y.dtype.kind == "f" else ""
+        raise _error(source, field, "integers or fixed-width strings", f"{y.dtype}", hint)
+    if y.dtype.kind == "U" and (y == "").any():
+        raise _error(source, field, "a label in every row", _count(y == "", "empty strings"))
+    return y
+
+
+def _require(path: Path, what: str, wanted: tuple[str, ...], present: list[str]) -> None:
+    missing = ", ".join(name for name in wanted if name not in present)
+    if missing:
+        found = f"only {_listed(present)}" if present else "none"
+        raise DataError(
+            f"Expected the {what} {', '.join(wanted)} in {_one_line(path)}, but got {found}; missing: {missing}."
+        )
+
+
+def _error(source: str | Path, field: str, expected: str, found: str, hint: str = "") -> DataError:
+    where = f"`{field}`"
+    if str(source).lower().endswith(".parquet") and field in Fields._fields:
+        where = f"`{'feature' if field[0] == 'x' else 'label'}` ({field}: the rows of split {field[2:]})"
+    return DataError(_one_line(f"Expected {expected} in {where} of {source}, but got {found}.{hint}"))
+
+
+def _unreadable(what: str, error: Exception) -> DataError:
+    found = _one_line(f"{type(error).__name__}: {error}")[:200].rstrip(". ")
+    hint = "It may be cut off or damaged: write it again."
+    if "Object arrays" in found:
+        hint = "Save plain numbers or fixed-width strings, not pickled objects."
+    return DataError(f"Expected {_one_line(what)} to be complete and readable, but got {found}. {hint}")
+
+
+def _count(mask: NDArray[np.bool_], what: str) -> str:
+    return f"{int(mask.sum())} {what}, the first in row {int(np.argmax(mask))}"
+
+
+def _listed(values: Iterable[object]) -> str:
+    shown = [repr(value) for value in values]
+    return ", ".join(shown[:MAX_SHOWN]) + (f" and {len(shown) - MAX_SHOWN} more" if len(shown) > MAX_SHOWN else "")
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+BUILTIN: dict[str, Callable[[], Fields]] = {"digits": _digits}
+READERS: dict[str, Callable[[Path], Fields]] = {".npz": _read_npz, ".parquet": _read_parquet}

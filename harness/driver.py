@@ -1,0 +1,130 @@
+"""The single writer: runs a plan on the cluster and puts every event into the store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.cluster import Event, Failed, Finished, Resources, RoundDone, Started, execute
+from harness.data import Dataset
+from harness.fingerprint import git_commit
+from harness.plan import Job, Plan
+from harness.spec import canonical_json
+from harness.store import Row, Store, from_json
+from harness.trajectory import RoundRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Restarted:
+    """A trajectory could not go on bit by bit and starts again at round 0; its rows are replaced."""
+
+    job: Job
+
+
+def drive(
+    plan: Plan, data: Dataset, store: Store, resources: Resources, listen: Callable[[Event | Restarted], None]
+) -> list[Failed]:
+    """Run all jobs of a plan.
+
+    Args:
+        plan: what is left to run.
+        data: the data set.
+        store: held for writing.
+        resources: settled for the connected cluster.
+        listen: called with each event after it is in the store.
+
+    Returns:
+        The failures, in the order in which they happened.
+    """
+    failures = []
+    commit = git_commit()
+    started: dict[str, datetime] = {}
+    for event in execute(plan.jobs, data, resources):
+        job = event.job
+        name = job.spec.trajectory_id
+        match event:
+            case Started():
+                started[name] = datetime.now(UTC)
+                if job.origin == "continued":
+                    store.write_rounds(name, job.rounds, job.queries)
+            case RoundDone(record=record):
+                if record.round < len(job.rounds):
+                    listen(Restarted(job))
+                job.rounds[record.round :] = [_round_row(job, record)]
+                job.queries[record.round :] = [_query_rows(name, record)]
+                store.write_rounds(name, job.rounds, job.queries)
+            case Finished(summary=summary):
+                row = _trajectory_row(job, started[name], commit, "ok", None)
+                row |= {
+                    "versions": canonical_json(summary.versions),
+                    "device": summary.device,
+                    "peak_bytes": summary.peak_bytes,
+                }
+                store.write_trajectory(row)
+            case Failed(message=message):
+                failures.append(event)
+                store.write_trajectory(_trajectory_row(job, started[name], commit, "failed", message))
+        listen(event)
+    return failures
+
+
+def _round_row(job: Job, record: RoundRecord) -> Row:
+    spec = job.spec
+    return {
+        "trajectory_id": spec.trajectory_id,
+        "data": spec.data,
+        "strategy": spec.strategy,
+        "params": spec.params_json,
+        "seed": spec.seed,
+        "round": record.round,
+        "n_labels": record.n_labels,
+        "n_query": record.n_query,
+        "accuracy": record.accuracy,
+        "select_seconds": record.select_seconds,
+        "train_seconds": record.train_seconds,
+        "n_clusters": record.n_clusters,
+        "coverage_estimated": record.coverage_estimated,
+        "coverage_ntk_true": record.coverage_ntk_true,
+        "coverage_true": record.coverage_true,
+        "stats": canonical_json(record.stats),
+    }
+
+
+def _query_rows(name: str, record: RoundRecord) -> list[Row]:
+    scores: list[float | None] = [None] * record.n_query
+    if record.scores is not None:
+        scores = [float(score) if math.isfinite(score) else None for score in record.scores]
+    return [
+        {"trajectory_id": name, "round": record.round, "position": k, "pool_index": int(index), "score": score}
+        for k, (index, score) in enumerate(zip(record.picks, scores, strict=True))
+    ]
+
+
+def _trajectory_row(job: Job, started: datetime, commit: str | None, status: str, message: str | None) -> Row:
+    spec = job.spec
+    seconds = sum(_seconds(row) for row in job.rounds)
+    row: dict[str, Any] = {
+        "trajectory_id": spec.trajectory_id,
+        "data": spec.data,
+        "data_hash": spec.data_hash,
+        "strategy": spec.strategy,
+        "params": spec.params_json,
+        "seed": spec.seed,
+        "schedule": spec.schedule,
+        "evaluate_on": spec.evaluate_on,
+        "status": status,
+        "message": message,
+        "spec": canonical_json(spec.model_dump(mode="json")),
+        "git": commit,
+        "started_at": started,
+        "seconds": seconds,
+    }
+    return row
+
+
+def _seconds(row: Row) -> float:
+    measured: float = from_json(row["stats"]).get("measure_seconds", 0.0)
+    return float(row["select_seconds"] + row["train_seconds"]) + measured

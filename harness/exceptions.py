@@ -1,0 +1,28 @@
+"""Errors of the harness.
+
+HarnessError
+├── DataError        a data set that cannot be read or does not fit the contract
+├── SpecError        a schedule, a setting or an option that does not parse or does not fit
+├── StoreError       a store that cannot be opened, read or written
+└── ResourceError    the cluster cannot give what was asked for
+"""
+
+
+class HarnessError(Exception):
+    """Root of all errors that the harness raises on purpose; its message is one line for a user."""
+
+
+class DataError(HarnessError, ValueError):
+    """Features or labels that cannot be read or break the contract of a feature file."""
+
+
+class SpecError(HarnessError, ValueError):
+    """A schedule, setting or option that does not parse or does not fit."""
+
+
+class StoreError(HarnessError, RuntimeError):
+    """A store that cannot be opened, read or written."""
+
+
+class ResourceError(HarnessError, RuntimeError):
+    """The cluster cannot give what was asked for."""

@@ -1,0 +1,35 @@
+"""Peak memory of a trajectory in a process that has run others before."""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+_CLEAR = Path("/proc/self/clear_refs")
+_STATUS = Path("/proc/self/status")
+
+
+def reset_peak() -> None:
+    """Forget the peak so far, where the system can (Linux, and torch's count on a GPU)."""
+    if _CLEAR.exists():
+        try:
+            _CLEAR.write_text("5")
+        except OSError:  # A sandbox may forbid it; the peak is then that of the process.
+            return
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_bytes() -> int:
+    """Largest resident memory since `reset_peak`, plus the largest on the GPU."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text()) if _STATUS.exists() else None
+    if found:
+        resident = int(found[1]) * 1024
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resident + (torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)

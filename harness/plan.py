@@ -1,0 +1,100 @@
+"""What a study still has to run, given what its store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from harness.spec import TrajectorySpec
+from harness.store import Row, Store, from_json
+from harness.trajectory import History
+from strategies.base import IndexArray
+
+Origin = Literal["new", "resumed", "continued", "retried"]
+
+
+@dataclass(eq=False)
+class Job:
+    """A trajectory to run, with the rounds it goes on from.
+
+    Attributes:
+        spec: what to run.
+        origin: `resumed` from its own interrupted rounds, `continued` from a trajectory that begins alike,
+            `retried` after a failure.
+        rounds: rows of `rounds` that are finished; grows as the job runs.
+        queries: rows of `queries`, a list per finished round.
+        picks: picks of the finished rounds that were there at the start.
+    """
+
+    spec: TrajectorySpec
+    origin: Origin = "new"
+    rounds: list[Row] = field(default_factory=list)
+    queries: list[list[Row]] = field(default_factory=list)
+    picks: list[IndexArray] = field(default_factory=list)
+
+    @property
+    def history(self) -> History | None:
+        """What the trajectory starts from."""
+        return History(self.picks, self.rounds[-1]["accuracy"]) if self.picks else None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Arithmetic fingerprint of the finished rounds; None where they disagree."""
+        found = {from_json(row["stats"]).get("fingerprint") for row in self.rounds}
+        return found.pop() if len(found) == 1 else None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Trajectories that are done, and jobs for the others in the study's order."""
+
+    done: list[TrajectorySpec]
+    jobs: list[Job]
+
+
+def make_plan(specs: Sequence[TrajectorySpec], store: Store) -> Plan:
+    """Compare a study with its store."""
+    rows = store.trajectories()
+    finished = {name: TrajectorySpec.model_validate_json(row["spec"]) for name, row in rows.items() if _ok(row)}
+    by_lineage: dict[str, list[TrajectorySpec]] = {}
+    for spec in finished.values():
+        by_lineage.setdefault(spec.lineage, []).append(spec)
+    done = [spec for spec in specs if spec.trajectory_id in finished]
+    jobs = []
+    for spec in specs:
+        if spec.trajectory_id in finished:
+            continue
+        origin: Origin = "retried" if spec.trajectory_id in rows else "resumed"
+        job = _continue(Job(spec, origin), spec, store, len(spec.queries))
+        for donor in by_lineage.get(spec.lineage, []):
+            shared = _n_shared(spec.queries, donor.queries)
+            if shared > len(job.rounds):
+                job = _continue(Job(spec, "continued"), donor, store, shared)
+        if not job.rounds and job.origin == "resumed":
+            job.origin = "new"
+        jobs.append(job)
+    return Plan(done, jobs)
+
+
+def _ok(row: Row) -> bool:
+    return bool(row["status"] == "ok")
+
+
+def _n_shared(queries: Sequence[int], others: Sequence[int]) -> int:
+    """Rounds at the beginning of two schedules that are alike."""
+    n_shared = 0
+    for a, b in zip(queries, others, strict=False):
+        if a != b:
+            break
+        n_shared += 1
+    return n_shared
+
+
+def _continue(job: Job, donor: TrajectorySpec, store: Store, n_rounds: int) -> Job:
+    rounds, picks, queries = store.rounds(donor.trajectory_id)
+    own = {"trajectory_id": job.spec.trajectory_id, "data": job.spec.data}
+    job.rounds = [{**row, **own} for row in rounds[:n_rounds]]
+    job.queries = [[{**row, "trajectory_id": job.spec.trajectory_id} for row in rows] for rows in queries[:n_rounds]]
+    job.picks = picks[:n_rounds]
+    return job

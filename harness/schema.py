@@ -1,0 +1,94 @@
+"""The Parquet tables of a store: the only contract between running and reading.
+
+Column meanings: accuracies and coverages are in [0, 1]; seconds are wall time; `round` and `position`
+count from 0; `n_labels` is the number of labels after the round; `pool_index` is a row of x_train;
+columns that hold JSON say so. What does not apply is null.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+VERSION = "1"
+VERSION_KEY = b"ntkcpl.schema_version"
+
+
+def _table(*fields: tuple[str, pa.DataType]) -> pa.Schema:
+    return pa.schema([pa.field(name, kind) for name, kind in fields], metadata={VERSION_KEY: VERSION.encode()})
+
+
+TRAJECTORIES = _table(
+    ("trajectory_id", pa.string()),
+    ("data", pa.string()),
+    ("data_hash", pa.string()),
+    ("strategy", pa.string()),
+    ("params", pa.string()),  # JSON
+    ("seed", pa.int64()),
+    ("schedule", pa.string()),
+    ("evaluate_on", pa.string()),  # all, tune, confirm
+    ("status", pa.string()),  # ok, failed
+    ("message", pa.string()),
+    ("spec", pa.string()),  # JSON
+    ("versions", pa.string()),  # JSON, with the arithmetic fingerprint
+    ("git", pa.string()),
+    ("device", pa.string()),
+    ("started_at", pa.timestamp("us", tz="UTC")),
+    ("seconds", pa.float64()),
+    ("peak_bytes", pa.int64()),
+)
+
+ROUNDS = _table(
+    ("trajectory_id", pa.string()),
+    ("data", pa.string()),
+    ("strategy", pa.string()),
+    ("params", pa.string()),  # JSON
+    ("seed", pa.int64()),
+    ("round", pa.int64()),
+    ("n_labels", pa.int64()),
+    ("n_query", pa.int64()),
+    ("accuracy", pa.float64()),
+    ("select_seconds", pa.float64()),
+    ("train_seconds", pa.float64()),
+    ("n_clusters", pa.int64()),
+    ("coverage_estimated", pa.float64()),
+    ("coverage_ntk_true", pa.float64()),
+    ("coverage_true", pa.float64()),
+    ("stats", pa.string()),  # JSON
+)
+
+QUERIES = _table(
+    ("trajectory_id", pa.string()),
+    ("round", pa.int64()),
+    ("position", pa.int64()),
+    ("pool_index", pa.int64()),
+    ("score", pa.float64()),
+)
+
+STUDIES = _table(
+    ("study", pa.string()),
+    ("trajectory_id", pa.string()),
+    ("command", pa.string()),
+)
+
+TRIALS = _table(
+    ("study", pa.string()),
+    ("trial", pa.int64()),
+    ("params", pa.string()),  # JSON
+    ("schedule", pa.string()),
+    ("objective", pa.float64()),
+    ("objective_std", pa.float64()),
+    ("final_accuracy", pa.float64()),
+    ("n_seeds", pa.int64()),
+    ("labels_reached", pa.int64()),
+    ("status", pa.string()),  # complete, stopped, failed
+    ("trajectory_ids", pa.list_(pa.string())),
+    ("seconds", pa.float64()),
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "trajectories": TRAJECTORIES,
+    "rounds": ROUNDS,
+    "queries": QUERIES,
+    "studies": STUDIES,
+    "trials": TRIALS,
+}

@@ -1,0 +1,72 @@
+"""What one trajectory is: everything that decides its results, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from harness import schema
+from harness.data import EvaluateOn
+from harness.learner import LearnerSpec
+from harness.schedule import Schedule
+
+
+class TrajectorySpec(BaseModel):
+    """One data set, strategy, configuration and seed.
+
+    Attributes:
+        data: name of the data set; shown, not part of the identity.
+        data_hash: hash of its content.
+        strategy: name of the strategy.
+        strategy_version: version of its algorithm.
+        params: all its hyperparameters.
+        schedule: labels per round, in canonical form.
+        seed: repetition.
+        learner: settings of the classifier.
+        evaluate_on: which part of the test data accuracy is measured on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    data_hash: str
+    strategy: str
+    strategy_version: int
+    params: dict[str, Any]
+    schedule: str
+    seed: int
+    learner: LearnerSpec = LearnerSpec()
+    evaluate_on: EvaluateOn = "all"
+
+    @cached_property
+    def trajectory_id(self) -> str:
+        """Content address: equal for equal results, whatever study, machine or path they come from."""
+        return self._hash(exclude={"data"})
+
+    @cached_property
+    def lineage(self) -> str:
+        """Shared by trajectories that differ in their schedule only: one may continue another."""
+        return self._hash(exclude={"data", "schedule"})
+
+    @property
+    def queries(self) -> tuple[int, ...]:
+        """Labels to buy in each round."""
+        return Schedule.parse(self.schedule).queries
+
+    @property
+    def params_json(self) -> str:
+        """The hyperparameters as they stand in the tables."""
+        return canonical_json(self.params)
+
+    def _hash(self, exclude: set[str]) -> str:
+        content = {"schema": schema.VERSION, **self.model_dump(mode="json", exclude=exclude)}
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:20]
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

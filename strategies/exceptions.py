@@ -1,0 +1,28 @@
+"""Errors of the strategies package.
+
+StrategyError
+├── UnknownStrategyError     no strategy of that name
+├── InvalidParameterError    a hyperparameter that does not exist or does not fit
+├── PoolExhaustedError       more labels asked for than there are unlabelled points
+└── InvalidSelectionError    a strategy broke the contract of `Strategy.select`
+"""
+
+
+class StrategyError(Exception):
+    """Root of all errors that a strategy raises on purpose; its message is one line for a user."""
+
+
+class UnknownStrategyError(StrategyError, ValueError):
+    """The name is neither built in, nor registered, nor an importable `module:Class`."""
+
+
+class InvalidParameterError(StrategyError, ValueError):
+    """A hyperparameter is unknown or its value is not allowed."""
+
+
+class PoolExhaustedError(StrategyError, ValueError):
+    """The query asks for more points than are unlabelled."""
+
+
+class InvalidSelectionError(StrategyError, RuntimeError):
+    """A strategy returned something else than `n` distinct unlabelled points."""

@@ -1,0 +1,1 @@
+"""Pure mathematics under the strategies: arrays in, arrays out."""

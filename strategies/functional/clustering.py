@@ -1,0 +1,47 @@
+"""K-means whose labels depend on the points and the seed alone, never on the share of the CPU."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+from strategies.base import FloatArray, IndexArray
+
+MINIBATCH_ROWS = 5_000
+
+
+@dataclass(frozen=True, eq=False)
+class KMeansResult:
+    """A partition in which every cluster has a member.
+
+    Attributes:
+        labels: cluster of each point, `n`, in [0, len(centres)).
+        centres: `n_clusters x dim`; fewer rows where there are fewer distinct points.
+    """
+
+    labels: IndexArray
+    centres: FloatArray
+
+
+def kmeans(points: FloatArray, n_clusters: int, *, seed: int, n_init: int = 1, minibatch: bool = False) -> KMeansResult:
+    """K-means with k-means++ seeding (scikit-learn), on one thread.
+
+    Args:
+        points: `n x dim`.
+        n_clusters: how many to look for; empty ones are left out of the result.
+        seed: seed of the initialisation, in [0, 2**32).
+        n_init: restarts, of which the one with the least inertia is kept.
+        minibatch: batches of 5,000 points instead of full passes; for many clusters.
+    """
+    settings = {"n_clusters": min(n_clusters, len(points)), "random_state": seed, "n_init": n_init}
+    model = MiniBatchKMeans(**settings, batch_size=MINIBATCH_ROWS) if minibatch else KMeans(**settings)
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(points)
+    used, labels = np.unique(model.labels_, return_inverse=True)
+    return KMeansResult(labels.astype(np.int64), model.cluster_centers_[used])

@@ -1,0 +1,82 @@
+"""Euclidean distances in tiles of a fixed size: linear memory, and bits that no thread count changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from strategies.base import FloatArray
+
+TILE_ROWS = 256
+T = TypeVar("T")
+
+
+def normalise_rows(points: FloatArray) -> FloatArray:
+    """`points`, `n x dim`, with every row divided by its Euclidean norm; zero rows stay zero."""
+    norms = np.linalg.norm(points, axis=1, keepdims=True)
+    unit: FloatArray = points / np.where(norms > 0, norms, 1)
+    return unit
+
+
+def squared_norms(points: FloatArray) -> FloatArray:
+    """Squared Euclidean norm of each row, `n x dim` -> `n`."""
+    norms: FloatArray = np.einsum("ij,ij->i", points, points)
+    return norms
+
+
+def squared_distances(rows: FloatArray, columns: FloatArray, column_norms: FloatArray | None = None) -> FloatArray:
+    """Squared Euclidean distances by one matrix product, clamped at 0, in the precision of the points.
+
+    The rounding error is that of |x|^2 + |y|^2, so equal points may come out slightly apart.
+
+    Args:
+        rows: `n x dim`, one tile.
+        columns: `m x dim`.
+        column_norms: `squared_norms(columns)` where the caller has them already.
+
+    Returns:
+        `n x m`.
+    """
+    block: FloatArray = rows @ columns.T
+    block *= -2
+    block += squared_norms(columns) if column_norms is None else column_norms
+    block += squared_norms(rows)[:, None]
+    return np.maximum(block, 0, out=block)
+
+
+def squared_distances_to(centre: FloatArray, points: FloatArray, *, tile_rows: int = TILE_ROWS) -> FloatArray:
+    """Squared Euclidean distance of each point to one centre by differences: exactly 0 for equal points.
+
+    Args:
+        centre: `dim`.
+        points: `n x dim`.
+        tile_rows: points handled at once; it does not change the result.
+
+    Returns:
+        `n`.
+    """
+    distances: FloatArray = np.empty(len(points), dtype=points.dtype)
+    for start in range(0, len(points), tile_rows):
+        distances[start : start + tile_rows] = squared_norms(points[start : start + tile_rows] - centre)
+    return distances
+
+
+def map_tiles(work: Callable[[slice], T], n_rows: int, *, tile_rows: int = TILE_ROWS, n_threads: int = 1) -> list[T]:
+    """`work` on consecutive slices of `tile_rows` rows, in parallel over tiles with one BLAS thread each.
+
+    Args:
+        work: called with each slice; the last one may be shorter.
+        n_rows: rows in all.
+        tile_rows: rows of a tile.
+        n_threads: tiles worked on at once.
+
+    Returns:
+        What `work` returned, in the order of the rows.
+    """
+    tiles = [slice(start, min(start + tile_rows, n_rows)) for start in range(0, n_rows, tile_rows)]
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(work, tiles))

@@ -1,0 +1,48 @@
+"""Greedy k-centre: every pick is the point farthest from all that is covered so far."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from strategies.base import FloatArray, IndexArray
+from strategies.functional.distances import TILE_ROWS, map_tiles, squared_distances, squared_distances_to, squared_norms
+
+
+def k_centre(
+    points: FloatArray, covered: IndexArray, n: int, *, tile_rows: int = TILE_ROWS, n_threads: int = 1
+) -> tuple[IndexArray, FloatArray]:
+    """The farthest-first traversal, a 2-approximation of k-centre (Gonzalez 1985).
+
+    O((covered + n) x n_points x dim) time, O(n_points) memory beyond one tile.
+
+    Args:
+        points: `n_points x dim`.
+        covered: indices of the points that are centres already; may be empty.
+        n: centres to add, at most the number of points that are not centres.
+        tile_rows: points handled at once.
+        n_threads: tiles handled at once.
+
+    Returns:
+        Indices of the new centres in pick order and the Euclidean distance of each to the nearest earlier
+        centre (infinite where there was none). Ties go to the smallest index; no index comes twice.
+    """
+    nearest: FloatArray = np.full(len(points), np.inf, dtype=points.dtype)
+    if len(covered):
+        centres = points[covered]
+        norms = squared_norms(centres)
+        minima = map_tiles(
+            lambda tile: squared_distances(points[tile], centres, norms).min(axis=1),
+            len(points),
+            tile_rows=tile_rows,
+            n_threads=n_threads,
+        )
+        nearest = np.concatenate(minima)
+        nearest[covered] = -1
+    picks: IndexArray = np.empty(n, dtype=np.int64)
+    squared: FloatArray = np.empty(n, dtype=np.float64)
+    for step in range(n):
+        pick = picks[step] = np.argmax(nearest)
+        squared[step] = nearest[pick]
+        np.minimum(nearest, squared_distances_to(points[pick], points, tile_rows=tile_rows), out=nearest)
+        nearest[pick] = -1
+    return picks, np.sqrt(squared)

@@ -1,0 +1,48 @@
+"""Scaling of frozen features, so that defaults mean the same on features of any unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from strategies.base import FloatArray
+from strategies.functional.distances import normalise_rows
+
+Scaling = Literal["rms", "centred", "unit", "none"]
+"""How: divided by the overall root mean square; centred first; rows of norm sqrt(dim); as they are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """A scaling fitted to a pool.
+
+    Attributes:
+        how: the scaling.
+        shift: subtracted from each feature, `dim`.
+        factor: what the differences are multiplied by.
+    """
+
+    how: Scaling
+    shift: FloatArray
+    factor: float
+
+    def __call__(self, features: FloatArray) -> FloatArray:
+        """Scaled copy of `features`, `n x dim` float32."""
+        if self.how == "unit":
+            return normalise_rows(features) * np.float32(np.sqrt(features.shape[1]))
+        return (features - self.shift) * np.float32(self.factor)
+
+
+def fit_scaling(features: FloatArray, how: Scaling) -> Scaler:
+    """Fit a scaling to the pool, `n x dim`; constant features keep the factor 1."""
+    dim = features.shape[1]
+    mean = features.mean(axis=0, dtype=np.float64)
+    square = np.einsum("ij,ij->j", features, features, dtype=np.float64) / len(features)
+    if how == "centred":
+        shift, power = mean, float((square - mean**2).clip(min=0).mean())
+    else:
+        shift, power = np.zeros(dim), float(square.mean())
+    scaled = how in ("rms", "centred") and power > 0
+    return Scaler(how, shift.astype(np.float32), 1 / float(np.sqrt(power)) if scaled else 1.0)

@@ -1,0 +1,47 @@
+"""Typicality: the inverse mean distance of a point to its nearest neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from strategies.base import FloatArray
+from strategies.functional.distances import TILE_ROWS, map_tiles, squared_distances, squared_norms
+
+EPSILON = 1e-5
+"""Added to the mean distance, so that duplicates have a finite typicality."""
+
+
+def typicality(
+    points: FloatArray, n_neighbours: int = 20, *, tile_rows: int = TILE_ROWS, n_threads: int = 1
+) -> FloatArray:
+    """1 / (mean Euclidean distance to the min(n_neighbours, n // 2) nearest other points + 1e-5).
+
+    Distances are taken by differences once the neighbours are known, so duplicates are at exactly 0. A
+    single point has no neighbour and the largest possible typicality.
+
+    Args:
+        points: `n x dim`.
+        n_neighbours: neighbours that are averaged over, where there are twice as many points.
+        tile_rows: points handled at once; memory is O(tile_rows x n).
+        n_threads: tiles handled at once.
+
+    Returns:
+        `n`, float64.
+    """
+    n_near = min(n_neighbours, len(points) // 2)
+    if n_near == 0:
+        return np.full(len(points), 1 / EPSILON)
+    norms = squared_norms(points)
+
+    def mean_distances(tile: slice) -> FloatArray:
+        block = squared_distances(points[tile], points, norms)
+        rows = np.arange(len(block))
+        block[rows, rows + tile.start] = np.inf
+        near = np.argpartition(block, n_near - 1, axis=1)[:, :n_near]
+        gaps = np.linalg.norm(points[near] - points[tile, None], axis=2)
+        means: FloatArray = np.sort(gaps, axis=1).mean(axis=1, dtype=np.float64)
+        return means
+
+    means = np.concatenate(map_tiles(mean_distances, len(points), tile_rows=tile_rows, n_threads=n_threads))
+    scores: FloatArray = 1 / (means + EPSILON)
+    return scores

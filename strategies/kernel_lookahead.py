@@ -1,0 +1,104 @@
+"""What LookAhead and NTKCPL share: a candidate subset, a kernel, a ridge."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from strategies.base import FloatArray, IndexArray, PoolView, Strategy
+from strategies.functional.lookahead import Problem, absolute_ridge, condition, one_hot
+from strategies.functional.ntk import KernelKind, Network, Parameterisation, draw_network, make_kernel
+from strategies.functional.scaling import Scaling, fit_scaling
+from strategies.functional.tiles import TileRunner
+
+
+@dataclass(frozen=True)
+class KernelLookAhead(Strategy):
+    """Kernel regression on a subset of the pool; the options that arXiv 2306.04099 leaves open."""
+
+    candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 10_000
+    """Points, labelled ones included, that are training rows and risk set at once; redrawn each round."""
+    kernel: KernelKind = "analytic"
+    """NTK of a random network (`empirical`) or its expectation (`analytic`)."""
+    width: Annotated[int, Field(ge=1)] = 512
+    """Hidden units of the network."""
+    parameterisation: Parameterisation = "ntk"
+    """How the network's weights are scaled."""
+    bias: bool = True
+    """Whether the network has biases."""
+    initial: Literal["zero", "network"] = "zero"
+    """f0: nothing, or the random network's output."""
+    ridge: Annotated[float, Field(ge=0)] = 1e-2
+    """r, relative to the mean of the kernel's diagonal; below 1e-5 it is 1e-5."""
+    targets: Literal["onehot", "centred"] = "onehot"
+    """0/1 targets, or the same less 1/classes."""
+    scaling: Scaling = "rms"
+    """How the kernel's inputs are scaled."""
+
+    def _draw_risk_set(self, view: PoolView, n: int, rng: np.random.Generator) -> IndexArray:
+        """The labelled points and a random sample of the others, ascending; at least `n` candidates."""
+        size = len(view.features) if self.candidates == "all" else self.candidates
+        n_unlabelled = min(max(size - len(view.labelled), n), len(view.unlabelled))
+        drawn = rng.choice(view.unlabelled, size=n_unlabelled, replace=False)
+        return np.sort(np.concatenate([view.labelled, drawn]))
+
+    def _draw_network(self, view: PoolView, n_outputs: int, rng: np.random.Generator) -> Network:
+        return draw_network(
+            view.features.shape[1],
+            self.width,
+            n_outputs,
+            parameterisation=self.parameterisation,
+            bias=self.bias,
+            rng=rng,
+        )
+
+    def _scaled(self, view: PoolView, points: IndexArray) -> FloatArray:
+        scaler = view.cached(f"scaling-{self.scaling}", lambda pool: fit_scaling(pool, self.scaling))
+        return scaler(view.features[points])
+
+    def _regress(
+        self,
+        view: PoolView,
+        points: IndexArray,
+        labelled: IndexArray,
+        classes: IndexArray,
+        n_classes: int,
+        network: Network,
+        run: TileRunner,
+    ) -> tuple[FloatArray, FloatArray]:
+        """`whitened` and `predictions` at `points` after training on pool points with given classes."""
+        scaled = self._scaled(view, points).astype(np.float64)
+        kernel = make_kernel(self.kernel, network, scaled)
+        order = np.argsort(points)
+        positions = order[np.searchsorted(points, labelled, sorter=order)]
+        outputs = (
+            network.outputs(scaled, n_classes) if self.initial == "network" else np.zeros((len(points), n_classes))
+        )
+        targets = one_hot(classes, n_classes, centred=self.targets == "centred")
+        return condition(kernel, positions, targets, outputs, absolute_ridge(kernel, self.ridge), run)
+
+    def _problem(
+        self,
+        view: PoolView,
+        points: IndexArray,
+        targets: IndexArray,
+        labels: IndexArray,
+        regression: tuple[FloatArray, FloatArray],
+        network: Network,
+    ) -> Problem:
+        """The round's look-ahead; `points` must be sorted by `labels`."""
+        kernel = make_kernel(self.kernel, network, self._scaled(view, points))
+        whitened, predictions = regression
+        return Problem(
+            kernel=kernel,
+            ridge=absolute_ridge(kernel, self.ridge),
+            whitened=whitened,
+            predictions=predictions,
+            targets=targets,
+            labels=labels,
+            candidates=np.flatnonzero(~np.isin(points, view.labelled)),
+            pool_indices=points,
+        )

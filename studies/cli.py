@@ -1,0 +1,150 @@
+"""The command line. Modules that import torch, Ray or scikit-learn are imported when a command needs them."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+app = typer.Typer(
+    help="Active-learning studies on frozen self-supervised features.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+def main() -> None:
+    """Entry point of `ntkcpl`."""
+    app()
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turn errors meant for a user into a line on stderr and an exit code."""
+    from analysis.exceptions import AnalysisError
+    from harness.exceptions import HarnessError
+    from strategies.exceptions import StrategyError
+
+    try:
+        yield
+    except (HarnessError, StrategyError, AnalysisError) as error:
+        typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        typer.echo("Interrupted: finished rounds are in the store; the same command goes on from there.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@app.command()
+def compare(
+    data: Annotated[str, typer.Option(help="Built-in data set (`ntkcpl list data`), or a .npz, .parquet or folder.")],
+    strategies: Annotated[str, typer.Option(help="Names (`ntkcpl list strategies`) or module:Class, with commas.")],
+    schedule: Annotated[str, typer.Option(help="Labels per round, such as 20x5,100x4.")],
+    out: Annotated[Path, typer.Option(help="Folder of the store; the same command continues it.")],
+    seeds: Annotated[str, typer.Option(help="Number of seeds, or a range such as 10-14.")] = "5",
+    max_clusters: Annotated[int | None, typer.Option(help="Most clusters of NTKCPL after the first round.")] = None,
+    candidates: Annotated[str | None, typer.Option(help="Points that a look-ahead works on, or `all`.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="strategy.parameter=value or learner.setting=value; repeatable.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trajectories at once; default: what fits.")] = None,
+    cpus_per_trajectory: Annotated[int, typer.Option(min=1, help="CPU threads of a trajectory.")] = 1,
+    gpus_per_trajectory: Annotated[
+        float | None, typer.Option(min=0, help="GPUs of a trajectory, fractions allowed; default: 1 if there are any.")
+    ] = None,
+    num_gpus: Annotated[int | None, typer.Option(min=0, help="GPUs of the local cluster; default: found out.")] = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster to run on; default: a local one.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+) -> None:
+    """Run strategies x seeds as full active-learning trajectories and compare their accuracy."""
+    with _one_line_errors():
+        from harness.cluster import Resources
+        from harness.data import load_dataset
+        from harness.schedule import Schedule, parse_seeds
+        from studies.compare import Comparison, parse_settings, parse_strategies
+        from studies.run import run_comparison
+
+        names = parse_strategies(strategies)
+        shared: dict[str, Any] = {"max_clusters": max_clusters, "candidates": candidates}
+        comparison = Comparison(
+            strategies=names,
+            schedule=Schedule.parse(schedule),
+            seeds=parse_seeds(seeds),
+            settings=parse_settings(settings or [], names),
+            shared={key: value for key, value in shared.items() if value is not None},
+        )
+        resources = Resources(workers, cpus_per_trajectory, gpus_per_trajectory, num_gpus, address)
+        signal.signal(signal.SIGTERM, _interrupt)
+        outcome = run_comparison(
+            comparison,
+            load_dataset(data),
+            out,
+            resources,
+            command=shlex.join(["ntkcpl", *sys.argv[1:]]),
+            dry_run=dry_run,
+        )
+    if outcome.n_failed:
+        typer.echo(f"{outcome.n_failed} trajectories failed; the same command tries them again.", err=True)
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def status(store: Annotated[Path, typer.Argument(help="Folder of a store.")]) -> None:
+    """Say how far the studies of a store are."""
+    with _one_line_errors():
+        from studies.status import study_status
+
+        for study, command, table in study_status(store):
+            console = Console()
+            console.print(f"[bold]{escape(study)}[/]  {escape(command)}", soft_wrap=True, highlight=False)
+            console.print(table)
+
+
+class Listed(StrEnum):
+    """What `ntkcpl list` can name."""
+
+    strategies = "strategies"
+    data = "data"
+
+
+@app.command("list")
+def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None:
+    """Name the strategies with their parameters, or the built-in data sets."""
+    with _one_line_errors():
+        console = Console()
+        table = Table(box=None, pad_edge=False)
+        if what is Listed.data:
+            from harness.data import describe_builtin
+
+            table.add_column("data")
+            table.add_column("what it is")
+            for name, text in describe_builtin().items():
+                table.add_row(escape(name), escape(text))
+        else:
+            from strategies.registry import make_strategy, resolved_parameters, strategy_class, strategy_names
+
+            for heading in ("strategy", "parameters", "source"):
+                table.add_column(heading)
+            for name in strategy_names():
+                parameters = resolved_parameters(make_strategy(name))
+                shown = "\n".join(f"{key}={value}" for key, value in parameters.items())
+                table.add_row(escape(name), escape(shown), escape(strategy_class(name).source))
+        console.print(table)

@@ -1,0 +1,129 @@
+"""A comparison: strategies x seeds on one data set, one schedule, one learner."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.data import Dataset
+from harness.exceptions import SpecError
+from harness.learner import LearnerSpec
+from harness.schedule import Schedule
+from harness.spec import TrajectorySpec
+from strategies.registry import (
+    describe_error,
+    make_strategy,
+    parameter_names,
+    resolved_parameters,
+    strategy_class,
+)
+
+LEARNER = "learner"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `ntkcpl compare` was asked for.
+
+    Attributes:
+        strategies: names, each once.
+        schedule: labels per round.
+        seeds: repetitions.
+        settings: parameters by owner, a strategy or `learner`.
+        shared: parameters for every strategy that has one of that name.
+    """
+
+    strategies: tuple[str, ...]
+    schedule: Schedule
+    seeds: tuple[int, ...]
+    settings: Mapping[str, Mapping[str, str]]
+    shared: Mapping[str, Any]
+
+    def specs(self, data: Dataset) -> list[TrajectorySpec]:
+        """The trajectories, seed by seed.
+
+        Raises:
+            SpecError: the schedule does not fit the pool, or a setting does not fit the learner.
+            StrategyError: an unknown strategy or a parameter that does not fit.
+        """
+        self.schedule.check_fits(len(data.x_train), data.name)
+        learner = self._learner()
+        resolved = [(name, *self._resolve(name)) for name in self.strategies]
+        return [
+            TrajectorySpec(
+                data=data.name,
+                data_hash=data.content_hash,
+                strategy=name,
+                strategy_version=version,
+                params=params,
+                schedule=str(self.schedule),
+                seed=seed,
+                learner=learner,
+            )
+            for seed in self.seeds
+            for name, version, params in resolved
+        ]
+
+    def _resolve(self, name: str) -> tuple[int, dict[str, Any]]:
+        known = parameter_names(strategy_class(name))
+        shared = {key: value for key, value in self.shared.items() if key in known}
+        strategy = make_strategy(name, {**shared, **self.settings.get(name, {})})
+        return strategy.version, resolved_parameters(strategy)
+
+    def _learner(self) -> LearnerSpec:
+        values = self.settings.get(LEARNER, {})
+        for key in values:
+            if key not in LearnerSpec.model_fields:
+                listed = ", ".join(LearnerSpec.model_fields)
+                raise SpecError(f"Expected a setting of the learner among {listed}, but got `{key}`.")
+        try:
+            return LearnerSpec.model_validate(dict(values))
+        except ValidationError as error:
+            raise SpecError(describe_error(LEARNER, error)) from error
+
+
+def parse_strategies(text: str) -> tuple[str, ...]:
+    """Names from `random,typiclust`.
+
+    Raises:
+        SpecError: an empty or repeated name.
+        UnknownStrategyError: a name that is not known.
+    """
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if not name:
+            raise SpecError(f"Expected strategies such as `random,typiclust`, but got an empty name in `{text}`.")
+        if names.count(name) > 1:
+            raise SpecError(f"Expected each strategy once, but got `{name}` {names.count(name)} times in `{text}`.")
+        strategy_class(name)
+    return tuple(names)
+
+
+def parse_settings(texts: Sequence[str], strategies: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Settings from `strategy.parameter=value` and `learner.setting=value`.
+
+    Raises:
+        SpecError: a text of another form, an owner that takes no part, or a parameter set twice.
+    """
+    settings: dict[str, dict[str, str]] = {}
+    for text in texts:
+        left, equals, value = text.partition("=")
+        owner, dot, key = left.strip().rpartition(".")
+        if not (equals and dot and owner and key and value):
+            raise SpecError(f"Expected a setting such as `ntkcpl_al.ridge=1e-3`, but got `{text}`.")
+        if owner not in (*strategies, LEARNER):
+            raise SpecError(f"Expected a setting of {', '.join(strategies)} or {LEARNER}, but got `{text}`.")
+        if key in settings.setdefault(owner, {}):
+            raise SpecError(f"Expected `{owner}.{key}` once, but it is set twice.")
+        settings[owner][key] = value.strip()
+    return settings
+
+
+def study_name(kind: str, specs: Sequence[TrajectorySpec]) -> str:
+    """Name of a study: equal for equal trajectories."""
+    content = ",".join(sorted(spec.trajectory_id for spec in specs))
+    return f"{kind}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"

@@ -1,0 +1,123 @@
+"""Running a comparison: plan, cluster, store, progress, summary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from analysis import load
+from harness.cluster import Resources, cluster, settle
+from harness.data import Dataset
+from harness.driver import drive
+from harness.plan import Plan, make_plan
+from harness.spec import TrajectorySpec
+from harness.store import Store
+from studies.compare import Comparison, study_name
+from studies.progress import StudyProgress, duration
+from studies.summary import show_summary, write_summary
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a study ended.
+
+    Attributes:
+        name: of the study in the store.
+        n_failed: trajectories that failed.
+    """
+
+    name: str
+    n_failed: int
+
+
+def run_comparison(
+    comparison: Comparison, data: Dataset, out: Path, resources: Resources, *, command: str, dry_run: bool
+) -> Outcome:
+    """Run what the store does not have yet, then print the table and write the picture.
+
+    Args:
+        comparison: what to compare.
+        data: on what.
+        out: folder of the store.
+        resources: with what.
+        command: the command line, kept with the study.
+        dry_run: print the plan only.
+
+    Raises:
+        HarnessError, StrategyError: bad input, or more asked for than the cluster has; nothing is written.
+    """
+    specs = comparison.specs(data)
+    study = study_name("compare", specs)
+    console, progress_console = Console(), Console(stderr=True)
+    store = Store(out)
+    plan = make_plan(specs, store)
+    progress_console.print(describe(plan), soft_wrap=True, highlight=False)
+    failures = []
+    if plan.jobs:
+        data_bytes = sum(array.nbytes for array in (data.x_train, data.x_test, data.y_train, data.y_test))
+        with cluster(resources, data_bytes):
+            settled = settle(resources, len(plan.jobs))
+            progress_console.print(_describe_resources(settled, plan, store), soft_wrap=True, highlight=False)
+            if dry_run:
+                return Outcome(study, 0)
+            with store.writing():
+                # Planned again: another process may have written until the lock was taken.
+                plan = make_plan(specs, store)
+                store.write_study(study, command, [spec.trajectory_id for spec in specs])
+                with StudyProgress(plan.jobs, settled.workers or 1, progress_console) as progress:
+                    failures = drive(plan, data, store, settled, progress)
+    elif not dry_run:
+        with store.writing():
+            store.write_study(study, command, [spec.trajectory_id for spec in specs])
+    if dry_run:
+        return Outcome(study, 0)
+    results = load(out, study=study)
+    if not results.rounds.empty:
+        show_summary(results, console)
+        for path in write_summary(results, out):
+            console.print(f"{path}", soft_wrap=True, highlight=False)
+    console.print(f"{out / 'rounds'}", soft_wrap=True, highlight=False)
+    return Outcome(study, len(failures))
+
+
+def describe(plan: Plan) -> str:
+    """How much of a study is done, goes on, or starts."""
+    origins = Counter(job.origin for job in plan.jobs)
+    n_all = len(plan.done) + len(plan.jobs)
+    parts = [f"{len(plan.done)} done already"] if plan.done else []
+    texts = {
+        "new": "to run",
+        "resumed": "resumed at their last finished round",
+        "continued": "continued from a shorter or longer schedule",
+        "retried": "tried again after a failure",
+    }
+    parts += [f"{origins[origin]} {text}" for origin, text in texts.items() if origins[origin]]
+    return f"{n_all} trajectories: {', '.join(parts)}"
+
+
+def _describe_resources(resources: Resources, plan: Plan, store: Store) -> str:
+    share = f"{resources.cpus_per_trajectory} CPU"
+    if resources.gpus_per_trajectory:
+        share += f" and {resources.gpus_per_trajectory:g} GPU"
+    left = _estimate([job.spec for job in plan.jobs], store, resources.workers or 1)
+    return f"{resources.workers} at once, {share} each; {left}"
+
+
+def _estimate(specs: Sequence[TrajectorySpec], store: Store, n_workers: int) -> str:
+    """Time for trajectories, from finished ones of the same strategy, data and schedule."""
+    finished = [row for row in store.trajectories().values() if row["status"] == "ok"]
+    total = 0.0
+    for spec in specs:
+        like = [
+            row["seconds"]
+            for row in finished
+            if (row["strategy"], row["data_hash"], row["schedule"]) == (spec.strategy, spec.data_hash, spec.schedule)
+        ]
+        if not like:
+            return "no estimate of the time yet"
+        total += sum(like) / len(like)
+    return f"about {duration(total / n_workers)}"

@@ -1,0 +1,106 @@
+"""A synthetic store, written with pyarrow by the columns of `harness.schema`."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from harness import schema
+
+N_LABELS = (10, 20, 40)
+Trajectory = dict[str, Any]
+
+
+def _trajectory(
+    strategy: str = "random",
+    seed: int = 0,
+    accuracy: Sequence[float] = (0.4, 0.6, 0.8),
+    *,
+    n_labels: Sequence[int] = N_LABELS,
+    params: dict[str, Any] | None = None,
+    data: str = "digits",
+    data_hash: str = "h1",
+    learner: dict[str, Any] | None = None,
+    schedule: str = "10x2,20x1",
+    evaluate_on: str = "all",
+    status: str = "ok",
+    algorithm: str = "1",
+) -> Trajectory:
+    identity = [strategy, seed, params, data, data_hash, learner, schedule, evaluate_on, algorithm]
+    return {
+        "trajectory_id": hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16],
+        "data": data,
+        "data_hash": data_hash,
+        "strategy": strategy,
+        "params": json.dumps(params or {}),
+        "seed": seed,
+        "schedule": schedule,
+        "evaluate_on": evaluate_on,
+        "status": status,
+        "message": None if status == "ok" else "out of memory",
+        "spec": json.dumps({"learner": learner or {"epochs": 100, "width": 64}}),
+        "versions": "{}",
+        "device": "cpu",
+        "started_at": datetime(2024, 1, 1, tzinfo=UTC),
+        "seconds": 1.0,
+        "curve": list(zip(n_labels, accuracy, strict=True)),
+    }
+
+
+def _rounds(trajectory: Trajectory) -> list[dict[str, Any]]:
+    bought = np.diff([0, *(n for n, _ in trajectory["curve"])]).tolist()
+    shared = {key: trajectory[key] for key in ("trajectory_id", "data", "strategy", "params", "seed")}
+    return [
+        {
+            **shared,
+            "round": position,
+            "n_labels": n,
+            "n_query": n_query,
+            "accuracy": value,
+            "select_seconds": 0.25,
+            "train_seconds": 0.5,
+        }
+        for position, ((n, value), n_query) in enumerate(zip(trajectory["curve"], bought, strict=True))
+    ]
+
+
+def _queries(trajectory: Trajectory) -> list[dict[str, Any]]:
+    return [
+        {"trajectory_id": trajectory["trajectory_id"], "round": row["round"], "position": i, "pool_index": i}
+        for row in _rounds(trajectory)
+        for i in range(row["n_query"])
+    ]
+
+
+def _write_store(root: Path, trajectories: Sequence[Trajectory], study: str = "example") -> Path:
+    tables: dict[str, Callable[[Trajectory], list[dict[str, Any]]]] = {
+        "trajectories": lambda row: [row],
+        "rounds": _rounds,
+        "queries": _queries,
+        "studies": lambda row: [{"study": study, "trajectory_id": row["trajectory_id"]}],
+    }
+    for name, rows in tables.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for position, row in enumerate(trajectories):
+            table = pa.Table.from_pylist(rows(row), schema=schema.TABLES[name])
+            pq.write_table(table, root / name / f"{study}-{position:04d}-{row['trajectory_id']}.parquet")
+    return root
+
+
+@pytest.fixture
+def trajectory() -> Callable[..., Trajectory]:
+    """Make one trajectory of a synthetic store."""
+    return _trajectory
+
+
+@pytest.fixture
+def write_store() -> Callable[..., Path]:
+    """Write trajectories as a store below a folder, one file per trajectory and table."""
+    return _write_store

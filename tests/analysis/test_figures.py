@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from analysis import load
+from analysis.figures import caption, curve_data, draw_curves, line_styles, needs_log, save_curves, spread
+
+
+@pytest.fixture
+def results(tmp_path, trajectory, write_store):
+    rows = [trajectory(name, s, (0.4, 0.6, 0.8 + s / 10)) for name in ("random", "badge") for s in range(2)]
+    return load(write_store(tmp_path / "store", [*rows, trajectory("typiclust")]))
+
+
+def test_curve_data(results):
+    data = curve_data(results)
+    assert list(data) == ["label", "n_labels", "mean", "low", "high", "n_seeds"]
+    end = data.set_index(["label", "n_labels"]).loc[("badge", 40)]
+    assert (end["mean"], end["high"] - end["mean"], end["n_seeds"]) == pytest.approx((0.85, 0.1 / np.sqrt(2), 2))
+    assert data.loc[data["label"] == "typiclust", ["low", "high"]].isna().all(axis=None)
+
+
+def test_drawing_takes_data_and_gives_the_axis_back(results):
+    ax = Figure().add_subplot()
+    data = curve_data(results)
+    assert draw_curves(data, ax) is ax
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    expected = data.loc[data["label"] == "badge", ["n_labels", "mean"]].to_numpy().tolist()
+    assert drawn["badge"] == expected
+    assert [text.get_text() for text in ax.texts] == ["badge", "random", "typiclust (n = 1)"]
+    assert (ax.get_xscale(), ax.get_ylabel()) == ("linear", "Accuracy (%)")
+    assert ax.yaxis.get_major_formatter()(0.85, 0) == "85"
+
+
+def test_more_than_eight_curves_get_a_legend(results):
+    data = curve_data(results.only())
+    one = data[data["label"] == "badge"]
+    many = [one.assign(label=f"s{i}") for i in range(9)]
+    ax = draw_curves(type(one)(np.concatenate(many), columns=one.columns).astype(one.dtypes), Figure().add_subplot())
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [f"s{i}" for i in range(9)]
+
+
+def test_styles_differ_without_colour():
+    styles = line_styles([f"s{i}" for i in range(16)]).values()
+    assert len({(style.dash, style.marker) for style in styles}) == 16
+    assert len({style.colour for style in list(styles)[:8]}) == 8
+
+
+def test_scale_follows_the_label_counts(results):
+    data = curve_data(results)
+    assert not needs_log(data)
+    wide = data.assign(n_labels=data["n_labels"].replace(40, 2000))
+    assert needs_log(wide)
+    assert draw_curves(wide, Figure().add_subplot()).get_xscale() == "log"
+    assert draw_curves(wide, Figure().add_subplot(), log=False).get_xscale() == "linear"
+
+
+def test_caption_tells_seeds_and_band(results):
+    data = curve_data(results)
+    assert caption(data) == "Mean of 1 to 2 seeds; band: ± 1 standard deviation over seeds (ddof = 1)"
+    assert caption(data[data["n_seeds"] == 2]).startswith("Mean of 2 seeds")
+    assert caption(data[data["n_seeds"] == 1]) == "One seed, no band"
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_save(results, tmp_path, suffix, magic):
+    save_curves(results, tmp_path / f"curves.{suffix}")
+    assert (tmp_path / f"curves.{suffix}").read_bytes().startswith(magic)
+
+
+def test_figure_without_a_finished_trajectory(tmp_path, trajectory, write_store):
+    save_curves(load(write_store(tmp_path, [trajectory(status="failed")])), tmp_path / "empty.png")
+    assert (tmp_path / "empty.png").exists()
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0, 0.3))
+def test_spread(positions, gap):
+    moved = np.array(spread(positions, gap))
+    gap = min(gap, 1 / max(len(positions) - 1, 1))
+    order = np.argsort(positions, kind="stable")
+    assert (np.diff(moved[order]) >= gap - 1e-9).all()
+    assert ((moved >= -1e-9) & (moved <= 1 + 1e-9)).all()
+    if (np.diff(np.array(positions)[order]) >= gap).all():
+        assert moved == pytest.approx(positions)
