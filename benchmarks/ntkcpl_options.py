@@ -61,16 +61,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             strategies=(*BASELINES, *FORMS),
             schedule=Schedule.parse(options.schedule),
             seeds=parse_seeds(options.seeds),
-            settings={form: VARIANTS[variant] for form in FORMS},
+            settings=dict.fromkeys(FORMS, VARIANTS[variant]),
             shared={"candidates": options.candidates},
         )
         study = run_comparison(comparison, data, options.out, Resources(), command=f"options {variant}", dry_run=False)
         table = summary_table(load(options.out, study=study.name)).set_index("strategy")
         for name in (*BASELINES, *FORMS) if variant == "defaults" else FORMS:
             row = table.loc[name]
-            paired = "" if name == "random" else f"{100 * row.difference:+.2f} [{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
+            paired = (
+                "" if name == "random" else f"{100 * row.difference:+.2f} [{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
+            )
             won = "" if name == "random" else f"{row.won}/{row.total}"
-            lines.append(f"| {variant} | {name} | {100 * row.area_mean:.2f} ± {100 * row.area_std:.2f} | {paired} | {won} |")
+            lines.append(
+                f"| {variant} | {name} | {100 * row.area_mean:.2f} ± {100 * row.area_std:.2f} | {paired} | {won} |"
+            )
     print("\n".join(lines))
 
 

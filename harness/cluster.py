@@ -140,7 +140,7 @@ def settle(resources: Resources, n_jobs: int) -> Resources:
     Raises:
         ResourceError: the cluster cannot give what was asked for.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     n_cpus = sum(node.get("CPU", 0) for node in nodes)
     n_gpus = sum(node.get("GPU", 0) for node in nodes)
     gpus = resources.gpus_per_trajectory
@@ -212,14 +212,14 @@ def execute(jobs: Sequence[Job], data: Dataset, resources: Resources) -> Iterato
     while waiting or running:
         while waiting and idle:
             job, actor = waiting.popleft(), idle.pop()
-            call = actor.run.options(num_returns="streaming").remote(job.spec, job.history, job.fingerprint)
+            call: Any = actor.run.options(num_returns="streaming").remote(job.spec, job.history, job.fingerprint)
             running[call] = (job, actor)
             yield Started(job)
         ready, _ = ray.wait(list(running), num_returns=1, timeout=1.0)
         for call in ready:
             job, actor = running[call]
             try:
-                message = ray.get(next(call))
+                message: RoundRecord | Summary = ray.get(next(call))
             except RayTaskError as error:
                 event: Event = Failed(job, _one_line(error.cause))
             except RayActorError:

@@ -15,6 +15,7 @@ from typing import Annotated
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from harness.exceptions import SpecError
@@ -40,8 +41,8 @@ class LearnerSpec(BaseModel):
 
 
 @contextmanager
-def deterministic_torch() -> Iterator[None]:
-    """One CPU thread, deterministic algorithms, no TF32; global settings are put back at the end."""
+def one_thread() -> Iterator[None]:
+    """One CPU thread for torch, BLAS and OpenMP, deterministic algorithms, no TF32; put back at the end."""
     n_threads = torch.get_num_threads()
     algorithms = torch.are_deterministic_algorithms_enabled()
     tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
@@ -49,7 +50,8 @@ def deterministic_torch() -> Iterator[None]:
     torch.use_deterministic_algorithms(True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(n_threads)
         torch.use_deterministic_algorithms(algorithms)
@@ -84,7 +86,7 @@ class Learner:
 
     def predict_pool(self, points: IndexArray) -> IndexArray:
         """Classes predicted for some pool points."""
-        return _forward(self._network, self._features.pool[torch.from_numpy(points)]).argmax(dim=1).numpy()
+        return _forward(self._network, self._features.pool[torch.tensor(points)]).argmax(dim=1).numpy()
 
     def predict_test(self) -> IndexArray:
         """Classes predicted for the test set."""
@@ -113,7 +115,7 @@ def train(
         SpecError: the weights are no longer finite, as with a learning rate that is too large.
     """
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    inputs = features.pool[torch.from_numpy(labelled)]
+    inputs = features.pool[torch.tensor(labelled)]
     targets = torch.from_numpy(labels).to(inputs.device)
     network = _initialise(inputs.shape[1], n_classes, spec, generator).to(inputs.device)
     optimiser = torch.optim.SGD(
@@ -130,7 +132,7 @@ def train(
                 group["lr"] = spec.lr * math.cos(7 * math.pi / 16 * step / total)
             batch = batch.to(inputs.device)
             optimiser.zero_grad()
-            nn.functional.cross_entropy(network(inputs[batch]), targets[batch]).backward()
+            nn.functional.cross_entropy(network(inputs[batch]), targets[batch]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             step += 1
     network.eval()
@@ -140,8 +142,11 @@ def train(
 
 
 def _initialise(dim: int, n_classes: int, spec: LearnerSpec, generator: torch.Generator) -> nn.Sequential:
-    """torch's own initialisation of linear layers, drawn from `generator` instead of the global one."""
-    first, last = (nn.utils.skip_init(nn.Linear, *shape) for shape in ((dim, spec.hidden), (spec.hidden, n_classes)))
+    """Torch's own initialisation of linear layers, drawn from `generator` instead of the global one."""
+    first, last = (
+        nn.utils.skip_init(nn.Linear, *shape)  # type: ignore[no-untyped-call]
+        for shape in ((dim, spec.hidden), (spec.hidden, n_classes))
+    )
     for layer in (first, last):
         bound = 1 / math.sqrt(layer.in_features)
         nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
@@ -151,7 +156,7 @@ def _initialise(dim: int, n_classes: int, spec: LearnerSpec, generator: torch.Ge
 
 def _batches(order: Tensor, size: int) -> list[Tensor]:
     """Consecutive batches; a last batch of one joins the one before, since BatchNorm needs two."""
-    batches = list(order.split(size))
+    batches = list(torch.split(order, size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
@@ -159,4 +164,4 @@ def _batches(order: Tensor, size: int) -> list[Tensor]:
 
 @torch.no_grad()
 def _forward(network: nn.Module, inputs: Tensor) -> Tensor:
-    return torch.cat([network(rows) for rows in inputs.split(_ROWS)]).cpu()
+    return torch.cat([network(rows) for rows in torch.split(inputs, _ROWS)]).cpu()

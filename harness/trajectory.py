@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.data import Dataset
-from harness.learner import Features, Learner, deterministic_torch, train
+from harness.learner import Features, Learner, one_thread, train
 from harness.memory import peak_bytes, reset_peak
 from harness.spec import TrajectorySpec
 from harness.streams import stream
@@ -60,20 +60,18 @@ def run_trajectory(
     Yields:
         A record for each round that was run, from the first after `history`.
     """
-    with deterministic_torch():
-        trajectory = _Trajectory(spec, data, compute or Compute())
-        first = 0
-        if history is not None and len(history.picks) > 0:
-            last = len(history.picks) - 1
-            trajectory.buy(np.concatenate(list(history.picks)))
-            trajectory.train(last)
-            if trajectory.accuracy() == history.accuracy:
-                first = last + 1
-            else:
-                trajectory = _Trajectory(spec, data, compute or Compute())
-        for round_, n_query in enumerate(spec.queries):
-            if round_ >= first:
-                yield trajectory.run_round(round_, n_query)
+    trajectory = _Trajectory(spec, data, compute or Compute())
+    first = 0
+    if history is not None and len(history.picks) > 0:
+        if trajectory.repeats(history):
+            first = len(history.picks)
+        else:
+            trajectory = _Trajectory(spec, data, compute or Compute())
+    for round_, n_query in enumerate(spec.queries):
+        if round_ >= first:
+            with one_thread():
+                record = trajectory.run_round(round_, n_query)
+            yield record
 
 
 class _Trajectory:
@@ -100,7 +98,10 @@ class _Trajectory:
         accuracy = self.accuracy()
         stats = dict(selection.stats)
         n_clusters = stats.pop("n_clusters", None)
-        coverage = _coverage(selection.diagnostics, self._labelled, self._data.y_train, self._learner)
+        coverage: dict[str, float] = {}
+        if selection.diagnostics is not None and self._learner is not None:
+            coverage, errors = _measure(selection.diagnostics, self._labelled, self._data.y_train, self._learner)
+            stats |= errors
         ended = time.perf_counter()
         return RoundRecord(
             round=round_,
@@ -110,16 +111,24 @@ class _Trajectory:
             select_seconds=selected - started,
             train_seconds=trained - selected,
             n_clusters=None if n_clusters is None else int(n_clusters),
-            coverage_estimated=coverage[0],
-            coverage_ntk_true=coverage[1],
-            coverage_true=coverage[2],
+            coverage_estimated=coverage.get("coverage_estimated"),
+            coverage_ntk_true=coverage.get("coverage_ntk_true"),
+            coverage_true=coverage.get("coverage_true"),
             stats={**stats, "measure_seconds": ended - trained, "peak_bytes": peak_bytes()},
             picks=np.asarray(selection.indices, dtype=np.int64),
             scores=selection.scores,
         )
 
+    def repeats(self, history: History) -> bool:
+        """Train the last learner of a history again; whether it comes out the same."""
+        with one_thread():
+            self.buy(np.concatenate(list(history.picks)))
+            self.train(len(history.picks) - 1)
+            return self.accuracy() == history.accuracy
+
     def buy(self, picks: IndexArray) -> None:
         self._labelled = np.concatenate([self._labelled, picks])
+        self._labelled.flags.writeable = False
 
     def train(self, round_: int) -> None:
         labels = self._data.y_train[self._labelled]
@@ -143,16 +152,39 @@ class _Trajectory:
         )
 
 
-def _coverage(
-    diagnostics: LookAheadDiagnostics | None, labelled: IndexArray, truth: IndexArray, learner: Learner | None
-) -> tuple[float | None, float | None, float | None]:
-    """Estimated, NTK-true and true coverage on the risk set (Fig. 4 of arXiv 2306.04099)."""
-    if diagnostics is None or learner is None:
-        return None, None, None
-    true_labels = truth[diagnostics.risk_set]
-    of_kernel = diagnostics.predict(labelled, truth[labelled])
-    return (
-        float((diagnostics.predictions == diagnostics.pseudo_labels).mean()),
-        float((of_kernel == true_labels).mean()),
-        float((learner.predict_pool(diagnostics.risk_set) == true_labels).mean()),
-    )
+def _measure(
+    found: LookAheadDiagnostics, labelled: IndexArray, truth: IndexArray, learner: Learner
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Coverage and error decomposition on the risk set, where true labels are known (arXiv 2306.04099).
+
+    Coverage is that of Fig. 4. The decomposition follows eq. 5 to 7: a prediction of the kernel regression on
+    pseudo-labels stands for the class with the largest sum of outputs over the clusters it dominates (eq. 6).
+
+    Returns:
+        Columns of `rounds`; and `p_nff` (impurity: right cluster, wrong class), `p_fnf` (over-clustering: right
+        class, wrong cluster), `ntk_error` (the classifier predicts another class than the kernel regression).
+    """
+    labels = truth[found.risk_set]
+    of_classifier = learner.predict_pool(found.risk_set)
+    n_clusters, n_classes = found.outputs.shape[1], int(truth.max()) + 1
+    members = np.zeros((n_clusters, n_classes))
+    np.add.at(members, (found.pseudo_labels, labels), 1)
+    dominates = np.eye(n_classes)[members.argmax(axis=1)]
+    of_kernel = (found.outputs @ dominates).argmax(axis=1)
+    right_cluster = found.outputs.argmax(axis=1) == found.pseudo_labels
+    right_class = of_kernel == labels
+    coverage = {
+        "coverage_estimated": right_cluster.mean(),
+        "coverage_ntk_true": (found.predict(labelled, truth[labelled]) == labels).mean(),
+        "coverage_true": (of_classifier == labels).mean(),
+    }
+    errors = {
+        "p_nff": (right_cluster & ~right_class).mean(),
+        "p_fnf": (right_class & ~right_cluster).mean(),
+        "ntk_error": (of_classifier != of_kernel).mean(),
+    }
+    return _floats(coverage), _floats(errors)
+
+
+def _floats(values: dict[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items()}

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from strategies.exceptions import InvalidSelectionError, PoolExhaustedError
 
@@ -92,14 +93,15 @@ class LookAheadDiagnostics:
     Attributes:
         risk_set: pool indices of the N points over which the risk was estimated.
         pseudo_labels: cluster pseudo-label of each, `N`.
-        predictions: arg max of the kernel regression on pseudo-labels after the last pick, `N`.
+        outputs: kernel regression on pseudo-labels after the last pick, `N x n_clusters`; its arg max is
+            the predicted pseudo-label.
         predict: kernel-regression predictions on the risk set when trained on given points with
             their true labels: `(pool indices, labels) -> N` classes.
     """
 
     risk_set: IndexArray
     pseudo_labels: IndexArray
-    predictions: IndexArray
+    outputs: FloatArray
     predict: Callable[[IndexArray, IndexArray], IndexArray]
 
 
@@ -152,10 +154,12 @@ class Strategy(abc.ABC):
         """
         if not 1 <= n <= len(view.unlabelled):
             raise PoolExhaustedError(f"Expected a query of 1 to {len(view.unlabelled)} points, but got {n}.")
-        if view.model is None and not self.chooses_first_round:
-            selection = draw_uniformly(view, n, rng)
-        else:
-            selection = self._select(view, n, rng=rng)
+        # One BLAS and OpenMP thread: more would change the last bits with the share of the CPU.
+        with threadpool_limits(1):
+            if view.model is None and not self.chooses_first_round:
+                selection = draw_uniformly(view, n, rng)
+            else:
+                selection = self._select(view, n, rng=rng)
         self._check(selection, view, n)
         return selection
 

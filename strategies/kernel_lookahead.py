@@ -12,7 +12,6 @@ from strategies.base import FloatArray, IndexArray, PoolView, Strategy
 from strategies.functional.lookahead import Problem, absolute_ridge, condition, one_hot
 from strategies.functional.ntk import KernelKind, Network, Parameterisation, draw_network, make_kernel
 from strategies.functional.scaling import Scaling, fit_scaling
-from strategies.functional.tiles import TileRunner
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,6 @@ class KernelLookAhead(Strategy):
         classes: IndexArray,
         n_classes: int,
         network: Network,
-        run: TileRunner,
     ) -> tuple[FloatArray, FloatArray]:
         """`whitened` and `predictions` at `points` after training on pool points with given classes."""
         scaled = self._scaled(view, points).astype(np.float64)
@@ -78,7 +76,9 @@ class KernelLookAhead(Strategy):
             network.outputs(scaled, n_classes) if self.initial == "network" else np.zeros((len(points), n_classes))
         )
         targets = one_hot(classes, n_classes, centred=self.targets == "centred")
-        return condition(kernel, positions, targets, outputs, absolute_ridge(kernel, self.ridge), run)
+        return condition(
+            kernel, positions, targets, outputs, absolute_ridge(kernel, self.ridge), view.compute.n_threads
+        )
 
     def _problem(
         self,

@@ -9,7 +9,6 @@ from pydantic.dataclasses import dataclass
 
 from strategies.base import PoolView, Selection
 from strategies.functional.lookahead import Block, model_change
-from strategies.functional.tiles import TileRunner
 from strategies.functional.uncertainty import top_k
 from strategies.kernel_lookahead import KernelLookAhead
 
@@ -28,10 +27,10 @@ class LookAhead(KernelLookAhead):
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         assert view.model is not None
+        n_threads = view.compute.n_threads
         points = self._draw_risk_set(view, n, rng)
         network = self._draw_network(view, view.n_classes, rng)
-        run = TileRunner(view.compute.n_threads)
-        whitened, predictions = self._regress(view, points, view.labelled, view.labels, view.n_classes, network, run)
+        whitened, predictions = self._regress(view, points, view.labelled, view.labels, view.n_classes, network)
         labels = predictions.argmax(axis=1)
         targets = labels if self.guess == "kernel" else view.model.probabilities[points].argmax(axis=1)
         order = np.argsort(labels, kind="stable")
@@ -39,8 +38,9 @@ class LookAhead(KernelLookAhead):
         regression = whitened[:, order], predictions[order]
         problem = self._problem(view, points, targets[order], labels[order], regression, network)
         if self.score == "change":
-            scores = model_change(problem, run)
+            scores = model_change(problem, n_threads)
         else:
-            scores = Block(problem, slice(0, len(problem.candidates)), "zero_one", run).scores().astype(np.float64)
-        run.close()
+            scores = (
+                Block(problem, slice(0, len(problem.candidates)), "zero_one", n_threads).scores().astype(np.float64)
+            )
         return top_k(scores, points[problem.candidates], n)

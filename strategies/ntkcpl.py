@@ -19,7 +19,6 @@ from strategies.functional.clustering import kmeans
 from strategies.functional.distances import normalise_rows
 from strategies.functional.lookahead import LocalEngine
 from strategies.functional.pseudo_labels import Constraint, constrained_kmeans, n_pseudo_classes, split_by_confusion
-from strategies.functional.tiles import TileRunner
 from strategies.kernel_lookahead import KernelLookAhead
 
 
@@ -63,25 +62,21 @@ class NTKCPL(KernelLookAhead):
         n_clusters = int(targets[-1]) + 1
         network = self._draw_network(view, max(n_clusters, view.n_classes), rng)
         clock.lap("clustering_seconds")
-        run = TileRunner(view.compute.n_threads)
         labelled_targets = pseudo_labels[np.searchsorted(risk_set, view.labelled)]
-        regression = self._regress(view, points, view.labelled, labelled_targets, n_clusters, network, run)
+        regression = self._regress(view, points, view.labelled, labelled_targets, n_clusters, network)
         clock.lap("posterior_seconds")
         smooth = self.risk == "squared" or (self.risk == "mixed" and len(view.labelled) > 0)
         problem = self._problem(view, points, targets, targets, regression, network)
-        engine = LocalEngine(problem, "squared" if smooth else "zero_one", run)
+        engine = LocalEngine(problem, "squared" if smooth else "zero_one", view.compute.n_threads)
         clock.lap("kernel_seconds")
         picks = [engine.pick() for _ in range(n)]
         clock.lap("picks_seconds")
 
         def predict(labelled: IndexArray, labels: IndexArray) -> IndexArray:
-            runner = TileRunner(view.compute.n_threads)
-            found = self._regress(view, points, labelled, labels, view.n_classes, network, runner)[1].argmax(axis=1)
-            runner.close()
-            return found
+            predictions = self._regress(view, points, labelled, labels, view.n_classes, network)[1]
+            classes: IndexArray = predictions.argmax(axis=1)
+            return classes
 
-        predicted = engine.block.predicted
-        run.close()
         return Selection(
             indices=np.array([pick.pool_index for pick in picks], dtype=np.int64),
             scores=np.array([pick.score for pick in picks]),
@@ -91,7 +86,7 @@ class NTKCPL(KernelLookAhead):
                 "undecided_share": engine.block.undecided_pairs / max(engine.block.scored_pairs, 1),
                 **clock.laps,
             },
-            diagnostics=LookAheadDiagnostics(points, targets, predicted, predict),
+            diagnostics=LookAheadDiagnostics(points, targets, engine.block.predictions, predict),
         )
 
     def _pseudo_labels(

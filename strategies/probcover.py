@@ -12,7 +12,8 @@ from scipy.sparse import csr_array, eye_array
 
 from strategies.base import FloatArray, IndexArray, PoolView, Selection, Strategy
 from strategies.functional.clustering import kmeans
-from strategies.functional.distances import TILE_ROWS, map_tiles, normalise_rows, squared_distances, squared_norms
+from strategies.functional.distances import normalise_rows, squared_distances, squared_norms
+from strategies.functional.tiles import TILE_ROWS, map_tiles
 
 PURITY_SAMPLE = 10_000
 FIXED_SEED = 0

@@ -13,12 +13,15 @@ from analysis import load
 from harness.cluster import Resources, cluster, settle
 from harness.data import Dataset
 from harness.driver import drive
-from harness.plan import Plan, make_plan
+from harness.plan import Origin, Plan, make_plan
 from harness.spec import TrajectorySpec
 from harness.store import Store
 from studies.compare import Comparison, study_name
 from studies.progress import StudyProgress, duration
 from studies.summary import show_summary, write_summary
+
+_FILE_WIDTH = 200
+"""Columns of a table that is not read on a terminal."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def run_comparison(
     """
     specs = comparison.specs(data)
     study = study_name("compare", specs)
-    console, progress_console = Console(), Console(stderr=True)
+    console, progress_console = _console(), Console(stderr=True)
     store = Store(out)
     plan = make_plan(specs, store)
     progress_console.print(describe(plan), soft_wrap=True, highlight=False)
@@ -84,12 +87,17 @@ def run_comparison(
     return Outcome(study, len(failures))
 
 
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_FILE_WIDTH)
+
+
 def describe(plan: Plan) -> str:
     """How much of a study is done, goes on, or starts."""
     origins = Counter(job.origin for job in plan.jobs)
     n_all = len(plan.done) + len(plan.jobs)
     parts = [f"{len(plan.done)} done already"] if plan.done else []
-    texts = {
+    texts: dict[Origin, str] = {
         "new": "to run",
         "resumed": "resumed at their last finished round",
         "continued": "continued from a shorter or longer schedule",

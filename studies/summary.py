@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -47,65 +50,55 @@ def show_summary(results: Results, console: Console) -> None:
 
 def _accuracies(table: pd.DataFrame) -> Table:
     n_seeds = "/".join(str(n) for n in sorted(table["n_seeds"].unique()))
-    shown = Table(
-        title="Accuracy in %: mean ± std over seeds",
-        caption=f"n = {n_seeds} seeds, std with ddof = 1; best bold, second underlined by mean",
-        pad_edge=False,
-    )
+    shown = _table(f"Accuracy in %, mean ± std over {n_seeds} seeds (ddof = 1); best bold, second underlined by mean")
     shown.add_column("labels", justify="right")
     means, stds, places = wide(table), wide(table, "std"), ranks(table)
     for label in means.columns:
-        shown.add_column(escape(str(label)), justify="right")
-    for n_labels in means.index:
-        cells = [
-            _estimate(means.at[n_labels, label], stds.at[n_labels, label], places.at[n_labels, label])
-            for label in means.columns
-        ]
-        shown.add_row(str(n_labels), *cells)
+        shown.add_column(escape(str(label)), justify="right", overflow="fold")
+    columns = [zip(means[label], stds[label], places[label], strict=True) for label in means.columns]
+    for n_labels, *cells in zip(means.index, *columns, strict=True):
+        shown.add_row(str(n_labels), *(Text(_percent(mean, std), _style(place)) for mean, std, place in cells))
     return shown
-
-
-def _estimate(mean: float, std: float, place: object) -> Text:
-    if pd.isna(mean):
-        return Text("")
-    spread = "" if pd.isna(std) else f" ± {100 * std:.1f}"
-    style = _MARKS.get(place, "") if isinstance(place, int) else ""
-    return Text(f"{100 * mean:.1f}{spread}", style=style)
 
 
 def _totals(summary: pd.DataFrame, *, paired: bool) -> Table:
     low, high = summary["area_from"].iloc[0], summary["area_to"].iloc[0]
-    shown = Table(
-        title=f"Area under the accuracy curve over {low} to {high} labels, in %",
-        caption="difference to Random: paired by seed, 95 % Student's t interval; labels won: means above Random's"
+    shown = _table(f"Area under the accuracy curve over {low} to {high} labels and final accuracy in %, seconds a seed")
+    shown.caption = (
+        "gain: area less Random's, paired by seed [95 % interval, Student's t]; won: label counts with a higher mean"
         if paired
-        else "no Random in this study: gains need it",
-        pad_edge=False,
+        else "gains need Random in the study"
     )
-    headings = ["strategy", "seeds", "area", "final"]
-    headings += ["difference to Random", "labels won"] if paired else []
-    for heading in [*headings, "select s", "train s"]:
-        shown.add_column(heading, justify="left" if heading == "strategy" else "right")
-    for _, row in summary.iterrows():
-        cells = [
-            escape(str(row["label"])),
-            str(row["n_seeds"]),
-            _estimate(row["area_mean"], row["area_std"], None),
-            _estimate(row["final_mean"], row["final_std"], None),
-        ]
+    for heading in ("strategy", "area", "final", *(("gain", "won") if paired else ()), "select", "train"):
+        shown.add_column(heading, justify="left" if heading == "strategy" else "right", overflow="fold")
+    for row in summary.to_dict("records"):
+        cells = [_percent(row["area_mean"], row["area_std"]), _percent(row["final_mean"], row["final_std"])]
         if paired:
-            cells += [_difference(row), "" if pd.isna(row["won"]) else f"{row['won']}/{row['total']}"]
+            cells += [_gain(row), "" if pd.isna(row["won"]) else f"{int(row['won'])}/{int(row['total'])}"]
         cells += [f"{row['select_seconds']:.1f}", f"{row['train_seconds']:.1f}"]
-        shown.add_row(*cells)
+        shown.add_row(escape(f"{row['label']!s}"), *cells)
     return shown
 
 
-def _difference(row: pd.Series) -> str:
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+
+
+def _style(place: Any) -> str:
+    return "" if pd.isna(place) else _MARKS.get(int(place), "")
+
+
+def _percent(mean: float, std: float) -> str:
+    if pd.isna(mean):
+        return ""
+    return f"{100 * mean:.1f}" + ("" if pd.isna(std) else f"±{100 * std:.1f}")
+
+
+def _gain(row: Mapping[Hashable, Any]) -> str:
     if pd.isna(row["difference"]):
         return ""
-    if pd.isna(row["low"]):
-        return f"{100 * row['difference']:+.2f}"
-    return f"{100 * row['difference']:+.2f} [{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]"
+    estimate = f"{100 * row['difference']:+.1f}"
+    return estimate if pd.isna(row["low"]) else f"{estimate} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
 
 
 def _idle_caps(results: Results) -> list[str]:
@@ -114,4 +107,4 @@ def _idle_caps(results: Results) -> list[str]:
     bound = rounds["stats"].map(lambda text: '"cap_bound":1' in text)
     capped = rounds["stats"].map(lambda text: '"cap_bound"' in text)
     idle = [label for label, rows in rounds[capped].assign(bound=bound).groupby("label") if not rows["bound"].any()]
-    return [f"{label}: max_clusters never bound in this schedule" for label in idle]
+    return [f"{label!s}: max_clusters never bound in this schedule" for label in idle]

@@ -1,4 +1,4 @@
-"""K-means whose labels depend on the points and the seed alone, never on the share of the CPU."""
+"""K-means, with one seed and one guard against degenerate points."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from strategies.base import FloatArray, IndexArray
 
@@ -29,7 +28,7 @@ class KMeansResult:
 
 
 def kmeans(points: FloatArray, n_clusters: int, *, seed: int, n_init: int = 1, minibatch: bool = False) -> KMeansResult:
-    """K-means with k-means++ seeding (scikit-learn), on one thread.
+    """K-means with k-means++ seeding (scikit-learn).
 
     Args:
         points: `n x dim`.
@@ -40,7 +39,7 @@ def kmeans(points: FloatArray, n_clusters: int, *, seed: int, n_init: int = 1, m
     """
     settings = {"n_clusters": min(n_clusters, len(points)), "random_state": seed, "n_init": n_init}
     model = MiniBatchKMeans(**settings, batch_size=MINIBATCH_ROWS) if minibatch else KMeans(**settings)
-    with threadpool_limits(1), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(points)
     used, labels = np.unique(model.labels_, return_inverse=True)

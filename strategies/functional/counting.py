@@ -134,7 +134,7 @@ def count_wrong(
 @njit(nogil=True, cache=True, error_model="numpy")
 def _classify_own(
     row: Any, inverse: Any, change_p: Any, largest: Any, smallest: Any, own: Any, rival: Any, is_open: Any
-) -> tuple[int, int]:
+) -> Any:
     """How many points of the target's own class are wrong for certain, and how many are undecided."""
     lost = np.int32(0)
     n_open = np.int32(0)
@@ -156,7 +156,7 @@ def _classify_own(
 def _classify_other(
     row: Any, inverse: Any, change_y: Any, change_p: Any, largest: Any, smallest: Any, own: Any, rival: Any,
     rival_class: Any, of_p: Any, p: Any, p_wins_ties: Any, is_open: Any,
-) -> tuple[int, int]:  # fmt: skip
+) -> Any:  # fmt: skip
     """The same for points of another class, which the target's class may overtake as well."""
     lost = np.int32(0)
     n_open = np.int32(0)

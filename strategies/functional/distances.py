@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
-
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from strategies.base import FloatArray
-
-TILE_ROWS = 256
-T = TypeVar("T")
+from strategies.functional.tiles import TILE_ROWS
 
 
 def normalise_rows(points: FloatArray) -> FloatArray:
@@ -63,20 +56,3 @@ def squared_distances_to(centre: FloatArray, points: FloatArray, *, tile_rows: i
     for start in range(0, len(points), tile_rows):
         distances[start : start + tile_rows] = squared_norms(points[start : start + tile_rows] - centre)
     return distances
-
-
-def map_tiles(work: Callable[[slice], T], n_rows: int, *, tile_rows: int = TILE_ROWS, n_threads: int = 1) -> list[T]:
-    """`work` on consecutive slices of `tile_rows` rows, in parallel over tiles with one BLAS thread each.
-
-    Args:
-        work: called with each slice; the last one may be shorter.
-        n_rows: rows in all.
-        tile_rows: rows of a tile.
-        n_threads: tiles worked on at once.
-
-    Returns:
-        What `work` returned, in the order of the rows.
-    """
-    tiles = [slice(start, min(start + tile_rows, n_rows)) for start in range(0, n_rows, tile_rows)]
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(work, tiles))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from strategies.base import FloatArray, IndexArray
-from strategies.functional.distances import TILE_ROWS, map_tiles, squared_distances, squared_distances_to, squared_norms
+from strategies.functional.distances import squared_distances, squared_distances_to, squared_norms
+from strategies.functional.tiles import TILE_ROWS, map_tiles
 
 
 def k_centre(

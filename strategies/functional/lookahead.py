@@ -24,7 +24,7 @@ from scipy.linalg import cholesky, solve_triangular
 from strategies.base import FloatArray, IndexArray
 from strategies.functional.counting import count_wrong, find_rivals
 from strategies.functional.ntk import Kernel
-from strategies.functional.tiles import TileRunner
+from strategies.functional.tiles import map_tiles
 
 Risk = Literal["zero_one", "squared"]
 
@@ -87,7 +87,7 @@ def condition(
     labelled_targets: FloatArray,
     initial: FloatArray,
     ridge: float,
-    run: TileRunner,
+    n_threads: int,
 ) -> tuple[FloatArray, FloatArray]:
     """Kernel regression on the labelled points.
 
@@ -97,7 +97,7 @@ def condition(
         labelled_targets: Y_L, `n_labelled x n_classes`.
         initial: f0, `N x n_classes`.
         ridge: r, absolute, above 0.
-        run: where tiles are computed.
+        n_threads: tiles worked on at once.
 
     Returns:
         `whitened` and `predictions` of `Problem`, float32.
@@ -116,7 +116,7 @@ def condition(
         whitened[:, points] = half
         predictions[points] = initial[points] + half.T @ residual
 
-    run(solve, n)
+    map_tiles(solve, n, n_threads=n_threads)
     return whitened, predictions
 
 
@@ -129,13 +129,13 @@ class Block:
         rows: which of `problem.candidates` this block holds; starts at a multiple of the tile.
         risk: `zero_one` counts wrong points; `squared` is the change of the summed squared error, for which
             targets and labels must be the same.
-        run: where tiles are computed.
+        n_threads: tiles worked on at once.
     """
 
     problem: Problem
     rows: slice
     risk: Risk
-    run: TileRunner
+    n_threads: int
     undecided_pairs: int = field(default=0, init=False)
     scored_pairs: int = field(default=0, init=False)
 
@@ -156,7 +156,7 @@ class Block:
         self._counts = np.empty(n_rows, dtype=np.int64)
         self._undecided = np.empty(n_rows, dtype=np.int64)
         self._residual = np.empty((n_rows, n), dtype=np.float32)
-        self.run(self._build, n_rows)
+        map_tiles(self._build, n_rows, n_threads=self.n_threads)
         if self.risk == "squared":
             self._start_squared()
 
@@ -182,7 +182,8 @@ class Block:
 
     def column(self, row: int) -> FloatArray:
         """S[:, i] of one of this block's candidates, `N` float32."""
-        return self._residual[row].copy()
+        column: FloatArray = self._residual[row].copy()
+        return column
 
     def accept(self, pick: Pick, column: FloatArray, *, mine: bool) -> None:
         """Add a candidate, of this block or another, with its target.
@@ -207,14 +208,14 @@ class Block:
         def correct(tile: slice) -> None:
             self._residual[tile] -= gain[self._positions[tile], None] * column
 
-        self.run(correct, len(self._positions))
+        map_tiles(correct, len(self._positions), n_threads=self.n_threads)
         self._by_point += gain[:, None] * change
         self._by_class = np.ascontiguousarray(self._by_point.T)
 
     @property
-    def predicted(self) -> IndexArray:
-        """Arg max of the current predictions at the N points, ties to the lowest class."""
-        return self._by_point.argmax(axis=1)
+    def predictions(self) -> FloatArray:
+        """F at the N points after all accepted picks, `N x n_classes` float32."""
+        return self._by_point
 
     def _count(self) -> IndexArray:
         problem = self.problem
@@ -231,8 +232,8 @@ class Block:
                 self._counts, self._undecided,
             )  # fmt: skip
 
-        self.run(rivals, problem.n_points)
-        self.run(count, len(self._positions))
+        map_tiles(rivals, problem.n_points, n_threads=self.n_threads)
+        map_tiles(count, len(self._positions), n_threads=self.n_threads)
         self.undecided_pairs += int(self._undecided[self._alive].sum())
         self.scored_pairs += int(self._alive.sum()) * problem.n_points
         return self._counts
@@ -250,7 +251,7 @@ class Block:
             self._norms[tile] = np.einsum("ij,ij->i", block, block)
             self._products[tile] = block @ errors
 
-        self.run(start, len(self._positions))
+        map_tiles(start, len(self._positions), n_threads=self.n_threads)
 
     def _errors(self) -> FloatArray:
         return np.eye(self._by_point.shape[1])[self.problem.labels] - self._by_point
@@ -264,7 +265,8 @@ class Block:
         return change
 
     def _diagonal(self) -> FloatArray:
-        return self._residual[np.arange(len(self._positions)), self._positions].astype(np.float64)
+        diagonal: FloatArray = self._residual[np.arange(len(self._positions)), self._positions].astype(np.float64)
+        return diagonal
 
     def _move_squared(self, column: FloatArray, gain: FloatArray, change: FloatArray, inverse: np.float32) -> None:
         errors = self._errors()
@@ -275,7 +277,7 @@ class Block:
         def cross(tile: slice) -> None:
             crossed[tile] = self._residual[tile] @ column
 
-        self.run(cross, len(self._positions))
+        map_tiles(cross, len(self._positions), n_threads=self.n_threads)
         scaled = column64 * float(inverse)
         own_norm = float(column64 @ column64)
         # (S - q p^T)(D - t d^T) row by row, with q = gain, p = column, t = scaled, d = change.
@@ -287,8 +289,8 @@ class Block:
 class LocalEngine:
     """All candidates in one block."""
 
-    def __init__(self, problem: Problem, risk: Risk, run: TileRunner) -> None:
-        self.block = Block(problem, slice(0, len(problem.candidates)), risk, run)
+    def __init__(self, problem: Problem, risk: Risk, n_threads: int) -> None:
+        self.block = Block(problem, slice(0, len(problem.candidates)), risk, n_threads)
 
     def pick(self) -> Pick:
         """Find the best candidate and accept it."""
@@ -298,7 +300,7 @@ class LocalEngine:
         return best
 
 
-def model_change(problem: Problem, run: TileRunner) -> FloatArray:
+def model_change(problem: Problem, n_threads: int) -> FloatArray:
     """Summed L2 change of the predictions when each candidate is added with its target.
 
     Closed form of the score of Mohamadi et al. 2022: sum_u |S[u, i]| / (S_ii + r) * |y_i - f_i|.
@@ -317,5 +319,5 @@ def model_change(problem: Problem, run: TileRunner) -> FloatArray:
         total = np.abs(block).sum(axis=1, dtype=np.float64)
         scores[tile] = total / (variance + problem.ridge) * sizes[positions]
 
-    run(score, len(problem.candidates))
+    map_tiles(score, len(problem.candidates), n_threads=n_threads)
     return scores

@@ -1,41 +1,37 @@
 """Fixed-size tiles: the same numbers for any number of threads and shards.
 
-Every reduction of the look-ahead runs inside one tile, with BLAS on one thread, and the tiles run in
-parallel; how many run at once changes the time and nothing else.
+Every reduction runs inside one tile, with BLAS on one thread (`Strategy.select` sees to it), and the tiles
+run in parallel; how many run at once changes the time and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
-TILE = 256
-"""Rows of a tile. Part of the arithmetic: another value may change the last bits of a kernel."""
+T = TypeVar("T")
 
-
-def tiles(n: int, size: int = TILE) -> list[slice]:
-    """Slices of `size` rows that cover `range(n)`; the last one may be shorter."""
-    return [slice(first, min(first + size, n)) for first in range(0, n, size)]
+TILE_ROWS = 256
+"""Rows of a tile. Part of the arithmetic: another value may change the last bits of a product."""
 
 
-class TileRunner:
-    """Runs a function over tiles on `n_threads` threads.
+def map_tiles(work: Callable[[slice], T], n_rows: int, *, tile_rows: int = TILE_ROWS, n_threads: int = 1) -> list[T]:
+    """`work` on consecutive slices of `tile_rows` rows; the first exception is raised.
 
-    The work must release the GIL (BLAS, numba with `nogil`) to gain anything from more than one.
+    To gain from more than one thread the work must release the GIL, as numpy's products and compiled code do.
+
+    Args:
+        work: called with each slice; the last one may be shorter.
+        n_rows: rows in all.
+        tile_rows: rows of a tile.
+        n_threads: tiles worked on at once.
+
+    Returns:
+        What `work` returned, in the order of the rows.
     """
-
-    def __init__(self, n_threads: int = 1) -> None:
-        self._pool = ThreadPoolExecutor(n_threads) if n_threads > 1 else None
-
-    def __call__(self, work: Callable[[slice], None], n: int) -> None:
-        """Call `work` once for each tile of `range(n)` and wait; the first exception is raised."""
-        if self._pool is None:
-            for tile in tiles(n):
-                work(tile)
-        else:
-            list(self._pool.map(work, tiles(n)))
-
-    def close(self) -> None:
-        """Stop the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
+    tiles = [slice(first, min(first + tile_rows, n_rows)) for first in range(0, n_rows, tile_rows)]
+    if n_threads == 1 or len(tiles) == 1:
+        return [work(tile) for tile in tiles]
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(work, tiles))

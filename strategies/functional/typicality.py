@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from strategies.base import FloatArray
-from strategies.functional.distances import TILE_ROWS, map_tiles, squared_distances, squared_norms
+from strategies.functional.distances import squared_distances, squared_norms
+from strategies.functional.tiles import TILE_ROWS, map_tiles
 
 EPSILON = 1e-5
 """Added to the mean distance, so that duplicates have a finite typicality."""
