@@ -2,6 +2,7 @@
 
 AnalysisError
 ├── StoreReadError       a store or one of its files that cannot be read
+│   └── DamagedFileError a file that is truncated or no Parquet at all
 ├── SelectionError       a data set or study that is not in the results, or must be named
 ├── MixedSettingsError   trajectories that must not be averaged together
 ├── NoBaselineError      a comparison without the baseline that it is made against
@@ -16,6 +17,10 @@ class AnalysisError(Exception):
 
 class StoreReadError(AnalysisError, RuntimeError):
     """A store or one of its files that cannot be read; the message names the file."""
+
+
+class DamagedFileError(StoreReadError):
+    """A file that is truncated or no Parquet at all; `load(..., skip_damaged=True)` goes on without it."""
 
 
 class SelectionError(AnalysisError, ValueError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from analysis.exceptions import MixedSettingsError, SelectionError, StoreReadError
+from analysis.exceptions import DamagedFileError, MixedSettingsError, SelectionError, StoreReadError
 from harness import schema
 
 _KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}
 _LISTING_ATTEMPTS = 5
+_READERS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +36,16 @@ class Results:
         rounds: their rounds.
         queries: the labels that they bought.
         failures: the rows of trajectories whose status is not ok.
+        studies: the studies that these trajectories belong to, with their commands.
+        unread: damaged files that were left out on request.
     """
 
     trajectories: pd.DataFrame
     rounds: pd.DataFrame
     queries: pd.DataFrame
     failures: pd.DataFrame
+    studies: pd.DataFrame
+    unread: tuple[str, ...] = ()
 
     @property
     def data_names(self) -> list[str]:
@@ -110,17 +116,31 @@ class Results:
         if data not in names:
             got = "none was named" if data is None else f"got `{data}`"
             raise SelectionError(f"Expected the name of a data set in these results ({_listing(names)}), but {got}.")
-        trajectories = self.trajectories[self.trajectories["data"] == data]
-        kept = trajectories["trajectory_id"]
-        return Results(
-            trajectories=trajectories,
-            rounds=self.rounds[self.rounds["trajectory_id"].isin(kept)],
-            queries=self.queries[self.queries["trajectory_id"].isin(kept)],
-            failures=self.failures[self.failures["data"] == data],
+        of_data = pd.concat(
+            [frame.loc[frame["data"] == data, "trajectory_id"] for frame in (self.trajectories, self.failures)]
         )
+        return self._keep(of_data)
+
+    def shared_seeds(self) -> Results:
+        """Restrict to the seeds that all configurations on the same data and evaluation data have finished.
+
+        A configuration that finished none is left out first, so that it does not empty the others.
+        """
+        cells = self.configurations.join(self.trajectories.set_index("trajectory_id")["data"], how="inner")
+        kept: list[str] = []
+        for _, group in cells.groupby(["data", "evaluate_on"]):
+            count = group.groupby("seed")["label"].nunique()
+            kept += group.index[group["seed"].isin(count.index[count == group["label"].nunique()])]
+        return self._keep(kept)
+
+    def _keep(self, trajectory_ids: Iterable[str]) -> Results:
+        names = ("trajectories", "rounds", "queries", "failures", "studies")
+        wanted = set(trajectory_ids)
+        frames: dict[str, pd.DataFrame] = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: frame[frame["trajectory_id"].isin(wanted)] for name, frame in frames.items()})
 
 
-def load(*stores: str | Path, study: str | None = None) -> Results:
+def load(*stores: str | Path, study: str | None = None, queries: bool = True, skip_damaged: bool = False) -> Results:
     """Read stores, also while a study still writes to them.
 
     A trajectory found in several stores counts once: a finished one before a failed one, then the first
@@ -129,15 +149,22 @@ def load(*stores: str | Path, study: str | None = None) -> Results:
     Args:
         stores: folders, or addresses that pyarrow understands, such as `s3://bucket/folder`.
         study: keep the trajectories of this study alone.
+        queries: read the labels bought, too; without them `Results.queries` is empty.
+        skip_damaged: leave files out that cannot be read, and name them in `Results.unread`; a trajectory
+            without readable rounds counts as not finished.
 
     Raises:
-        StoreReadError: there is no store, or a file is truncated or of another schema; names the file.
+        StoreReadError: there is no store, or a file is of another schema, or truncated and not to be
+            skipped; names the file.
         SelectionError: `study` is in none of the stores.
         MixedSettingsError: one data name stands for several learner settings or data hashes, or one
             configuration and seed for several trajectories.
     """
     # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
-    read = {name: _read(stores, name) for name in ("trajectories", "studies", "rounds", "queries")}
+    damaged: list[str] | None = [] if skip_damaged else None
+    names = ("trajectories", "studies", "rounds", *(("queries",) if queries else ()))
+    read = {name: _read(stores, name, damaged) for name in names}
+    read.setdefault("queries", schema.QUERIES.empty_table().to_pandas().assign(_store=0))
     trajectories = read["trajectories"]
     if study is not None:
         known = read["studies"]
@@ -152,6 +179,8 @@ def load(*stores: str | Path, study: str | None = None) -> Results:
     )
     trajectories = preferred.drop_duplicates("trajectory_id").drop(columns="_failed").sort_index()
     finished = trajectories[trajectories["status"] == "ok"]
+    if damaged:
+        finished = finished[finished["trajectory_id"].isin(read["rounds"]["trajectory_id"])]
     failures = trajectories[trajectories["status"] != "ok"]
     # A trajectory's rounds come from the store that its row came from, never from two.
     source = finished[["trajectory_id", "_store"]]
@@ -159,26 +188,32 @@ def load(*stores: str | Path, study: str | None = None) -> Results:
         name: read[name].merge(source, on=["trajectory_id", "_store"]).drop_duplicates(keys).drop(columns="_store")
         for name, keys in _KEYS.items()
     }
+    studies = read["studies"]
+    mine = studies["trajectory_id"].isin(trajectories["trajectory_id"]) & (
+        True if study is None else studies["study"] == study
+    )
     results = Results(
         trajectories=finished.drop(columns="_store").reset_index(drop=True),
         rounds=details["rounds"].reset_index(drop=True),
         queries=details["queries"].reset_index(drop=True),
         failures=failures.drop(columns="_store").reset_index(drop=True),
+        studies=studies[mine].drop(columns="_store").drop_duplicates().reset_index(drop=True),
+        unread=tuple(damaged or ()),
     )
     _refuse_mixed(results)
     return results
 
 
-def _read(stores: Sequence[str | Path], name: str) -> pd.DataFrame:
+def _read(stores: Sequence[str | Path], name: str, damaged: list[str] | None) -> pd.DataFrame:
     """One table of all stores, with the position of its store in the column `_store`."""
     if not stores:
         raise StoreReadError("Expected at least one store, but got none.")
-    tables = [_read_table(store, name) for store in stores]
+    tables = [_read_table(store, name, damaged) for store in stores]
     frames: list[pd.DataFrame] = [table.to_pandas().assign(_store=store) for store, table in enumerate(tables)]
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
 
 
-def _read_table(store: str | Path, name: str) -> pa.Table:
+def _read_table(store: str | Path, name: str, damaged: list[str] | None) -> pa.Table:
     try:
         if "://" in str(store):
             filesystem, root = fs.FileSystem.from_uri(str(store))
@@ -194,7 +229,8 @@ def _read_table(store: str | Path, name: str) -> pa.Table:
         paths = sorted(entry.path for entry in listing if entry.base_name.endswith(".parquet"))
         visible = [path for path in paths if not Path(path).name.startswith((".", "_"))]
         try:
-            tables = [_read_file(filesystem, path, schema.TABLES[name]) for path in visible]
+            with ThreadPoolExecutor(_READERS) as readers:
+                tables = list(readers.map(lambda path: _read_or_skip(filesystem, path, name, damaged), visible))
         except FileNotFoundError as error:  # replaced by the writer since the listing
             if attempt == _LISTING_ATTEMPTS:
                 raise StoreReadError(
@@ -203,6 +239,16 @@ def _read_table(store: str | Path, name: str) -> pa.Table:
         else:
             break
     return pa.concat_tables(tables) if tables else schema.TABLES[name].empty_table()
+
+
+def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list[str] | None) -> pa.Table:
+    try:
+        return _read_file(filesystem, path, schema.TABLES[name])
+    except DamagedFileError:
+        if damaged is None:
+            raise
+        damaged.append(path)
+        return schema.TABLES[name].empty_table()
 
 
 def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.Table:
@@ -218,7 +264,7 @@ def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.
     except FileNotFoundError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise StoreReadError(f"Expected a readable Parquet file, but got {path}: {_first_line(error)}.") from error
+        raise DamagedFileError(f"Expected a readable Parquet file, but got {path}: {_first_line(error)}.") from error
 
 
 def _refuse_mixed(results: Results) -> None:

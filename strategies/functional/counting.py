@@ -12,8 +12,8 @@ Few points need all classes. Rounding is monotone, so with m = max and min of g 
 `f[u, c] + g * d[c]` lies between `f[u, c] + min m` and `f[u, c] + max m` *after* rounding as well, without
 any slack: u is wrong for certain if p beats y[u], or if the strongest rival of y[u] beats it even with the
 smallest change; u is right for certain if v[y[u]] exceeds the rival with the largest change. Only what is
-left goes through the classes. Points are sorted by y, so that d[y] is constant over a run and the loops
-vectorise.
+left goes through the classes. Points are sorted by y, so that d[y] needs no look-up and the loop
+vectorises.
 """
 
 from __future__ import annotations
@@ -25,33 +25,62 @@ from numba import njit
 
 from strategies.base import FloatArray, IndexArray
 
-_RUN = 512
-"""Points classified at once; a run without an undecided point is not looked at again."""
-
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def find_rivals(by_class: Any, labels: Any, first: int, last: int, own: Any, rival: Any, rival_class: Any) -> None:
-    """For the points first..last: the value of class y, and the largest value of another and its class.
+def move_predictions(
+    by_point: Any, by_class: Any, gain: Any, change: Any, labels: Any, first: int, last: int,
+    own: Any, rival: Any, rival_class: Any,
+) -> None:  # fmt: skip
+    """Add `gain x change` to the predictions of the points first..last, and find their strongest rivals.
 
     Args:
-        by_class: predictions, `n_classes x n_points` float32.
+        by_point: f, `n_points x n_classes` float32, changed.
+        by_class: the same, `n_classes x n_points`, changed.
+        gain: g of the accepted candidate, `n_points` float32.
+        change: d of the accepted candidate, `n_classes` float32.
         labels: y, `n_points`.
         first: first point.
         last: one past the last point.
-        own: written, `n_points`.
-        rival: written, `n_points`; -inf where there is one class.
-        rival_class: written, `n_points`; the lowest of equals, -1 where there is one class.
+        own: written, `n_points`: the value of class y.
+        rival: written, `n_points`: the largest value of another class, -inf where there is one class.
+        rival_class: written, `n_points`: that class, the lowest of equals; -1 where there is one class.
     """
+    n_classes = by_class.shape[0]
     for u in range(first, last):
-        own[u] = by_class[labels[u], u]
+        for c in range(n_classes):
+            by_point[u, c] += gain[u] * change[c]
         rival[u] = -np.inf
         rival_class[u] = -1
-    for c in range(by_class.shape[0]):
+    for c in range(n_classes):
+        values = by_class[c]
         for u in range(first, last):
-            value = by_class[c, u]
-            better = (value > rival[u]) & (labels[u] != c)
-            rival[u] = value if better else rival[u]
+            values[u] += gain[u] * change[c]
+            better = (values[u] > rival[u]) & (labels[u] != c)
+            rival[u] = values[u] if better else rival[u]
             rival_class[u] = c if better else rival_class[u]
+    for u in range(first, last):
+        own[u] = by_class[labels[u], u]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def correct(residual: Any, first: int, last: int, positions: Any, alive: Any, gain: Any, column: Any) -> None:
+    """Take the accepted candidate out of S: `S[i] -= gain[i] * column` for the candidates first..last.
+
+    Args:
+        residual: S, `n_candidates x n_points` float32, changed.
+        first: first candidate.
+        last: one past the last candidate.
+        positions: where each candidate is among the points.
+        alive: candidates that are still to be had; the others are left alone.
+        gain: g of the accepted candidate, `n_points` float32.
+        column: its S[:, j], `n_points` float32.
+    """
+    for i in range(first, last):
+        if alive[i]:
+            row = residual[i]
+            factor = gain[positions[i]]
+            for u in range(row.shape[0]):
+                row[u] -= factor * column[u]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -65,6 +94,7 @@ def count_wrong(
     ridge: Any,
     by_point: Any,
     by_class: Any,
+    labels: Any,
     starts: Any,
     own: Any,
     rival: Any,
@@ -84,16 +114,18 @@ def count_wrong(
         ridge: r, float32.
         by_point: f, `n_points x n_classes` float32.
         by_class: the same, `n_classes x n_points`.
+        labels: y, `n_points`, ascending.
         starts: where each class of y starts among the points, `n_classes + 1`.
-        own: from `find_rivals`.
-        rival: from `find_rivals`.
-        rival_class: from `find_rivals`.
+        own: from `move_predictions`.
+        rival: from `move_predictions`.
+        rival_class: from `move_predictions`.
         counts: written, `n_candidates`.
         undecided: written, `n_candidates`: pairs that went through all classes.
     """
-    n_classes = by_class.shape[0]
+    n_classes, n_points = by_class.shape
     change = np.empty(n_classes, dtype=np.float32)
-    words = np.empty(_RUN // 8, dtype=np.uint64)
+    own_change = np.empty(n_points, dtype=np.float32)
+    words = np.zeros((n_points + 7) // 8, dtype=np.uint64)
     is_open = words.view(np.uint8)
     for i in range(first, last):
         if not alive[i]:
@@ -105,72 +137,44 @@ def count_wrong(
         smallest = np.float32(np.inf)
         for c in range(n_classes):
             change[c] = np.float32(c == p) - by_point[positions[i], c]
+            own_change[starts[c] : starts[c + 1]] = change[c]
             if c != p:
                 largest = max(largest, change[c])
                 smallest = min(smallest, change[c])
-        of_p = by_class[p]
-        wrong = 0
-        hard = 0
-        for y in range(n_classes):
-            for run in range(starts[y], starts[y + 1], _RUN):
-                end = min(run + _RUN, starts[y + 1])
-                if y == p:
-                    lost, n_open = _classify_own(
-                        row[run:end], inverse, change[p], largest, smallest, own[run:end], rival[run:end], is_open
-                    )
-                else:
-                    lost, n_open = _classify_other(
-                        row[run:end], inverse, change[y], change[p], largest, smallest, own[run:end],
-                        rival[run:end], rival_class[run:end], of_p[run:end], p, p < y, is_open,
-                    )  # fmt: skip
-                wrong += lost
-                if n_open > 0:
-                    hard += n_open
-                    wrong += _settle(row, run, end, inverse, change, own, y, by_point, is_open, words)
-        counts[i] = wrong
-        undecided[i] = hard
+        # Where p is a lower class than y it wins a tie; the points are sorted by y.
+        lost, n_open = 0, 0
+        for part in range(2):
+            a, b = (0, starts[p + 1]) if part == 0 else (starts[p + 1], n_points)
+            part_lost, part_open = _classify(
+                row[a:b], inverse, own_change[a:b], change[p], largest, smallest, own[a:b], rival[a:b],
+                rival_class[a:b], by_class[p, a:b], np.int32(p), part == 1, is_open[a:b],
+            )  # fmt: skip
+            lost += part_lost
+            n_open += part_open
+        counts[i] = lost
+        undecided[i] = n_open
+        if n_open > 0:
+            counts[i] += _settle(row, inverse, change, own, rival, rival_class, labels, by_point, is_open, words)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _classify_own(
-    row: Any, inverse: Any, change_p: Any, largest: Any, smallest: Any, own: Any, rival: Any, is_open: Any
-) -> Any:
-    """How many points of the target's own class are wrong for certain, and how many are undecided."""
-    lost = np.int32(0)
-    n_open = np.int32(0)
-    for u in range(row.shape[0]):
-        g = row[u] * inverse
-        value = own[u] + g * change_p
-        high = g * largest
-        low = g * smallest
-        is_lost = rival[u] + (low if high > low else high) > value
-        is_safe = value > rival[u] + (high if high > low else low)
-        left = (not is_lost) & (not is_safe)
-        is_open[u] = left
-        lost += np.int32(is_lost)
-        n_open += np.int32(left)
-    return lost, n_open
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _classify_other(
-    row: Any, inverse: Any, change_y: Any, change_p: Any, largest: Any, smallest: Any, own: Any, rival: Any,
+def _classify(
+    row: Any, inverse: Any, own_change: Any, change_p: Any, largest: Any, smallest: Any, own: Any, rival: Any,
     rival_class: Any, of_p: Any, p: Any, p_wins_ties: Any, is_open: Any,
 ) -> Any:  # fmt: skip
-    """The same for points of another class, which the target's class may overtake as well."""
+    """How many points are wrong for certain, and how many are undecided (these are marked)."""
     lost = np.int32(0)
     n_open = np.int32(0)
-    target = np.int32(p)
     for u in range(row.shape[0]):
         g = row[u] * inverse
-        value = own[u] + g * change_y
+        value = own[u] + g * own_change[u]
         of_target = of_p[u] + g * change_p
         high = g * largest
         low = g * smallest
         is_lost = (
             (of_target > value)
             | ((of_target == value) & p_wins_ties)
-            | ((rival[u] + (low if high > low else high) > value) & (rival_class[u] != target))
+            | ((rival[u] + (low if high > low else high) > value) & (rival_class[u] != p))
         )
         is_safe = value > rival[u] + (high if high > low else low)
         left = (not is_lost) & (not is_safe)
@@ -182,20 +186,23 @@ def _classify_other(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _settle(
-    row: Any, run: int, end: int, inverse: Any, change: Any, own: Any, y: int, by_point: Any, is_open: Any, words: Any
-) -> int:
-    """How many of the undecided points of a run are wrong, through all classes."""
+    row: Any, inverse: Any, change: Any, own: Any, rival: Any, rival_class: Any, labels: Any, by_point: Any,
+    is_open: Any, words: Any,
+) -> int:  # fmt: skip
+    """How many of the undecided points are wrong: by their rival, or else through all classes."""
     wrong = 0
-    size = end - run
-    for word in range((size + 7) // 8):
+    for word in range(words.shape[0]):
         if words[word] == 0:
             continue
-        for k in range(8 * word, min(8 * word + 8, size)):
-            if not is_open[k]:
+        for u in range(8 * word, min(8 * word + 8, row.shape[0])):
+            if not is_open[u]:
                 continue
-            u = run + k
+            y = labels[u]
             g = row[u] * inverse
             value = own[u] + g * change[y]
+            if rival_class[u] >= 0 and rival[u] + g * change[rival_class[u]] > value:
+                wrong += 1
+                continue
             before = by_point[u, :y]
             after = by_point[u, y + 1 :]
             later = change[y + 1 :]

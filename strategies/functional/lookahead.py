@@ -22,14 +22,18 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
 from strategies.base import FloatArray, IndexArray
-from strategies.functional.counting import count_wrong, find_rivals
+from strategies.functional.counting import correct, count_wrong, move_predictions
 from strategies.functional.ntk import Kernel
-from strategies.functional.tiles import map_tiles
+from strategies.functional.tiles import map_tiles, slices
 
 Risk = Literal["zero_one", "squared"]
 
 SMALLEST_RIDGE = 1e-5
 """Ridge below which float32 residuals are noise, relative to the mean of the kernel's diagonal."""
+
+
+_CACHED_ROWS = 16
+"""Rows of S that are corrected and then counted while they are in the cache."""
 
 
 class Pick(NamedTuple):
@@ -144,17 +148,19 @@ class Block:
         self._positions = problem.candidates[self.rows]
         self._ids = problem.pool_indices[self._positions]
         self._targets = problem.targets[self._positions]
-        n, n_rows = problem.n_points, len(self._positions)
+        n, n_rows, n_classes = problem.n_points, len(self._positions), problem.predictions.shape[1]
         self._ridge = np.float32(problem.ridge)
         self._by_point = np.array(problem.predictions, dtype=np.float32, order="C")
-        self._by_class = np.ascontiguousarray(self._by_point.T)
-        self._starts = np.searchsorted(problem.labels, np.arange(self._by_point.shape[1] + 1))
+        self._by_class = np.array(problem.predictions.T, dtype=np.float32, order="C")
+        self._starts = np.searchsorted(problem.labels, np.arange(n_classes + 1))
         self._own = np.empty(n, dtype=np.float32)
         self._rival = np.empty(n, dtype=np.float32)
         self._rival_class = np.empty(n, dtype=np.int32)
+        self._move(np.zeros(n, dtype=np.float32), np.zeros(n_classes, dtype=np.float32))
         self._alive = np.ones(n_rows, dtype=bool)
         self._counts = np.empty(n_rows, dtype=np.int64)
         self._undecided = np.empty(n_rows, dtype=np.int64)
+        self._pending: tuple[FloatArray, FloatArray] | None = None
         self._residual = np.empty((n_rows, n), dtype=np.float32)
         map_tiles(self._build, n_rows, n_threads=self.n_threads)
         if self.risk == "squared":
@@ -181,7 +187,7 @@ class Block:
         return self._squared_change() if self.risk == "squared" else self._count()
 
     def column(self, row: int) -> FloatArray:
-        """S[:, i] of one of this block's candidates, `N` float32."""
+        """S[:, i] of one of this block's candidates, `N` float32; to be read after `scores`."""
         column: FloatArray = self._residual[row].copy()
         return column
 
@@ -201,41 +207,47 @@ class Block:
         change[target] = np.float32(1) - self._by_point[position, target]
         if mine:
             self._alive[pick.row] = False
-        squared = self.risk == "squared"
-        if squared:
+        if self.risk == "squared":
             self._move_squared(column, gain, change, inverse)
-
-        def correct(tile: slice) -> None:
-            self._residual[tile] -= gain[self._positions[tile], None] * column
-
-        map_tiles(correct, len(self._positions), n_threads=self.n_threads)
-        self._by_point += gain[:, None] * change
-        self._by_class = np.ascontiguousarray(self._by_point.T)
+        else:
+            # S is corrected in the pass that counts next, so that it is read and written once a pick.
+            self._pending = gain, column
+        self._move(gain, change)
 
     @property
     def predictions(self) -> FloatArray:
-        """F at the N points after all accepted picks, `N x n_classes` float32."""
+        """Outputs f at the N points after all accepted picks, `N x n_classes` float32."""
         return self._by_point
 
-    def _count(self) -> IndexArray:
-        problem = self.problem
-
-        def rivals(points: slice) -> None:
-            find_rivals(
-                self._by_class, problem.labels, points.start, points.stop, self._own, self._rival, self._rival_class
-            )
-
-        def count(tile: slice) -> None:
-            count_wrong(
-                self._residual, tile.start, tile.stop, self._positions, self._targets, self._alive, self._ridge,
-                self._by_point, self._by_class, self._starts, self._own, self._rival, self._rival_class,
-                self._counts, self._undecided,
+    def _move(self, gain: FloatArray, change: FloatArray) -> None:
+        def move(points: slice) -> None:
+            move_predictions(
+                self._by_point, self._by_class, gain, change, self.problem.labels, points.start, points.stop,
+                self._own, self._rival, self._rival_class,
             )  # fmt: skip
 
-        map_tiles(rivals, problem.n_points, n_threads=self.n_threads)
+        map_tiles(move, self.problem.n_points, n_threads=self.n_threads)
+
+    def _correct(self, tile: slice, gain: FloatArray, column: FloatArray) -> None:
+        correct(self._residual, tile.start, tile.stop, self._positions, self._alive, gain, column)
+
+    def _count(self) -> IndexArray:
+        pending = self._pending
+
+        def count(tile: slice) -> None:
+            for rows in slices(tile.start, tile.stop, _CACHED_ROWS):
+                if pending:
+                    self._correct(rows, *pending)
+                count_wrong(
+                    self._residual, rows.start, rows.stop, self._positions, self._targets, self._alive, self._ridge,
+                    self._by_point, self._by_class, self.problem.labels, self._starts,
+                    self._own, self._rival, self._rival_class, self._counts, self._undecided,
+                )  # fmt: skip
+
         map_tiles(count, len(self._positions), n_threads=self.n_threads)
+        self._pending = None
         self.undecided_pairs += int(self._undecided[self._alive].sum())
-        self.scored_pairs += int(self._alive.sum()) * problem.n_points
+        self.scored_pairs += int(self._alive.sum()) * self.problem.n_points
         return self._counts
 
     # Squared risk. With D = Y - f and s = 1/(S_ii + r), adding i changes the sum of squares by
@@ -276,6 +288,7 @@ class Block:
 
         def cross(tile: slice) -> None:
             crossed[tile] = self._residual[tile] @ column
+            self._correct(tile, gain, column)
 
         map_tiles(cross, len(self._positions), n_threads=self.n_threads)
         scaled = column64 * float(inverse)

@@ -16,6 +16,11 @@ TILE_ROWS = 256
 """Rows of a tile. Part of the arithmetic: another value may change the last bits of a product."""
 
 
+def slices(first: int, last: int, size: int) -> list[slice]:
+    """Consecutive slices of `size` that cover first..last; the last one may be shorter."""
+    return [slice(start, min(start + size, last)) for start in range(first, last, size)]
+
+
 def map_tiles(work: Callable[[slice], T], n_rows: int, *, tile_rows: int = TILE_ROWS, n_threads: int = 1) -> list[T]:
     """`work` on consecutive slices of `tile_rows` rows; the first exception is raised.
 
@@ -30,7 +35,7 @@ def map_tiles(work: Callable[[slice], T], n_rows: int, *, tile_rows: int = TILE_
     Returns:
         What `work` returned, in the order of the rows.
     """
-    tiles = [slice(first, min(first + tile_rows, n_rows)) for first in range(0, n_rows, tile_rows)]
+    tiles = slices(0, n_rows, tile_rows)
     if n_threads == 1 or len(tiles) == 1:
         return [work(tile) for tile in tiles]
     with ThreadPoolExecutor(n_threads) as pool:

@@ -6,12 +6,12 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.spatial.distance import cdist
 
 from strategies.functional.distances import (
-    map_tiles,
     normalise_rows,
     squared_distances,
     squared_distances_to,
     squared_norms,
 )
+from strategies.functional.tiles import map_tiles
 
 matrices = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(-100, 100))
 

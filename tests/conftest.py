@@ -1,0 +1,83 @@
+"""A tiny pool, specifications on it, and one Ray for all tests that need one."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.data import Dataset, Fields
+from harness.learner import LearnerSpec
+from harness.spec import TrajectorySpec
+from strategies.registry import make_strategy, resolved_parameters
+
+N_TRAIN, N_TEST, DIM, N_CLASSES = 120, 60, 6, 3
+PLUGINS = Path(__file__).parent / "harness"
+
+
+def pytest_configure() -> None:
+    """Let every process that a test starts import the plug-in strategies of tests/harness/plugins.py."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH")]))
+
+
+@pytest.fixture(scope="session")
+def fields() -> Fields:
+    """Three overlapping classes; a learner that was hardly trained is right on about half of the points."""
+    rng = np.random.default_rng(0)
+    y = np.arange(N_TRAIN + N_TEST) % N_CLASSES
+    x = (rng.normal(size=(len(y), DIM)) + 1.5 * np.eye(N_CLASSES, DIM)[y]).astype(np.float32)
+    return Fields(x[:N_TRAIN], y[:N_TRAIN], x[N_TRAIN:], y[N_TRAIN:])
+
+
+@pytest.fixture(scope="session")
+def pool(fields) -> Dataset:
+    return Dataset.from_arrays("pool", fields)
+
+
+@pytest.fixture(scope="session")
+def pool_file(fields, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "pool.npz"
+    np.savez(path, **fields._asdict())
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_spec(pool):
+    """`make_spec("entropy", seed=1, params={...})` on the tiny pool, with a learner that trains in milliseconds."""
+
+    def make(strategy: str = "random", params: dict[str, object] | None = None, **changes: object) -> TrajectorySpec:
+        built = make_strategy(strategy, params)
+        values = {
+            "data": pool.name,
+            "data_hash": pool.content_hash,
+            "strategy": strategy,
+            "strategy_version": built.version,
+            "params": resolved_parameters(built),
+            "schedule": "5x4",
+            "seed": 0,
+            "learner": LearnerSpec(hidden=16, epochs=3),
+        }
+        return TrajectorySpec.model_validate(values | changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A local Ray with 4 CPUs and 2 GPUs that exist in its books only."""
+    import harness.cluster  # noqa: F401, I001  sets Ray's environment before the import
+    import ray
+
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    ray.init(
+        address="local",
+        num_cpus=4,
+        num_gpus=2,
+        object_store_memory=200 * 2**20,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="CRITICAL",
+    )
+    yield
+    ray.shutdown()

@@ -1,0 +1,69 @@
+"""Strategies named `plugins:Class` on command lines.
+
+A fault happens once: to the trajectory that finds, and removes, the file `fault` in its second round.
+"""
+
+import os
+import signal
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import ray
+from pydantic.dataclasses import dataclass
+
+from strategies.base import PoolView, Selection, Strategy, draw_uniformly
+
+
+@dataclass(frozen=True)
+class Faulty(Strategy):
+    source: ClassVar[str] = "tests"
+
+    fault: str
+
+    def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
+        try:
+            Path(self.fault).unlink()
+        except FileNotFoundError:
+            return draw_uniformly(view, n, rng)
+        return self.fail()
+
+    def fail(self) -> Selection:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Raises(Faulty):
+    name: ClassVar[str] = "raises"
+
+    def fail(self) -> Selection:
+        raise RuntimeError("[the disk]\nis on fire")
+
+
+@dataclass(frozen=True)
+class Dies(Faulty):
+    name: ClassVar[str] = "dies"
+
+    def fail(self) -> Selection:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("still alive")
+
+
+@dataclass(frozen=True)
+class Misbehaves(Faulty):
+    name: ClassVar[str] = "misbehaves"
+
+    def fail(self) -> Selection:
+        return Selection(np.zeros(5, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class ShowsGPU(Strategy):
+    name: ClassVar[str] = "shows_gpu"
+    source: ClassVar[str] = "tests"
+    chooses_first_round: ClassVar[bool] = True
+
+    def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
+        picks = draw_uniformly(view, n, rng).indices
+        gpus = ",".join(str(gpu) for gpu in ray.get_gpu_ids())
+        return Selection(picks, stats={"gpus": gpus, "visible": os.environ.get("CUDA_VISIBLE_DEVICES", "")})

@@ -1,0 +1,79 @@
+import pytest
+
+from harness.learner import LearnerSpec
+from harness.schedule import Schedule
+from harness.spec import TrajectorySpec, canonical_json
+
+CHANGES = {
+    "data_hash": "f" * 64,
+    "strategy": "margin",
+    "strategy_version": 2,
+    "params": {"ridge": 0.5},
+    "schedule": "5x5",
+    "seed": 1,
+    "learner": LearnerSpec(hidden=17, epochs=3),
+    "evaluate_on": "tune",
+}
+
+
+@pytest.fixture
+def spec(make_spec):
+    return make_spec("entropy")
+
+
+def test_the_name_of_the_data_is_no_part_of_the_identity(spec):
+    renamed = spec.model_copy(update={"data": "other"})
+    renamed = TrajectorySpec.model_validate(renamed.model_dump())
+    assert renamed.trajectory_id == spec.trajectory_id
+    assert renamed.lineage == spec.lineage
+
+
+def test_every_other_field_is_tried():
+    assert set(CHANGES) == set(TrajectorySpec.model_fields) - {"data"}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_every_other_field_is_part_of_the_identity(make_spec, spec, field):
+    changed = make_spec("entropy", **{field: CHANGES[field]})
+    assert changed.trajectory_id != spec.trajectory_id
+    assert (changed.lineage == spec.lineage) == (field == "schedule")
+
+
+@pytest.mark.parametrize("setting", LearnerSpec.model_fields)
+def test_rule_5_every_learner_setting_is_part_of_the_identity(make_spec, setting):
+    changes = {"hidden": 17, "epochs": 4, "batch_size": 64, "lr": 0.2, "momentum": 0.8, "weight_decay": 0, "scaling": "l2"}
+    identities = {make_spec(learner=learner).trajectory_id for learner in ({}, {setting: changes[setting]})}
+    assert len(identities) == 2
+
+
+def test_equal_schedules_have_one_identity(make_spec):
+    specs = [make_spec(schedule=str(Schedule.parse(text))) for text in ("10x5,10x5", "10x10", "10,10x9")]
+    assert len({spec.trajectory_id for spec in specs}) == 1
+
+
+def test_order_of_hyperparameters_is_no_part_of_the_identity(make_spec):
+    one, other = ({"a": 1, "b": 2.5}, {"b": 2.5, "a": 1})
+    identities = {make_spec().model_copy(update={"params": params}).trajectory_id for params in (one, other)}
+    assert len(identities) == 1
+
+
+def test_json_round_trip(make_spec):
+    spec = make_spec("ntkcpl_al", {"candidates": "all", "ridge": 1e-3}, evaluate_on="confirm")
+    read = TrajectorySpec.model_validate_json(canonical_json(spec.model_dump(mode="json")))
+    assert read.trajectory_id == spec.trajectory_id
+    assert read.model_dump() == spec.model_dump()
+
+
+def test_identity_is_pinned():
+    """A change here makes every finished trajectory of every store unknown; raise the schema version with it."""
+    spec = TrajectorySpec(
+        data="digits",
+        data_hash="0" * 64,
+        strategy="ntkcpl_al",
+        strategy_version=1,
+        params={"max_clusters": 100, "ridge": 0.01, "candidates": "all"},
+        schedule="20x5,100x4",
+        seed=3,
+    )
+    assert spec.trajectory_id == "PIN"
+    assert spec.lineage == "PIN2"
