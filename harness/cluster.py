@@ -23,15 +23,24 @@ for _name, _value in _QUIET.items():
 import ray  # noqa: E402
 import torch  # noqa: E402
 from ray.exceptions import RayActorError, RayError, RayTaskError  # noqa: E402
+from ray.util.placement_group import PlacementGroup, placement_group  # noqa: E402
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: E402
 
 from harness.data import Dataset  # noqa: E402
 from harness.exceptions import ResourceError  # noqa: E402
 from harness.fingerprint import digest, fingerprint, versions  # noqa: E402
-from harness.memory import peak_bytes  # noqa: E402
+from harness.memory import available_bytes, peak_bytes  # noqa: E402
 from harness.plan import Job  # noqa: E402
+from harness.sharding import Shards  # noqa: E402
 from harness.spec import TrajectorySpec  # noqa: E402
 from harness.trajectory import History, RoundRecord, run_trajectory  # noqa: E402
 from strategies.base import Compute  # noqa: E402
+
+_MEMORY_SHARE = 0.6
+_RESERVATION_SECONDS = 60
+
+_SMALLEST_SHARE = 1e-4
+"""Of a GPU, in Ray's books."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +52,20 @@ class Resources:
         cpus_per_trajectory: CPU threads of each.
         gpus_per_trajectory: GPUs of each, fractions allowed; None is 1 where the cluster has GPUs.
         num_gpus: GPUs of a local cluster; None finds out.
+        shards: blocks of a look-ahead; they share the CPUs of a trajectory and have its GPUs each.
+        memory_limit: bytes that a look-ahead may hold at once; None finds out.
         address: an existing Ray cluster; None starts a local one.
+
+    Raises:
+        ResourceError: a share of GPUs that Ray does not know.
     """
 
     workers: int | None = None
     cpus_per_trajectory: int = 1
     gpus_per_trajectory: float | None = None
     num_gpus: int | None = None
+    shards: int = 1
+    memory_limit: int | None = None
     address: str | None = None
 
 
@@ -146,17 +162,24 @@ def settle(resources: Resources, n_jobs: int) -> Resources:
     gpus = resources.gpus_per_trajectory
     if gpus is None:
         gpus = 1.0 if n_gpus else 0.0
-    room = sum(_room(node, resources.cpus_per_trajectory, gpus) for node in nodes)
+    cpus = resources.cpus_per_trajectory / resources.shards
+    room = sum(_room(node, cpus, gpus) for node in nodes) // resources.shards
     asked = resources.workers or 1
     if asked > room:
+        share = f"{resources.cpus_per_trajectory} CPUs, {gpus * resources.shards:g} GPUs"
         raise ResourceError(
-            f"Expected room for {asked} x ({resources.cpus_per_trajectory} CPUs, {gpus:g} GPUs), but the cluster has "
-            f"{n_cpus:g} CPUs and {n_gpus:g} GPUs, room for {room}; ask for fewer workers or smaller shares."
+            f"Expected room for {asked} x ({share}), but the cluster has {n_cpus:g} CPUs and {n_gpus:g} GPUs, "
+            f"room for {room}; ask for fewer workers or smaller shares."
         )
-    return replace(resources, workers=max(1, min(resources.workers or room, n_jobs)), gpus_per_trajectory=gpus)
+    n_workers = max(1, min(resources.workers or room, n_jobs))
+    limit = resources.memory_limit
+    if limit is None:
+        limit = int(_MEMORY_SHARE * available_bytes() / math.ceil(n_workers / len(nodes)))
+    return replace(resources, workers=n_workers, gpus_per_trajectory=gpus, memory_limit=limit)
 
 
-def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
+def _room(node: dict[str, float], cpus: float, gpus: float) -> int:
+    """Shards that a node has room for."""
     room = node.get("CPU", 0) // cpus
     if gpus >= 1:
         room = min(room, node.get("GPU", 0) // gpus)
@@ -170,10 +193,14 @@ def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
 class TrajectoryActor:
     """Owns a share of the machine and the data set; runs one trajectory after the other."""
 
-    def __init__(self, data: Dataset, n_threads: int) -> None:
+    def __init__(self, data: Dataset, resources: Resources, group: PlacementGroup | None) -> None:
         self._data = data
-        device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
-        self._compute = Compute(n_threads=n_threads, device=device)
+        self._compute = Compute(
+            n_threads=max(1, resources.cpus_per_trajectory // resources.shards),
+            device="cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu",
+            memory_limit=resources.memory_limit,
+            engine=Shards(resources.shards, group) if group else None,
+        )
 
     def run(
         self, spec: TrajectorySpec, history: History | None, history_fingerprint: str | None
@@ -199,40 +226,58 @@ def execute(jobs: Sequence[Job], data: Dataset, resources: Resources) -> Iterato
     """
     assert resources.workers is not None
     shared = ray.put(data)
-    options = TrajectoryActor.options(  # type: ignore[attr-defined]
-        num_cpus=resources.cpus_per_trajectory, num_gpus=resources.gpus_per_trajectory
-    )
 
-    def start() -> Any:
-        return options.remote(shared, resources.cpus_per_trajectory)
+    def start(group: PlacementGroup | None) -> Any:
+        strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0) if group else None
+        return TrajectoryActor.options(  # type: ignore[attr-defined]
+            num_cpus=resources.cpus_per_trajectory / resources.shards,
+            num_gpus=resources.gpus_per_trajectory,
+            scheduling_strategy=strategy,
+        ).remote(shared, resources, group)
 
     waiting = deque(jobs)
-    idle = [start() for _ in range(min(resources.workers, len(jobs)))]
-    running: dict[Any, tuple[Job, Any]] = {}
+    groups = [_reserve(resources) for _ in range(min(resources.workers, len(jobs)))]
+    idle = [(start(group), group) for group in groups]
+    running: dict[Any, tuple[Job, Any, PlacementGroup | None]] = {}
     while waiting or running:
         while waiting and idle:
-            job, actor = waiting.popleft(), idle.pop()
+            job, (actor, group) = waiting.popleft(), idle.pop()
             call: Any = actor.run.options(num_returns="streaming").remote(job.spec, job.history, job.fingerprint)
-            running[call] = (job, actor)
+            running[call] = (job, actor, group)
             yield Started(job)
         ready, _ = ray.wait(list(running), num_returns=1, timeout=1.0)
         for call in ready:
-            job, actor = running[call]
+            job, actor, group = running[call]
             try:
                 message: RoundRecord | Summary = ray.get(next(call))
             except RayTaskError as error:
                 event: Event = Failed(job, _one_line(error.cause))
             except RayActorError:
                 event = Failed(job, "The worker died (killed, or out of memory); run the command again to retry.")
-                actor = start()
+                actor = start(group)
             except (RayError, StopIteration) as error:
                 event = Failed(job, _one_line(error))
             else:
                 event = RoundDone(job, message) if isinstance(message, RoundRecord) else Finished(job, message)
             if not isinstance(event, RoundDone):
                 del running[call]
-                idle.append(actor)
+                idle.append((actor, group))
             yield event
+
+
+def _reserve(resources: Resources) -> PlacementGroup | None:
+    """A bundle for each shard of a trajectory; none is needed without shards."""
+    if resources.shards == 1:
+        return None
+    bundle = {"CPU": resources.cpus_per_trajectory / resources.shards}
+    if resources.gpus_per_trajectory:
+        bundle["GPU"] = resources.gpus_per_trajectory
+    group: PlacementGroup = placement_group([bundle] * resources.shards, strategy="PACK")
+    if not group.wait(_RESERVATION_SECONDS):
+        raise ResourceError(
+            f"Expected {resources.shards} x {bundle} within {_RESERVATION_SECONDS} s, but the cluster is busy."
+        )
+    return group
 
 
 def _one_line(error: BaseException) -> str:

@@ -29,7 +29,7 @@ _ROWS = 4096
 class LearnerSpec(BaseModel):
     """Settings of the learner; they belong to the study, not to a strategy."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     hidden: Annotated[int, Field(ge=1)] = 512
     epochs: Annotated[int, Field(ge=1)] = 100

@@ -155,20 +155,27 @@ class Store:
 
     def _read(self, path: Path) -> list[Row]:
         self._check_version(path)
-        rows: list[Row] = pq.read_table(path).to_pylist()
+        try:
+            rows: list[Row] = pq.read_table(path).to_pylist()
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise _unreadable(path) from error
         return rows
 
     def _check_version(self, path: Path) -> None:
         try:
             metadata: Mapping[bytes, bytes] = pq.read_schema(path).metadata or {}
-        except (OSError, pa.ArrowInvalid) as error:
-            raise StoreError(f"Expected a Parquet file, but cannot read `{path}`; remove it to go on.") from error
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise _unreadable(path) from error
         found = metadata.get(schema.VERSION_KEY)
         if found != schema.VERSION.encode():
             named = "none" if found is None else found.decode(errors="replace")
             raise StoreError(
                 f"Expected a store of schema version {schema.VERSION}, but `{path}` has {named}; choose another --out."
             )
+
+
+def _unreadable(path: Path) -> StoreError:
+    return StoreError(f"Expected a Parquet file, but cannot read `{path}`; remove it to go on.")
 
 
 def from_json(text: str | None) -> Row:

@@ -6,13 +6,18 @@ import abc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from strategies.exceptions import InvalidSelectionError, PoolExhaustedError
+
+if TYPE_CHECKING:
+    from strategies.functional.lookahead import Engine, Problem, Score
+
+    EngineFactory = Callable[[Problem, Score, "Compute"], Engine]
 
 FloatArray = NDArray[np.floating[Any]]
 IndexArray = NDArray[np.int64]
@@ -38,12 +43,15 @@ class Compute:
     Attributes:
         n_threads: CPU threads for work that is split into fixed tiles.
         device: torch device of the trajectory, "cpu" or "cuda".
-        memory_limit: bytes that the look-ahead may hold at once; None takes what the machine has.
+        memory_limit: bytes that a look-ahead may hold at once, the pool itself apart; rows of the residual
+            kernel that do not fit are computed again whenever they are needed. None stores them all.
+        engine: makes the engine of a look-ahead; None looks ahead in this process.
     """
 
     n_threads: int = 1
     device: str = "cpu"
     memory_limit: int | None = None
+    engine: EngineFactory | None = None
 
 
 @dataclass(frozen=True, eq=False)

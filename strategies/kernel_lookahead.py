@@ -75,7 +75,10 @@ class KernelLookAhead(Strategy):
         outputs = (
             network.outputs(scaled, n_classes) if self.initial == "network" else np.zeros((len(points), n_classes))
         )
-        targets = one_hot(classes, n_classes, centred=self.targets == "centred")
+        if self.targets == "centred":
+            # Both sides moved by 1/n_classes: the errors of centred targets, and the arg max, with 0/1 targets.
+            outputs = outputs + 1 / n_classes
+        targets = one_hot(classes, n_classes, centred=False)
         return condition(
             kernel, positions, targets, outputs, absolute_ridge(kernel, self.ridge), view.compute.n_threads
         )

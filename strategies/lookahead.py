@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic.dataclasses import dataclass
 
 from strategies.base import PoolView, Selection
-from strategies.functional.lookahead import Block, model_change
+from strategies.functional.lookahead import make_engine
 from strategies.functional.uncertainty import top_k
 from strategies.kernel_lookahead import KernelLookAhead
 
@@ -27,7 +28,6 @@ class LookAhead(KernelLookAhead):
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         assert view.model is not None
-        n_threads = view.compute.n_threads
         points = self._draw_risk_set(view, n, rng)
         network = self._draw_network(view, view.n_classes, rng)
         whitened, predictions = self._regress(view, points, view.labelled, view.labels, view.n_classes, network)
@@ -37,10 +37,7 @@ class LookAhead(KernelLookAhead):
         points = points[order]
         regression = whitened[:, order], predictions[order]
         problem = self._problem(view, points, targets[order], labels[order], regression, network)
-        if self.score == "change":
-            scores = model_change(problem, n_threads)
-        else:
-            scores = (
-                Block(problem, slice(0, len(problem.candidates)), "zero_one", n_threads).scores().astype(np.float64)
-            )
-        return top_k(scores, points[problem.candidates], n)
+        # One pass scores them all, so no row of S is worth keeping.
+        compute = replace(view.compute, memory_limit=0)
+        scores = make_engine(problem, "change" if self.score == "change" else "zero_one", compute).scores()
+        return top_k(scores.astype(np.float64), points[problem.candidates], n)

@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from strategies.base import FloatArray, IndexArray, LookAheadDiagnostics, PoolView, Selection
 from strategies.functional.clustering import kmeans
 from strategies.functional.distances import normalise_rows
-from strategies.functional.lookahead import LocalEngine
+from strategies.functional.lookahead import make_engine
 from strategies.functional.pseudo_labels import Constraint, constrained_kmeans, n_pseudo_classes, split_by_confusion
 from strategies.kernel_lookahead import KernelLookAhead
 
@@ -67,7 +67,7 @@ class NTKCPL(KernelLookAhead):
         clock.lap("posterior_seconds")
         smooth = self.risk == "squared" or (self.risk == "mixed" and len(view.labelled) > 0)
         problem = self._problem(view, points, targets, targets, regression, network)
-        engine = LocalEngine(problem, "squared" if smooth else "zero_one", view.compute.n_threads)
+        engine = make_engine(problem, "squared" if smooth else "zero_one", view.compute)
         clock.lap("kernel_seconds")
         picks = [engine.pick() for _ in range(n)]
         clock.lap("picks_seconds")
@@ -83,10 +83,10 @@ class NTKCPL(KernelLookAhead):
             stats={
                 "n_clusters": n_clusters,
                 "cap_bound": int(wanted < n_pseudo_classes(len(view.labelled), n, 2**62, cap_first_round=True)),
-                "undecided_share": engine.block.undecided_pairs / max(engine.block.scored_pairs, 1),
+                "undecided_share": engine.undecided_share,
                 **clock.laps,
             },
-            diagnostics=LookAheadDiagnostics(points, targets, engine.block.predictions, predict),
+            diagnostics=LookAheadDiagnostics(points, targets, engine.predictions, predict),
         )
 
     def _pseudo_labels(

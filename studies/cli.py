@@ -71,6 +71,10 @@ def compare(
         float | None, typer.Option(min=0, help="GPUs of a trajectory, fractions allowed; default: 1 if there are any.")
     ] = None,
     num_gpus: Annotated[int | None, typer.Option(min=0, help="GPUs of the local cluster; default: found out.")] = None,
+    shards: Annotated[int, typer.Option(min=1, help="Actors that share the look-ahead of a trajectory.")] = 1,
+    memory_limit: Annotated[
+        str | None, typer.Option(help="Memory that a look-ahead may hold, such as 8GiB; default: found out.")
+    ] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to run on; default: a local one.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
 ) -> None:
@@ -79,7 +83,7 @@ def compare(
         from harness.cluster import Resources
         from harness.data import load_dataset
         from harness.schedule import Schedule, parse_seeds
-        from studies.compare import Comparison, parse_settings, parse_strategies
+        from studies.compare import Comparison, parse_bytes, parse_settings, parse_strategies
         from studies.run import run_comparison
 
         names = parse_strategies(strategies)
@@ -91,7 +95,15 @@ def compare(
             settings=parse_settings(settings or [], names),
             shared={key: value for key, value in shared.items() if value is not None},
         )
-        resources = Resources(workers, cpus_per_trajectory, gpus_per_trajectory, num_gpus, address)
+        resources = Resources(
+            workers=workers,
+            cpus_per_trajectory=cpus_per_trajectory,
+            gpus_per_trajectory=gpus_per_trajectory,
+            num_gpus=num_gpus,
+            shards=shards,
+            memory_limit=parse_bytes(memory_limit) if memory_limit else None,
+            address=address,
+        )
         signal.signal(signal.SIGTERM, _interrupt)
         outcome = run_comparison(
             comparison,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from harness.data import Dataset
 from harness.exceptions import SpecError
@@ -121,6 +121,18 @@ def parse_settings(texts: Sequence[str], strategies: Sequence[str]) -> dict[str,
             raise SpecError(f"Expected `{owner}.{key}` once, but it is set twice.")
         settings[owner][key] = value.strip()
     return settings
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes from `8GiB`, `500MB` or a plain number.
+
+    Raises:
+        SpecError: a text of another form.
+    """
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError as error:
+        raise SpecError(f"Expected an amount of memory such as `8GiB`, but got `{text}`.") from error
 
 
 def study_name(kind: str, specs: Sequence[TrajectorySpec]) -> str:

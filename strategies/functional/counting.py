@@ -63,54 +63,33 @@ def move_predictions(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def correct(residual: Any, first: int, last: int, positions: Any, alive: Any, gain: Any, column: Any) -> None:
-    """Take the accepted candidate out of S: `S[i] -= gain[i] * column` for the candidates first..last.
+def correct(residual: Any, factors: Any, column: Any) -> None:
+    """Take an accepted candidate out of rows of S: `S[i] -= g[i] * S[:, j]`, each operation rounded.
 
     Args:
-        residual: S, `n_candidates x n_points` float32, changed.
-        first: first candidate.
-        last: one past the last candidate.
-        positions: where each candidate is among the points.
-        alive: candidates that are still to be had; the others are left alone.
-        gain: g of the accepted candidate, `n_points` float32.
+        residual: rows of S, `n x n_points` float32, changed.
+        factors: g of the accepted candidate at these rows, `n` float32.
         column: its S[:, j], `n_points` float32.
     """
-    for i in range(first, last):
-        if alive[i]:
-            row = residual[i]
-            factor = gain[positions[i]]
-            for u in range(row.shape[0]):
-                row[u] -= factor * column[u]
+    for i in range(residual.shape[0]):
+        row = residual[i]
+        factor = factors[i]
+        for u in range(row.shape[0]):
+            row[u] -= factor * column[u]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def count_wrong(
-    residual: Any,
-    first: int,
-    last: int,
-    positions: Any,
-    targets: Any,
-    alive: Any,
-    ridge: Any,
-    by_point: Any,
-    by_class: Any,
-    labels: Any,
-    starts: Any,
-    own: Any,
-    rival: Any,
-    rival_class: Any,
-    counts: Any,
-    undecided: Any,
-) -> None:
-    """Write the risk of the candidates first..last into `counts`.
+    residual: Any, positions: Any, targets: Any, alive: Any, ridge: Any, by_point: Any, by_class: Any, labels: Any,
+    starts: Any, own: Any, rival: Any, rival_class: Any, counts: Any, undecided: Any,
+) -> None:  # fmt: skip
+    """Write the risk of some candidates into `counts`.
 
     Args:
-        residual: S, `n_candidates x n_points` float32, a candidate a row.
-        first: first candidate.
-        last: one past the last candidate.
-        positions: where each candidate is among the points.
-        targets: class p of each candidate.
-        alive: candidates that are still to be had; the others are left alone.
+        residual: their rows of S, `n x n_points` float32.
+        positions: where each is among the points, `n`.
+        targets: class p of each, `n`.
+        alive: which are still to be had, `n`; the others are left alone.
         ridge: r, float32.
         by_point: f, `n_points x n_classes` float32.
         by_class: the same, `n_classes x n_points`.
@@ -119,15 +98,15 @@ def count_wrong(
         own: from `move_predictions`.
         rival: from `move_predictions`.
         rival_class: from `move_predictions`.
-        counts: written, `n_candidates`.
-        undecided: written, `n_candidates`: pairs that went through all classes.
+        counts: written, `n`.
+        undecided: written, `n`: pairs that the bounds left open.
     """
     n_classes, n_points = by_class.shape
     change = np.empty(n_classes, dtype=np.float32)
     own_change = np.empty(n_points, dtype=np.float32)
     words = np.zeros((n_points + 7) // 8, dtype=np.uint64)
     is_open = words.view(np.uint8)
-    for i in range(first, last):
+    for i in range(residual.shape[0]):
         if not alive[i]:
             continue
         row = residual[i]

@@ -15,33 +15,34 @@ the corrections are elementwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from strategies.base import FloatArray, IndexArray
+from strategies.base import Compute, FloatArray, IndexArray
 from strategies.functional.counting import correct, count_wrong, move_predictions
 from strategies.functional.ntk import Kernel
-from strategies.functional.tiles import map_tiles, slices
+from strategies.functional.tiles import TILE_ROWS, map_tiles, slices
 
-Risk = Literal["zero_one", "squared"]
+Score = Literal["zero_one", "squared", "change"]
+Visitor = Callable[[slice, FloatArray], None]
 
 SMALLEST_RIDGE = 1e-5
 """Ridge below which float32 residuals are noise, relative to the mean of the kernel's diagonal."""
 
 
 _CACHED_ROWS = 16
-"""Rows of S that are corrected and then counted while they are in the cache."""
+"""Rows of S that are corrected and then scored while they are in the cache; divides the tile."""
 
 
 class Pick(NamedTuple):
-    """The best candidate of a block, ordered as `min` should: by score, then by pool index."""
+    """A candidate with its score, ordered as `min` should: by score, then by pool index."""
 
     score: float
     pool_index: int
-    row: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,11 @@ class Problem:
     labels: IndexArray
     candidates: IndexArray
     pool_indices: IndexArray
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the arrays."""
+        return self.kernel.nbytes + self.whitened.nbytes + self.predictions.nbytes
 
     @property
     def n_points(self) -> int:
@@ -124,94 +130,100 @@ def condition(
     return whitened, predictions
 
 
-@dataclass(eq=False)
 class Block:
     """The residual kernel of some candidates, and everything that scores and accepts them.
 
+    Rows of S that do not fit into memory are computed again whenever they are needed, with the same
+    operations in the same order, so that every number is the same.
+
     Args:
         problem: the round.
-        rows: which of `problem.candidates` this block holds; starts at a multiple of the tile.
-        risk: `zero_one` counts wrong points; `squared` is the change of the summed squared error, for which
-            targets and labels must be the same.
-        n_threads: tiles worked on at once.
+        rows: which of `problem.candidates` this block holds; starts at a multiple of `TILE_ROWS`.
+        score: what `scores` are. `zero_one`: wrong points after adding the candidate. `squared`: change of the
+            summed squared error, for which targets and labels must be the same. `change`: summed L2 change of
+            the outputs, sum_u |S[u, i]| / (S_ii + r) |y_i - f_i| (Mohamadi et al. 2022, in closed form).
+        compute: threads and memory; rows of S that exceed the limit are not stored.
     """
 
-    problem: Problem
-    rows: slice
-    risk: Risk
-    n_threads: int
-    undecided_pairs: int = field(default=0, init=False)
-    scored_pairs: int = field(default=0, init=False)
-
-    def __post_init__(self) -> None:
-        problem = self.problem
-        self._positions = problem.candidates[self.rows]
+    def __init__(self, problem: Problem, rows: slice, score: Score, compute: Compute) -> None:
+        self.undecided_pairs = 0
+        self.scored_pairs = 0
+        self._problem = problem
+        self._score = score
+        self._n_threads = compute.n_threads
+        self._positions = problem.candidates[rows]
         self._ids = problem.pool_indices[self._positions]
         self._targets = problem.targets[self._positions]
-        n, n_rows, n_classes = problem.n_points, len(self._positions), problem.predictions.shape[1]
         self._ridge = np.float32(problem.ridge)
+        self._alive = np.ones(len(self._positions), dtype=bool)
+        self._accepted: list[tuple[FloatArray, FloatArray]] = []
+
+        n_classes = problem.predictions.shape[1]
         self._by_point = np.array(problem.predictions, dtype=np.float32, order="C")
         self._by_class = np.array(problem.predictions.T, dtype=np.float32, order="C")
         self._starts = np.searchsorted(problem.labels, np.arange(n_classes + 1))
-        self._own = np.empty(n, dtype=np.float32)
-        self._rival = np.empty(n, dtype=np.float32)
-        self._rival_class = np.empty(n, dtype=np.int32)
-        self._move(np.zeros(n, dtype=np.float32), np.zeros(n_classes, dtype=np.float32))
-        self._alive = np.ones(n_rows, dtype=bool)
-        self._counts = np.empty(n_rows, dtype=np.int64)
-        self._undecided = np.empty(n_rows, dtype=np.int64)
-        self._pending: tuple[FloatArray, FloatArray] | None = None
-        self._residual = np.empty((n_rows, n), dtype=np.float32)
-        map_tiles(self._build, n_rows, n_threads=self.n_threads)
-        if self.risk == "squared":
+        self._own = np.empty(problem.n_points, dtype=np.float32)
+        self._rival = np.empty(problem.n_points, dtype=np.float32)
+        self._rival_class = np.empty(problem.n_points, dtype=np.int32)
+        self._move(np.zeros(problem.n_points, dtype=np.float32), np.zeros(n_classes, dtype=np.float32))
+
+        self._tiles = slices(0, len(self._positions), TILE_ROWS)
+        n_stored = len(self._positions)
+        if compute.memory_limit is not None:
+            spare = max(0, compute.memory_limit - self._working_bytes())
+            n_stored = min(n_stored, spare // (4 * TILE_ROWS * problem.n_points) * TILE_ROWS)
+        self._stored = np.empty((n_stored, problem.n_points), dtype=np.float32)
+        self._n_corrected = np.zeros(len(self._tiles), dtype=np.int64)
+        map_tiles(self._store, n_stored, n_threads=self._n_threads)
+        if score == "squared":
             self._start_squared()
 
-    def _build(self, tile: slice) -> None:
-        positions = self._positions[tile]
-        block = self.problem.kernel(positions, slice(None))
-        block -= self.problem.whitened[:, positions].T @ self.problem.whitened
-        self._residual[tile] = block
-
     def best(self) -> Pick | None:
-        """The candidate with the smallest risk, ties to the smallest pool index; None when all are taken."""
+        """The candidate with the smallest score, ties to the smallest pool index; None when all are taken."""
         alive = np.flatnonzero(self._alive)
         if len(alive) == 0:
             return None
         scores = self.scores()[alive]
         ties = alive[scores == scores.min()]
-        row = int(ties[self._ids[ties].argmin()])
-        return Pick(float(scores.min()), int(self._ids[row]), row)
+        return Pick(float(scores.min()), int(self._ids[ties].min()))
 
     def scores(self) -> FloatArray | IndexArray:
-        """Risk after adding each candidate; meaningless for those already accepted."""
-        return self._squared_change() if self.risk == "squared" else self._count()
+        """Score of each candidate; meaningless for those already accepted."""
+        if self._score == "zero_one":
+            return self._count()
+        return self._squared_change() if self._score == "squared" else self._output_change()
 
-    def column(self, row: int) -> FloatArray:
-        """S[:, i] of one of this block's candidates, `N` float32; to be read after `scores`."""
-        column: FloatArray = self._residual[row].copy()
-        return column
+    def column(self, pool_index: int) -> FloatArray:
+        """S[:, i] of one of this block's candidates, `N` float32."""
+        row = int(np.flatnonzero(self._ids == pool_index)[0])
+        tile = self._tiles[row // TILE_ROWS]
+        found: list[FloatArray] = []
 
-    def accept(self, pick: Pick, column: FloatArray, *, mine: bool) -> None:
+        def take(rows: slice, residual: FloatArray) -> None:
+            if rows.start <= row < rows.stop:
+                found.append(residual[row - rows.start].copy())
+
+        self._visit_tile(tile, take)
+        return found[0]
+
+    def accept(self, pool_index: int, column: FloatArray) -> None:
         """Add a candidate, of this block or another, with its target.
 
         Args:
-            pick: the candidate.
+            pool_index: the candidate.
             column: its S[:, i].
-            mine: whether `pick.row` is a row of this block.
         """
-        position = int(np.flatnonzero(self.problem.pool_indices == pick.pool_index)[0])
-        target = int(self.problem.targets[position])
+        position = int(np.flatnonzero(self._problem.pool_indices == pool_index)[0])
+        target = int(self._problem.targets[position])
         inverse = np.float32(1) / (max(column[position], np.float32(0)) + self._ridge)
         gain = column * inverse
         change = -self._by_point[position]
         change[target] = np.float32(1) - self._by_point[position, target]
-        if mine:
-            self._alive[pick.row] = False
-        if self.risk == "squared":
+        self._alive[self._ids == pool_index] = False
+        if self._score == "squared":
             self._move_squared(column, gain, change, inverse)
-        else:
-            # S is corrected in the pass that counts next, so that it is read and written once a pick.
-            self._pending = gain, column
+        # S itself is corrected in the pass that needs it next: it is read and written once a pick.
+        self._accepted.append((gain, column))
         self._move(gain, change)
 
     @property
@@ -222,115 +234,169 @@ class Block:
     def _move(self, gain: FloatArray, change: FloatArray) -> None:
         def move(points: slice) -> None:
             move_predictions(
-                self._by_point, self._by_class, gain, change, self.problem.labels, points.start, points.stop,
+                self._by_point, self._by_class, gain, change, self._problem.labels, points.start, points.stop,
                 self._own, self._rival, self._rival_class,
             )  # fmt: skip
 
-        map_tiles(move, self.problem.n_points, n_threads=self.n_threads)
+        map_tiles(move, self._problem.n_points, n_threads=self._n_threads)
 
-    def _correct(self, tile: slice, gain: FloatArray, column: FloatArray) -> None:
-        correct(self._residual, tile.start, tile.stop, self._positions, self._alive, gain, column)
+    def _build(self, tile: slice) -> FloatArray:
+        """Rows of S before any pick."""
+        positions = self._positions[tile]
+        block: FloatArray = self._problem.kernel(positions, slice(None))
+        block -= self._problem.whitened[:, positions].T @ self._problem.whitened
+        return block
+
+    def _working_bytes(self) -> int:
+        """What is held beside S: the problem, the predictions, and two tiles a thread while they are made."""
+        tiles = 2 * 4 * TILE_ROWS * self._problem.n_points * self._n_threads
+        return self._problem.nbytes + self._by_point.nbytes + self._by_class.nbytes + tiles
+
+    def _store(self, tile: slice) -> None:
+        self._stored[tile] = self._build(tile)
+
+    def _visit(self, visit: Visitor) -> None:
+        """Show all rows of S, corrected by all picks so far, to `visit(rows, residual)`."""
+        map_tiles(lambda tile: self._visit_tile(tile, visit), len(self._positions), n_threads=self._n_threads)
+
+    def _visit_tile(self, tile: slice, visit: Visitor) -> None:
+        is_stored = tile.stop <= len(self._stored)
+        block = self._stored[tile] if is_stored else self._build(tile)
+        number = tile.start // TILE_ROWS
+        due = self._accepted[self._n_corrected[number] if is_stored else 0 :]
+        for rows in slices(tile.start, tile.stop, _CACHED_ROWS):
+            residual = block[rows.start - tile.start : rows.stop - tile.start]
+            for gain, column in due:
+                correct(residual, gain[self._positions[rows]], column)
+            visit(rows, residual)
+        self._n_corrected[number] = len(self._accepted)
 
     def _count(self) -> IndexArray:
-        pending = self._pending
+        counts = np.zeros(len(self._positions), dtype=np.int64)
+        undecided = np.zeros(len(self._positions), dtype=np.int64)
 
-        def count(tile: slice) -> None:
-            for rows in slices(tile.start, tile.stop, _CACHED_ROWS):
-                if pending:
-                    self._correct(rows, *pending)
-                count_wrong(
-                    self._residual, rows.start, rows.stop, self._positions, self._targets, self._alive, self._ridge,
-                    self._by_point, self._by_class, self.problem.labels, self._starts,
-                    self._own, self._rival, self._rival_class, self._counts, self._undecided,
-                )  # fmt: skip
+        def count(rows: slice, residual: FloatArray) -> None:
+            count_wrong(
+                residual, self._positions[rows], self._targets[rows], self._alive[rows], self._ridge,
+                self._by_point, self._by_class, self._problem.labels, self._starts,
+                self._own, self._rival, self._rival_class, counts[rows], undecided[rows],
+            )  # fmt: skip
 
-        map_tiles(count, len(self._positions), n_threads=self.n_threads)
-        self._pending = None
-        self.undecided_pairs += int(self._undecided[self._alive].sum())
-        self.scored_pairs += int(self._alive.sum()) * self.problem.n_points
-        return self._counts
+        self._visit(count)
+        self.undecided_pairs += int(undecided.sum())
+        self.scored_pairs += int(self._alive.sum()) * self._problem.n_points
+        return counts
+
+    def _output_change(self) -> FloatArray:
+        scores = np.empty(len(self._positions), dtype=np.float64)
+        sizes = np.linalg.norm(self._errors(self._problem.targets)[self._positions], axis=1)
+
+        def score(rows: slice, residual: FloatArray) -> None:
+            variances = residual[np.arange(len(residual)), self._positions[rows]].astype(np.float64)
+            total = np.abs(residual).sum(axis=1, dtype=np.float64)
+            scores[rows] = total / (np.maximum(variances, 0) + float(self._ridge)) * sizes[rows]
+
+        self._visit(score)
+        return scores
 
     # Squared risk. With D = Y - f and s = 1/(S_ii + r), adding i changes the sum of squares by
     # s^2 |S_i|^2 |D_i|^2 - 2 s (S D)_i . D_i; |S_i|^2 and S D follow a pick through w = S S[:, j] alone.
 
     def _start_squared(self) -> None:
-        errors = self._errors()
-        self._norms = np.empty(len(self._positions), dtype=np.float64)
-        self._products = np.empty((len(self._positions), errors.shape[1]), dtype=np.float64)
+        errors = self._errors(self._problem.labels)
+        n_rows = len(self._positions)
+        self._variances = np.empty(n_rows, dtype=np.float32)
+        self._norms = np.empty(n_rows, dtype=np.float64)
+        self._products = np.empty((n_rows, errors.shape[1]), dtype=np.float64)
 
-        def start(tile: slice) -> None:
-            block = self._residual[tile].astype(np.float64)
-            self._norms[tile] = np.einsum("ij,ij->i", block, block)
-            self._products[tile] = block @ errors
+        def start(rows: slice, residual: FloatArray) -> None:
+            block = residual.astype(np.float64)
+            self._variances[rows] = residual[np.arange(len(residual)), self._positions[rows]]
+            self._norms[rows] = np.einsum("ij,ij->i", block, block)
+            self._products[rows] = block @ errors
 
-        map_tiles(start, len(self._positions), n_threads=self.n_threads)
+        self._visit(start)
 
-    def _errors(self) -> FloatArray:
-        return np.eye(self._by_point.shape[1])[self.problem.labels] - self._by_point
+    def _errors(self, classes: IndexArray) -> FloatArray:
+        """0/1 outputs of the given classes less the predictions, `N x n_classes` float64."""
+        return np.eye(self._by_point.shape[1])[classes] - self._by_point
 
     def _squared_change(self) -> FloatArray:
-        inverse = 1 / (np.maximum(self._diagonal(), 0) + float(self._ridge))
-        errors = self._errors()[self._positions]
+        inverse = 1 / (np.maximum(self._variances, 0).astype(np.float64) + float(self._ridge))
+        errors = self._errors(self._problem.labels)[self._positions]
         size = np.einsum("ij,ij->i", errors, errors)
         alignment = np.einsum("ij,ij->i", self._products, errors)
         change: FloatArray = inverse**2 * self._norms * size - 2 * inverse * alignment
         return change
 
-    def _diagonal(self) -> FloatArray:
-        diagonal: FloatArray = self._residual[np.arange(len(self._positions)), self._positions].astype(np.float64)
-        return diagonal
-
     def _move_squared(self, column: FloatArray, gain: FloatArray, change: FloatArray, inverse: np.float32) -> None:
-        errors = self._errors()
-        change64, gain64 = change.astype(np.float64), gain[self._positions].astype(np.float64)
-        column64 = column.astype(np.float64)
         crossed = np.empty(len(self._positions), dtype=np.float64)
 
-        def cross(tile: slice) -> None:
-            crossed[tile] = self._residual[tile] @ column
-            self._correct(tile, gain, column)
+        def cross(rows: slice, residual: FloatArray) -> None:
+            crossed[rows] = residual @ column
 
-        map_tiles(cross, len(self._positions), n_threads=self.n_threads)
-        scaled = column64 * float(inverse)
+        self._visit(cross)
+        errors, change64, column64 = (
+            self._errors(self._problem.labels),
+            change.astype(np.float64),
+            column.astype(np.float64),
+        )
+        own_gain = gain[self._positions].astype(np.float64)
         own_norm = float(column64 @ column64)
-        # (S - q p^T)(D - t d^T) row by row, with q = gain, p = column, t = scaled, d = change.
+        # (S - g p^T)(D - t d^T) row by row, with g = gain, p = column, t = p / (S_jj + r), d = change.
         self._products -= (crossed * float(inverse))[:, None] * change64
-        self._products -= gain64[:, None] * (column64 @ errors - float(scaled @ column64) * change64)
-        self._norms += gain64**2 * own_norm - 2 * gain64 * crossed
+        self._products -= own_gain[:, None] * (column64 @ errors - own_norm * float(inverse) * change64)
+        self._norms += own_gain**2 * own_norm - 2 * own_gain * crossed
+        self._variances -= gain[self._positions] * column[self._positions]
+
+
+class Engine(Protocol):
+    """One round's look-ahead, wherever its blocks are."""
+
+    def pick(self) -> Pick:
+        """Find the best candidate and accept it."""
+
+    def scores(self) -> FloatArray | IndexArray:
+        """Score of each candidate, in the order of `problem.candidates`."""
+
+    @property
+    def predictions(self) -> FloatArray:
+        """Outputs f at the N points after all accepted picks."""
+
+    @property
+    def undecided_share(self) -> float:
+        """Share of the (candidate, point) pairs that the bounds of the 0-1 count left open."""
 
 
 class LocalEngine:
     """All candidates in one block."""
 
-    def __init__(self, problem: Problem, risk: Risk, n_threads: int) -> None:
-        self.block = Block(problem, slice(0, len(problem.candidates)), risk, n_threads)
+    def __init__(self, problem: Problem, score: Score, compute: Compute) -> None:
+        rows = slice(0, len(problem.candidates))
+        self._block = Block(problem, rows, score, compute)
 
     def pick(self) -> Pick:
         """Find the best candidate and accept it."""
-        best = self.block.best()
+        best = self._block.best()
         assert best is not None, "the caller never asks for more picks than there are candidates"
-        self.block.accept(best, self.block.column(best.row), mine=True)
+        self._block.accept(best.pool_index, self._block.column(best.pool_index))
         return best
 
+    def scores(self) -> FloatArray | IndexArray:
+        """Score of each candidate, in the order of `problem.candidates`."""
+        return self._block.scores()
 
-def model_change(problem: Problem, n_threads: int) -> FloatArray:
-    """Summed L2 change of the predictions when each candidate is added with its target.
+    @property
+    def predictions(self) -> FloatArray:
+        """Outputs f at the N points after all accepted picks."""
+        return self._block.predictions
 
-    Closed form of the score of Mohamadi et al. 2022: sum_u |S[u, i]| / (S_ii + r) * |y_i - f_i|.
+    @property
+    def undecided_share(self) -> float:
+        """Share of the (candidate, point) pairs that the bounds of the 0-1 count left open."""
+        return self._block.undecided_pairs / max(self._block.scored_pairs, 1)
 
-    Returns:
-        One value a candidate, float64.
-    """
-    scores = np.empty(len(problem.candidates), dtype=np.float64)
-    errors = np.eye(problem.predictions.shape[1])[problem.targets] - problem.predictions
-    sizes = np.linalg.norm(errors, axis=1)
 
-    def score(tile: slice) -> None:
-        positions = problem.candidates[tile]
-        block = problem.kernel(positions, slice(None)) - problem.whitened[:, positions].T @ problem.whitened
-        variance = np.maximum(block[np.arange(len(positions)), positions], 0).astype(np.float64)
-        total = np.abs(block).sum(axis=1, dtype=np.float64)
-        scores[tile] = total / (variance + problem.ridge) * sizes[positions]
-
-    map_tiles(score, len(problem.candidates), n_threads=n_threads)
-    return scores
+def make_engine(problem: Problem, score: Score, compute: Compute) -> Engine:
+    """The engine that the compute share comes with, or else one block here."""
+    return (compute.engine or LocalEngine)(problem, score, compute)

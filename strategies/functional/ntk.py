@@ -38,6 +38,7 @@ class Network:
         input_scale: s of the module's table.
         output_scale: a of the module's table.
         bias_scale: beta, 1 with biases and 0 without.
+        parameterisation: row of the module's table.
     """
 
     hidden: FloatArray
@@ -47,6 +48,7 @@ class Network:
     input_scale: float
     output_scale: float
     bias_scale: float
+    parameterisation: Parameterisation
 
     def activations(self, features: FloatArray) -> FloatArray:
         """Hidden layer after ReLU, `n x dim` -> `n x width`, in the dtype of `features`."""
@@ -85,6 +87,7 @@ def draw_network(
         input_scale=1 / math.sqrt(dim) if ntk else 1.0,
         output_scale=math.sqrt(2 / width) if ntk else 1.0,
         bias_scale=1.0 if bias else 0.0,
+        parameterisation=parameterisation,
     )
 
 
@@ -122,6 +125,11 @@ class EmpiricalKernel:
         values: FloatArray = squared[0] + float(self._bias) + squared[1] * (squared[2] + float(self._bias))
         return values
 
+    @property
+    def nbytes(self) -> int:
+        """Size of the arrays."""
+        return sum(part.nbytes for part in self._parts())
+
     def _parts(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         return self._hidden, self._active, self._features
 
@@ -138,7 +146,7 @@ class AnalyticKernel:
     def __init__(self, network: Network, features: FloatArray) -> None:
         dtype = features.dtype
         width, dim = network.hidden.shape
-        ntk = network.input_scale != 1.0
+        ntk = network.parameterisation == "ntk"
         variance = 1.0 if ntk else 1 / (3 * dim)
         beta = network.bias_scale**2
         self._features = features * dtype.type(network.input_scale * math.sqrt(variance))
@@ -169,6 +177,11 @@ class AnalyticKernel:
         gains = 0.5 * (float(self._hidden_gain) + float(self._active_gain))
         values: FloatArray = gains * self._norms + float(self._output_bias)
         return values
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the arrays."""
+        return int(self._features.nbytes + self._norms.nbytes)
 
 
 Kernel = EmpiricalKernel | AnalyticKernel
