@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ from strategies.base import Compute  # noqa: E402
 
 _MEMORY_SHARE = 0.6
 _RESERVATION_SECONDS = 60
-
+_CONNECTION_SECONDS = 10
 _SMALLEST_SHARE = 1e-4
 """Of a GPU, in Ray's books."""
 
@@ -67,6 +68,13 @@ class Resources:
     shards: int = 1
     memory_limit: int | None = None
     address: str | None = None
+
+    def __post_init__(self) -> None:
+        gpus = self.gpus_per_trajectory
+        if gpus is not None and not (_SMALLEST_SHARE <= gpus < 1 or float(gpus).is_integer()):
+            raise ResourceError(
+                f"Expected a whole number of GPUs per trajectory or a fraction of one, but got {gpus:g}."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +135,7 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "include_dashboard": False}
     environment = {"env_vars": {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}}
     try:
+        _reach(resources.address)
         if resources.address is None:
             os.environ.setdefault("RAY_AUTH_MODE", "disabled")
             ray.init(
@@ -139,7 +148,7 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
         else:
             quiet.pop("include_dashboard")
             ray.init(address=resources.address, runtime_env=environment, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise ResourceError(
             f"Expected a Ray cluster at `{resources.address or 'local'}`, but got: {first_line}"
@@ -148,6 +157,13 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str | None) -> None:
+    """Raise OSError where nobody listens: Ray would wait for minutes, deaf to signals."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECTION_SECONDS).close()
 
 
 def settle(resources: Resources, n_jobs: int) -> Resources:
@@ -180,7 +196,7 @@ def settle(resources: Resources, n_jobs: int) -> Resources:
 
 def _room(node: dict[str, float], cpus: float, gpus: float) -> int:
     """Shards that a node has room for."""
-    room = node.get("CPU", 0) // cpus
+    room = math.floor(node.get("CPU", 0) / cpus + 1e-9)
     if gpus >= 1:
         room = min(room, node.get("GPU", 0) // gpus)
     elif gpus > 0:

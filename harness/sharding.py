@@ -8,6 +8,7 @@ order, and, since corrections are elementwise, its bits are those of the lost on
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,10 @@ class ShardActor:
 
     def __init__(self) -> None:
         threadpool_limits(1)
+
+    def process(self) -> int:
+        """Id of the actor's process."""
+        return os.getpid()
 
     def build(self, problem: Problem, rows: slice, score: Score, compute: Compute) -> None:
         """Hold the block of a new round."""
