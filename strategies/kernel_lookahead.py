@@ -30,8 +30,8 @@ class KernelLookAhead(Strategy):
     """Whether the network has biases."""
     initial: Literal["zero", "network"] = "zero"
     """f0: nothing, or the random network's output."""
-    ridge: Annotated[float, Field(ge=0)] = 1e-2
-    """r, relative to the mean of the kernel's diagonal; below 1e-5 it is 1e-5."""
+    ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-2
+    """r, relative to the mean of the kernel's diagonal; below 1e-4 it is 1e-4."""
     targets: Literal["onehot", "centred"] = "onehot"
     """0/1 targets, or the same less 1/classes."""
     scaling: Scaling = "rms"
@@ -78,7 +78,7 @@ class KernelLookAhead(Strategy):
         if self.targets == "centred":
             # Both sides moved by 1/n_classes: the errors of centred targets, and the arg max, with 0/1 targets.
             outputs = outputs + 1 / n_classes
-        targets = one_hot(classes, n_classes, centred=False)
+        targets = one_hot(classes, n_classes)
         return condition(
             kernel, positions, targets, outputs, absolute_ridge(kernel, self.ridge), view.compute.n_threads
         )

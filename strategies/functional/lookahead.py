@@ -30,7 +30,7 @@ from strategies.functional.tiles import TILE_ROWS, map_tiles, slices
 Score = Literal["zero_one", "squared", "change"]
 Visitor = Callable[[slice, FloatArray], None]
 
-SMALLEST_RIDGE = 1e-5
+SMALLEST_RIDGE = 1e-4
 """Ridge below which float32 residuals are noise, relative to the mean of the kernel's diagonal."""
 
 
@@ -80,15 +80,15 @@ class Problem:
         return len(self.labels)
 
 
-def one_hot(labels: IndexArray, n_classes: int, *, centred: bool) -> FloatArray:
-    """0/1 targets, or the same less 1/n_classes, `n x n_classes` float64."""
+def one_hot(labels: IndexArray, n_classes: int) -> FloatArray:
+    """0/1 targets, `n x n_classes` float64."""
     targets: FloatArray = np.eye(n_classes)[labels]
-    return targets - 1 / n_classes if centred else targets
+    return targets
 
 
 def absolute_ridge(kernel: Kernel, ridge: float) -> float:
-    """The ridge, given relative to the mean of the kernel's diagonal, in the kernel's unit."""
-    return max(ridge, SMALLEST_RIDGE) * float(kernel.diagonal().mean())
+    """The ridge, given relative to the mean of the kernel's diagonal (1 for a kernel that is 0), in its unit."""
+    return max(ridge, SMALLEST_RIDGE) * (float(kernel.diagonal().mean()) or 1.0)
 
 
 def condition(

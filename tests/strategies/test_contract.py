@@ -1,21 +1,23 @@
 import pytest
 from contract import StrategyContract
 
-from strategies.badge import Badge
-from strategies.badge_partition import BadgePartition
-from strategies.coreset_al import CoresetAL
-from strategies.coreset_self import CoresetSelf
-from strategies.entropy import Entropy
-from strategies.margin import Margin
-from strategies.probcover import ProbCover
-from strategies.random import Random
-from strategies.typiclust import TypiClust
+from strategies.registry import BUILT_IN, make_strategy
 
-STRATEGIES = [Random, Entropy, Margin, CoresetSelf, CoresetAL, Badge, BadgePartition, TypiClust, ProbCover]
+STRATEGIES = [
+    *((name, {}) for name in BUILT_IN),
+    ("ntkcpl_self", {"risk": "squared"}),
+    ("ntkcpl_self", {"kernel": "empirical", "initial": "network"}),
+    ("ntkcpl_self", {"bias": False}),
+    ("ntkcpl_al", {"candidates": 30, "risk": "mixed"}),
+    ("ntkcpl_al", {"cluster_on": "pool", "initial_clusters": "query", "targets": "centred"}),
+    ("lookahead", {"score": "flips"}),
+    ("lookahead", {"kernel": "empirical", "initial": "network", "guess": "classifier"}),
+    ("lookahead", {"candidates": 30}),
+]
 
 
-@pytest.mark.parametrize("make", STRATEGIES, ids=lambda make: make.name, scope="class")
+@pytest.mark.parametrize(("name", "parameters"), STRATEGIES, ids=str, scope="class")
 class TestContract(StrategyContract):
     @pytest.fixture
-    def strategy(self, make):
-        return make()
+    def strategy(self, name, parameters):
+        return make_strategy(name, parameters)

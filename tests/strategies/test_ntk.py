@@ -38,16 +38,15 @@ def torch_outputs(network, parameterisation, *, bias):
 def arc_cosine(features, parameterisation, *, bias, width):
     """Cho and Saul's kernels of degree 0 and 1 on vectors to which the bias is appended."""
     n, dim = features.shape
-    gradient = np.hstack([features, np.full((n, int(bias)), np.sqrt(dim) if parameterisation == "ntk" else 1)])
-    variance = 1 / dim if parameterisation == "ntk" else 1 / (3 * dim)
-    gradient = gradient / np.sqrt(dim) if parameterisation == "ntk" else gradient
-    weights = gradient if parameterisation == "ntk" else gradient * np.sqrt(variance)
-    norms = np.linalg.norm(weights, axis=1)
-    angle = np.arccos(np.clip(weights @ weights.T / np.outer(norms, norms), -1, 1))
+    ntk = parameterisation == "ntk"
+    inputs = np.hstack([features / np.sqrt(dim) if ntk else features, np.full((n, 1), float(bias))])
+    variance, by_output, by_hidden = (1, 2, 2) if ntk else (1 / (3 * dim), width, 1 / 3)
+    inner, norms = inputs @ inputs.T, np.linalg.norm(inputs, axis=1)
+    scale = np.outer(norms, norms)
+    angle = np.arccos(np.clip(inner / scale, -1, 1))
     degree_0 = (np.pi - angle) / (2 * np.pi)
-    degree_1 = np.outer(norms, norms) * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
-    by_hidden, by_output = (2, 2) if parameterisation == "ntk" else (1 / 3, width)
-    return by_output * degree_1 + by_hidden * degree_0 * (gradient @ gradient.T) + int(bias)
+    degree_1 = scale * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
+    return by_output * variance * degree_1 + by_hidden * degree_0 * inner + bias
 
 
 @pytest.mark.parametrize("parameterisation", PARAMETERISATIONS)

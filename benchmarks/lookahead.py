@@ -1,0 +1,216 @@
+"""Speed and exactness of the look-ahead engine.
+
+Prints a table and, with --json, one JSON object. Points are a Gaussian mixture, or a random part of a
+feature file; pseudo-labels are K-means clusters.
+
+    python benchmarks/lookahead.py --points 10000 --clusters 100 --labelled 200 --picks 20
+    python benchmarks/lookahead.py --points 2000 --shards 1,2,3,5,7 --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from harness.data import load_dataset
+from harness.memory import peak_bytes, reset_peak
+from strategies.base import Compute
+from strategies.functional.clustering import kmeans
+from strategies.functional.counting import count_wrong_dense
+from strategies.functional.distances import normalise_rows
+from strategies.functional.lookahead import Block, Problem, Score, absolute_ridge, condition, one_hot
+from strategies.functional.ntk import draw_network, make_kernel
+from strategies.functional.scaling import fit_scaling
+
+DENSE_SAMPLE = 48
+PICKS_COMPARED_UP_TO = 2_000
+
+
+def make_problem(options: argparse.Namespace, n_threads: int) -> Problem:
+    """A round's problem on the points that were asked for."""
+    rng = np.random.default_rng(options.seed)
+    if options.data:
+        pool = load_dataset(options.data).x_train
+        points = pool[rng.choice(len(pool), options.points, replace=False)]
+    else:
+        centres = rng.standard_normal((options.clusters, options.dim))
+        points = centres[rng.integers(options.clusters, size=options.points)]
+        points = (points + 1.5 * rng.standard_normal(points.shape)).astype(np.float32)
+    labels = kmeans(normalise_rows(points), options.clusters, seed=0, minibatch=True).labels
+    order = np.argsort(labels, kind="stable")
+    points, labels = fit_scaling(points, "rms")(points[order]), labels[order]
+    n_clusters = int(labels[-1]) + 1
+    labelled = np.sort(rng.choice(options.points, options.labelled, replace=False))
+    network = draw_network(points.shape[1], 512, n_clusters, parameterisation="ntk", bias=True, rng=rng)
+    kernel = make_kernel(options.kernel, network, points)
+    ridge = absolute_ridge(kernel, 1e-2)
+    targets = one_hot(labels[labelled], n_clusters)
+    initial = np.zeros((options.points, n_clusters))
+    kernel64 = make_kernel(options.kernel, network, points.astype(np.float64))
+    whitened, predictions = condition(kernel64, labelled, targets, initial, ridge, n_threads)
+    candidates = np.setdiff1d(np.arange(options.points), labelled)
+    return Problem(kernel, ridge, whitened, predictions, labels, labels, candidates, rng.permutation(options.points))
+
+
+def residual_rows(problem: Problem, positions: np.ndarray) -> np.ndarray:
+    """Rows of S before any pick."""
+    rows: np.ndarray = problem.kernel(positions, slice(None))
+    return rows - problem.whitened[:, positions].T @ problem.whitened
+
+
+def dense_counts(problem: Problem, positions: np.ndarray) -> tuple[list[int], float]:
+    """The definition in torch, broadcast over points and classes; counts and seconds per candidate."""
+    rows = torch.from_numpy(residual_rows(problem, positions))
+    f, y = torch.from_numpy(problem.predictions), torch.from_numpy(problem.labels)
+    counts = []
+    began = time.perf_counter()
+    for row, position in zip(rows, positions, strict=True):
+        gain = row * (1 / (row[position].clamp(min=0) + np.float32(problem.ridge)))
+        change = -f[position]
+        change[problem.targets[position]] += 1
+        counts.append(int(((f + gain[:, None] * change).argmax(dim=1) != y).sum()))
+    return counts, (time.perf_counter() - began) / len(positions)
+
+
+def dense_picks(problem: Problem, n_picks: int) -> list[int]:
+    """Greedy picks by the definition alone; for small problems."""
+    residual, f = residual_rows(problem, problem.candidates), problem.predictions.copy()
+    taken: list[int] = []
+    for _ in range(n_picks):
+        best: tuple[int, int, int] | None = None
+        for row, position in enumerate(problem.candidates):
+            pool_index = int(problem.pool_indices[position])
+            if pool_index in taken:
+                continue
+            target = int(problem.targets[position])
+            risk = count_wrong_dense(residual[row], position, target, problem.ridge, f, problem.labels)
+            best = min(best, (risk, pool_index, row)) if best else (risk, pool_index, row)
+        assert best is not None
+        position = problem.candidates[best[2]]
+        column = residual[best[2]].copy()
+        gain = column * (np.float32(1) / (max(column[position], np.float32(0)) + np.float32(problem.ridge)))
+        change = -f[position]
+        change[problem.targets[position]] = np.float32(1) - f[position, problem.targets[position]]
+        residual -= gain[problem.candidates][:, None] * column
+        f += gain[:, None] * change
+        taken.append(best[1])
+    return taken
+
+
+def sharded_picks(problem: Problem, score: Score, n_shards: int, n_picks: int) -> list[int]:
+    """Picks of Ray actors; the cluster is local and has a CPU share for each."""
+    import ray
+    from ray.util.placement_group import placement_group
+
+    from harness.cluster import Resources, cluster
+    from harness.sharding import ShardedEngine, Shards
+
+    with cluster(Resources(), 10**9):
+        group = placement_group([{"CPU": 1 / 8}] * n_shards)
+        ray.get(group.ready())
+        engine = ShardedEngine(Shards(n_shards, group), problem, score, Compute())
+        return [engine.pick().pool_index for _ in range(n_picks)]
+
+
+def best_of(work: Callable[[], Any], n: int) -> float:
+    """Least seconds of n runs."""
+    seconds = []
+    for _ in range(n):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """All numbers of one case."""
+    n_threads = options.threads
+    torch.set_num_threads(n_threads)
+    score: Score = options.score
+    problem = make_problem(options, n_threads)
+    size = 4 * len(problem.candidates) * problem.n_points
+    reset_peak()
+    before = peak_bytes()
+    began = time.perf_counter()
+    block = Block(problem, slice(0, len(problem.candidates)), score, Compute(n_threads=n_threads))
+    build_seconds = time.perf_counter() - began
+    picks, seconds = [], []
+    for _ in range(options.picks):
+        began = time.perf_counter()
+        best = block.best()
+        assert best is not None
+        block.accept(best.pool_index, block.column(best.pool_index))
+        seconds.append(time.perf_counter() - began)
+        picks.append(best.pool_index)
+    peak = peak_bytes() - before
+    seconds_read = best_of(lambda: torch.sum(torch.from_numpy(block._stored)), 5)
+    result = {
+        "points": options.points,
+        "clusters": int(problem.labels[-1]) + 1,
+        "labelled": options.labelled,
+        "score": score,
+        "threads": n_threads,
+        "build_seconds": build_seconds,
+        "seconds_per_pick": float(np.median(seconds[1:] or seconds)),
+        "seconds_read": seconds_read,
+        "peak_bytes": peak,
+        "beside_s": (peak - size) / size,
+        "shards": options.shards,
+    }
+    result["ratio_to_read"] = result["seconds_per_pick"] / seconds_read
+    if score == "zero_one":
+        fresh = block = Block(problem, slice(0, len(problem.candidates)), score, Compute(n_threads=n_threads))
+        counts = np.asarray(fresh.scores())
+        rng = np.random.default_rng(options.seed)
+        rows = np.sort(rng.choice(len(problem.candidates), min(DENSE_SAMPLE, len(problem.candidates)), replace=False))
+        dense, dense_seconds = dense_counts(problem, problem.candidates[rows])
+        identical = dense == counts[rows].tolist()
+        if options.points <= PICKS_COMPARED_UP_TO:
+            identical &= dense_picks(problem, min(options.picks, 5)) == picks[:5]
+        result |= {
+            "speedup_vs_dense": dense_seconds * len(problem.candidates) / result["seconds_per_pick"],
+            "fallback_fraction": fresh.undecided_pairs / fresh.scored_pairs,
+            "identical_to_dense": identical,
+        }
+    if options.shards != [1]:
+        compared = min(options.picks, 10)
+        others = [sharded_picks(problem, score, n, compared) for n in options.shards if n > 1]
+        result["identical_across_shards"] = all(other == picks[:compared] for other in others)
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure one case and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, default=10_000)
+    parser.add_argument("--clusters", type=int, default=100)
+    parser.add_argument("--labelled", type=int, default=200)
+    parser.add_argument("--picks", type=int, default=20)
+    parser.add_argument("--dim", type=int, default=512, help="of the Gaussian mixture")
+    parser.add_argument("--data", help="feature file instead of the mixture")
+    parser.add_argument("--kernel", choices=("empirical", "analytic"), default="analytic")
+    parser.add_argument("--score", choices=("zero_one", "squared"), default="zero_one")
+    parser.add_argument("--shards", type=lambda text: [int(n) for n in text.split(",")], default=[1])
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    with threadpool_limits(1, user_api="blas"):
+        result = measure(options)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        for key, value in result.items():
+            print(f"{key:24} {value:.6g}" if isinstance(value, float) else f"{key:24} {value}")
+
+
+if __name__ == "__main__":
+    main()

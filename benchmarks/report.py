@@ -1,0 +1,133 @@
+"""Time to load and report a synthetic store of 10,000 trajectories x 12 rounds.
+
+    python benchmarks/report.py [--layout files|compact] [--data 5] [--configurations 40] [--seeds 50] [--keep DIR]
+
+`files` has one Parquet file per trajectory and table, as a running study leaves them; `compact` a few large ones.
+Limit the cores with `taskset -c 0,1`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness import schema
+
+N_LABELS = (20, 40, 60, 80, 100, 200, 300, 400, 500, 1000, 1500, 2000)
+SCHEDULE = "20x5,100x4,500x3"
+
+
+def trajectories(
+    n_data: int, n_configurations: int, n_seeds: int
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Rows of `trajectories` with their rows of `rounds`: curves that saturate, with noise shared by a seed."""
+    rng = np.random.default_rng(0)
+    axis = np.log(np.array(N_LABELS) / 20) / np.log(100)
+    for d in range(n_data):
+        shared = rng.normal(0, 0.02, (n_seeds, 12))
+        for c in range(n_configurations):
+            strategy = "random" if c == 0 else f"strategy_{c:02d}"
+            level = 0.5 + 0.1 * rng.random()
+            for seed in range(n_seeds):
+                name = f"{d:03d}{c:04d}{seed:05d}"
+                spec = {"learner": {"epochs": 100}, "strategy_version": 1}
+                row = {
+                    "trajectory_id": name,
+                    "data": f"data_{d}",
+                    "data_hash": f"hash_{d}",
+                    "strategy": strategy,
+                    "params": "{}",
+                    "seed": seed,
+                    "schedule": SCHEDULE,
+                    "evaluate_on": "all",
+                    "status": "ok",
+                    "spec": json.dumps(spec),
+                    "versions": json.dumps({"torch": "2", "fingerprint": {"device": "cpu"}}),
+                    "device": "cpu",
+                    "started_at": datetime(2024, 1, 1, tzinfo=UTC),
+                    "seconds": 10.0,
+                    "peak_bytes": 2**30,
+                }
+                accuracy = level + 0.3 * axis + shared[seed] + rng.normal(0, 0.01, 12)
+                yield row, [round_of(row, i, float(a)) for i, a in enumerate(accuracy)]
+
+
+def round_of(row: dict[str, Any], position: int, accuracy: float) -> dict[str, Any]:
+    """A row of `rounds`."""
+    looks_ahead = row["strategy"] == "strategy_01"
+    errors = {"p_nff": 0.1, "p_fnf": 0.05, "ntk_error": 0.1}
+    return {
+        **{key: row[key] for key in ("trajectory_id", "data", "strategy", "params", "seed")},
+        "round": position,
+        "n_labels": N_LABELS[position],
+        "n_query": int(np.diff([0, *N_LABELS])[position]),
+        "accuracy": accuracy,
+        "select_seconds": 0.5,
+        "train_seconds": 0.5,
+        "n_clusters": 20 + position if looks_ahead else None,
+        "coverage_estimated": 0.9 if looks_ahead else None,
+        "coverage_ntk_true": 0.8 if looks_ahead else None,
+        "coverage_true": 0.7 if looks_ahead else None,
+        "stats": json.dumps(errors if looks_ahead else {}),
+    }
+
+
+def write_store(root: Path, layout: str, n_data: int, n_configurations: int, n_seeds: int) -> None:
+    """Write the synthetic store."""
+    for table in schema.TABLES:
+        (root / table).mkdir(parents=True)
+    size = 1 if layout == "files" else 2500
+    batch: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
+    made = list(trajectories(n_data, n_configurations, n_seeds))
+    for start in range(0, len(made), size):
+        batch = made[start : start + size]
+        name = f"{start:06d}.parquet"
+        rows = {"trajectories": [row for row, _ in batch], "rounds": [each for _, rounds in batch for each in rounds]}
+        for table, content in rows.items():
+            pq.write_table(pa.Table.from_pylist(content, schema=schema.TABLES[table]), root / table / name)
+    members = [{"study": "benchmark", "trajectory_id": row["trajectory_id"], "command": "none"} for row, _ in made]
+    pq.write_table(pa.Table.from_pylist(members, schema=schema.STUDIES), root / "studies" / "benchmark.parquet")
+
+
+def main() -> None:
+    """Write a store, then load and report it, with the time of each step."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--layout", choices=["files", "compact"], default="files")
+    parser.add_argument("--data", type=int, default=5)
+    parser.add_argument("--configurations", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--keep", type=Path, help="folder of the store, reused where it exists")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        root = options.keep or Path(scratch) / "store"
+        if not root.exists():
+            write_store(root, options.layout, options.data, options.configurations, options.seeds)
+        start = time.perf_counter()
+        from analysis import load
+        from analysis.report import make_report, write_report
+
+        times = {"import": time.perf_counter() - start}
+        results = load(root, queries=False)
+        times["load"] = time.perf_counter() - start - sum(times.values())
+        report = make_report(results)
+        times["compute"] = time.perf_counter() - start - sum(times.values())
+        write_report(report, Path(scratch) / "report")
+        times["write"] = time.perf_counter() - start - sum(times.values())
+    shown = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items())
+    print(
+        f"{len(results.trajectories)} trajectories, {len(results.rounds)} rounds: {shown}; {sum(times.values()):.1f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+import json
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
+from types import ModuleType
+
+import pytest
+
+from strategies import registry
+from strategies.base import Strategy
+from strategies.exceptions import InvalidParameterError, UnknownStrategyError
+from strategies.ntkcpl_self import NTKCPLSelf
+from strategies.probcover import ProbCover
+from strategies.random import Random
+from strategies.registry import (
+    BUILT_IN,
+    make_strategy,
+    parameter_names,
+    resolved_parameters,
+    strategy_class,
+    strategy_names,
+)
+
+NAMES = [
+    "random",
+    "entropy",
+    "margin",
+    "coreset_self",
+    "coreset_al",
+    "badge",
+    "badge_partition",
+    "typiclust",
+    "probcover",
+    "lookahead",
+    "ntkcpl_self",
+    "ntkcpl_al",
+]
+
+
+class Mine(Random):
+    name = "mine"
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """A package that registers strategies, one of them under a name that is taken."""
+    module = ModuleType("a_package")
+    module.Mine, module.number = Mine, 3
+    monkeypatch.setitem(sys.modules, "a_package", module)
+    points = EntryPoints(
+        EntryPoint(name, value, registry.ENTRY_POINT_GROUP)
+        for name, value in [
+            ("mine", "a_package:Mine"),
+            ("random", "a_package:Mine"),
+            ("gone", "a_package:Gone"),
+            ("number", "a_package:number"),
+        ]
+    )
+    monkeypatch.setattr(registry, "entry_points", lambda *, group: points.select(group=group))
+
+
+def message_of(error):
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_built_in_names():
+    assert strategy_names()[: len(NAMES)] == list(BUILT_IN) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_strategy_has_its_name_a_version_and_a_source(name):
+    strategy = strategy_class(name)
+    assert issubclass(strategy, Strategy)
+    assert strategy.name == name
+    assert strategy.version >= 1
+    assert strategy.source
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_resolved_parameters_make_the_same_strategy(name):
+    strategy = make_strategy(name)
+    parameters = resolved_parameters(strategy)
+    assert list(parameters) == parameter_names(type(strategy))
+    assert make_strategy(name, json.loads(json.dumps(parameters))) == strategy
+
+
+def test_values_may_be_text():
+    parameters = {"candidates": "30", "ridge": "1e-3", "bias": "false", "risk": "squared"}
+    expected = NTKCPLSelf(candidates=30, ridge=1e-3, bias=False, risk="squared")
+    assert make_strategy("ntkcpl_self", parameters) == expected
+    assert make_strategy("ntkcpl_self", {"candidates": "all"}).candidates == "all"
+    changed = make_strategy("ntkcpl_self", json.loads(json.dumps(resolved_parameters(expected))))
+    assert changed == expected
+
+
+class TestNames:
+    def test_unknown_name_lists_all_and_hints(self, installed):
+        with pytest.raises(UnknownStrategyError) as error:
+            strategy_class("ntkcpl_slef")
+        message = message_of(error)
+        assert message.endswith("but got `ntkcpl_slef`. Did you mean `ntkcpl_self`?")
+        assert all(name in message for name in [*NAMES, "mine", "module:Class"])
+
+    def test_no_hint_for_a_name_far_from_all(self):
+        with pytest.raises(UnknownStrategyError) as error:
+            strategy_class("zzz")
+        assert "Did you mean" not in message_of(error)
+
+    def test_module_and_class(self):
+        assert strategy_class("strategies.probcover:ProbCover") is ProbCover
+        assert make_strategy("strategies.probcover:ProbCover", {"delta": "0.5"}) == ProbCover(delta=0.5)
+
+    @pytest.mark.parametrize(
+        ("name", "complaint"),
+        [
+            ("no_such_module:Mine", "importable"),
+            ("strategies.probcover:NoSuchClass", "importable"),
+            (":Mine", "importable"),
+            ("strategies.probcover:", "importable"),
+            ("strategies.base:PoolView", "subclass"),
+            ("strategies.registry:BUILT_IN", "subclass"),
+        ],
+    )
+    def test_what_is_no_strategy(self, name, complaint):
+        with pytest.raises(UnknownStrategyError) as error:
+            strategy_class(name)
+        assert complaint in message_of(error)
+        assert f"`{name}`" in message_of(error)
+
+    def test_entry_points(self, installed):
+        assert strategy_names() == [*NAMES, "gone", "mine", "number"]
+        assert strategy_class("mine") is Mine
+        assert isinstance(make_strategy("mine"), Mine)
+
+    def test_built_in_names_cannot_be_taken(self, installed):
+        assert strategy_class("random") is Random
+
+    @pytest.mark.parametrize("name", ["gone", "number"])
+    def test_broken_entry_point(self, installed, name):
+        with pytest.raises(UnknownStrategyError) as error:
+            strategy_class(name)
+        assert f"`{name}`" in message_of(error)
+
+
+class TestParameters:
+    def test_unknown_one_lists_all_and_hints(self):
+        with pytest.raises(InvalidParameterError) as error:
+            make_strategy("ntkcpl_al", {"max_cluster": 3})
+        message = message_of(error)
+        assert message.endswith("but got `max_cluster`. Did you mean `max_clusters`?")
+        assert all(name in message for name in parameter_names(BUILT_IN["ntkcpl_al"]))
+
+    def test_a_strategy_without_any(self):
+        with pytest.raises(InvalidParameterError, match="among none, but got `delta`"):
+            make_strategy("random", {"delta": 1})
+
+    @pytest.mark.parametrize(
+        ("name", "parameters", "where", "value"),
+        [
+            ("ntkcpl_self", {"ridge": -1}, "ridge", "-1"),
+            ("ntkcpl_self", {"ridge": "small"}, "ridge", "'small'"),
+            ("ntkcpl_self", {"max_clusters": 0}, "max_clusters", "0"),
+            ("ntkcpl_self", {"candidates": "most"}, "candidates", "'most'"),
+            ("ntkcpl_self", {"candidates": 1}, "candidates", "1"),
+            ("ntkcpl_al", {"risk": "cubic"}, "risk", "'cubic'"),
+            ("lookahead", {"score": None}, "score", "None"),
+            ("lookahead", {"width": 1.5}, "width", "1.5"),
+        ],
+    )
+    def test_invalid_value_is_one_line(self, name, parameters, where, value):
+        with pytest.raises(InvalidParameterError) as error:
+            make_strategy(name, parameters)
+        assert message_of(error).startswith(f"Expected a valid `{name}.{where}`, but got {value}: ")
+
+    @pytest.mark.parametrize("value", ["nan", "inf"])
+    def test_ridge_is_a_number(self, value):
+        with pytest.raises(InvalidParameterError):
+            make_strategy("ntkcpl_self", {"ridge": value})
