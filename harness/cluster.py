@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -134,6 +135,7 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "include_dashboard": False}
     environment = {"env_vars": {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         _reach(resources.address)
         if resources.address is None:
@@ -153,6 +155,9 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
         raise ResourceError(
             f"Expected a Ray cluster at `{resources.address or 'local'}`, but got: {first_line}"
         ) from error
+    if on_sigterm is not None:
+        # Ray puts its own handler there, which aborts the process.
+        signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield
     finally:
@@ -196,7 +201,7 @@ def settle(resources: Resources, n_jobs: int) -> Resources:
 
 def _room(node: dict[str, float], cpus: float, gpus: float) -> int:
     """Shards that a node has room for."""
-    room = math.floor(node.get("CPU", 0) / cpus + 1e-9)
+    room: float = math.floor(node.get("CPU", 0) / cpus + 1e-9)
     if gpus >= 1:
         room = min(room, node.get("GPU", 0) // gpus)
     elif gpus > 0:

@@ -1,15 +1,25 @@
 """A tiny pool, specifications on it, and one Ray for all tests that need one."""
 
+import itertools
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+# Else the folders beside this file hide the packages of the same names when these are installed as editable.
+sys.path.append(str(Path(__file__).parents[1]))
+
 from harness.data import Dataset, Fields
 from harness.learner import LearnerSpec
+from harness.plan import Plan, make_plan
 from harness.spec import TrajectorySpec
+from harness.store import Store
+from harness.trajectory import run_trajectory
 from strategies.registry import make_strategy, resolved_parameters
 
 N_TRAIN, N_TEST, DIM, N_CLASSES = 120, 60, 6, 3
@@ -17,7 +27,8 @@ PLUGINS = Path(__file__).parent / "harness"
 
 
 def pytest_configure() -> None:
-    """Let every process that a test starts import the plug-in strategies of tests/harness/plugins.py."""
+    """Let tests and the processes that they start import the plug-in strategies of tests/harness/plugins.py."""
+    sys.path.append(str(PLUGINS))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH")]))
 
 
@@ -61,6 +72,35 @@ def make_spec(pool):
         return TrajectorySpec.model_validate(values | changes)
 
     return make
+
+
+@pytest.fixture
+def run_serially(pool, monkeypatch):
+    """`run_serially(specs, store)` without Ray; stopped after `n_rounds` rounds as if by Ctrl-C. Returns the plan."""
+    from harness import driver
+    from harness.cluster import Finished, Resources, RoundDone, Started, Summary
+
+    def execute(jobs, data, resources):
+        for job in jobs:
+            yield Started(job)
+            for record in run_trajectory(job.spec, data, history=job.history):
+                yield RoundDone(job, replace(record, stats={**record.stats, "fingerprint": "f"}))
+            yield Finished(job, Summary("cpu", {"fingerprint": "f"}, 0))
+
+    monkeypatch.setattr(driver, "execute", execute)
+
+    def run(specs: Sequence[TrajectorySpec], store: Store, n_rounds: int | None = None) -> Plan:
+        plan, rounds = make_plan(specs, store), itertools.count(1)
+
+        def listen(event):
+            if isinstance(event, RoundDone) and next(rounds) == n_rounds:
+                raise KeyboardInterrupt
+
+        with store.writing(), suppress(KeyboardInterrupt):
+            driver.drive(plan, pool, store, Resources(), listen)
+        return plan
+
+    return run
 
 
 @pytest.fixture(scope="session")

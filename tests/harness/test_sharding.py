@@ -28,7 +28,7 @@ def problem() -> Problem:
     network = draw_network(5, 16, N_CLASSES, parameterisation="ntk", bias=True, rng=rng)
     kernel = make_kernel("analytic", network, points.astype(np.float32))
     ridge = absolute_ridge(kernel, 1e-2)
-    targets = one_hot(labels[labelled], N_CLASSES, centred=False)
+    targets = one_hot(labels[labelled], N_CLASSES)
     initial = np.zeros((N_POINTS, N_CLASSES))
     whitened, predictions = condition(make_kernel("analytic", network, points), labelled, targets, initial, ridge, 1)
     candidates = np.setdiff1d(np.arange(N_POINTS), labelled)

@@ -1,0 +1,239 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.cluster import Resources, RoundDone, _room, settle
+from harness.driver import drive
+from harness.exceptions import ResourceError
+from harness.plan import make_plan
+from harness.store import Store
+from harness.trajectory import run_trajectory
+
+ONE = Resources(workers=1, gpus_per_trajectory=0)
+
+
+@pytest.mark.parametrize(
+    ("cpus_of_node", "gpus_of_node", "cpus", "gpus", "room"),
+    [
+        (8, 0, 1, 0, 8),
+        (8, 0, 3, 0, 2),
+        (8, 0, 1, 1, 0),
+        (8, 2, 1, 1, 2),
+        (8, 4, 1, 2, 2),
+        (8, 3, 1, 2, 1),
+        (8, 2, 1, 0.5, 4),
+        (8, 2, 1, 0.4, 4),
+        (8, 2, 1, 0.6, 2),
+        (8, 1, 1, 0.1, 8),
+        (16, 1, 1, 0.1, 10),
+        (16, 1, 1, 1 / 3, 3),
+        (2, 8, 1, 1, 2),
+        (0, 8, 1, 1, 0),
+        (1, 0, 1 / 5, 0, 5),
+        (2, 0, 1 / 10, 0, 20),
+    ],
+)
+def test_room_on_a_node(cpus_of_node, gpus_of_node, cpus, gpus, room):
+    assert _room({"CPU": cpus_of_node, "GPU": gpus_of_node}, cpus, gpus) == room
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+class TestSettle:
+    """The cluster has 4 CPUs and 2 GPUs."""
+
+    @pytest.mark.parametrize(
+        ("resources", "n_jobs", "workers", "gpus"),
+        [
+            (Resources(), 9, 2, 1),
+            (Resources(), 1, 1, 1),
+            (Resources(gpus_per_trajectory=0), 9, 4, 0),
+            (Resources(gpus_per_trajectory=0, cpus_per_trajectory=2), 9, 2, 0),
+            (Resources(gpus_per_trajectory=0.5), 9, 4, 0.5),
+            (Resources(gpus_per_trajectory=2), 9, 1, 2),
+            (Resources(workers=3, gpus_per_trajectory=0), 9, 3, 0),
+        ],
+    )
+    def test_takes_what_there_is_room_for(self, resources, n_jobs, workers, gpus):
+        settled = settle(resources, n_jobs)
+        assert (settled.workers, settled.gpus_per_trajectory) == (workers, gpus)
+
+    @pytest.mark.parametrize(
+        "resources",
+        [
+            Resources(workers=3),
+            Resources(workers=5, gpus_per_trajectory=0),
+            Resources(workers=3, cpus_per_trajectory=2, gpus_per_trajectory=0),
+            Resources(cpus_per_trajectory=5),
+            Resources(gpus_per_trajectory=3),
+            Resources(workers=4, gpus_per_trajectory=0.6),
+        ],
+    )
+    def test_refuses_what_does_not_fit(self, resources):
+        with pytest.raises(ResourceError, match=r"cluster has 4 CPUs and 2 GPUs, room for \d"):
+            settle(resources, 9)
+
+
+@pytest.mark.parametrize("gpus", [1.5, 1e-5, float("nan"), float("inf")])
+def test_shares_of_gpus_that_ray_does_not_know_are_refused(gpus):
+    with pytest.raises(ResourceError, match=f"whole number .* but got {gpus:g}"):
+        Resources(gpus_per_trajectory=gpus)
+
+
+def run(specs, data, store, resources=ONE):
+    """Plan and drive; returns the events and the failures."""
+    events = []
+    with store.writing():
+        failures = drive(make_plan(list(specs), store), data, store, resources, events.append)
+    return events, failures
+
+
+def kinds(events):
+    return [type(event).__name__ for event in events]
+
+
+ALTERED = {
+    "another fingerprint": lambda row: {
+        "stats": json.dumps(json.loads(row["stats"]) | {"fingerprint": "another machine"})
+    },
+    "no fingerprint": lambda row: {"stats": "{}"},
+    "another accuracy": lambda row: {"accuracy": np.nextafter(row["accuracy"], 1)},
+}
+FAILING = {
+    "raises": "RuntimeError: [the disk] is on fire",
+    "misbehaves": "InvalidSelectionError: Expected 5 distinct unlabelled pool indices from `misbehaves`, but got [0",
+    "diverges": "SpecError: Expected finite weights after training",
+    "dies": "The worker died (killed, or out of memory); run the command again to retry.",
+}
+
+
+@pytest.fixture(scope="module")
+def specs(make_spec, tmp_path_factory):
+    """By name; each plug-in fails the first of its trajectories that comes to its second round."""
+    faults = {name: tmp_path_factory.mktemp("faults") / name for name in ("Raises", "Misbehaves", "Dies")}
+    for path in faults.values():
+        path.touch()
+    faulty = {
+        f"{name.lower()}{again}": make_spec(f"plugins:{name}", {"fault": str(path)}, seed=seed, schedule="5x3")
+        for name, path in faults.items()
+        for seed, again in enumerate(["", " again"])
+    }
+    return {
+        "plain": make_spec("ntkcpl_al", schedule="5x2"),
+        **{name: make_spec("entropy", schedule="5x3", seed=seed) for seed, name in enumerate(ALTERED)},
+        "diverges": make_spec(learner={"lr": 1e30, "epochs": 3}),
+        **faulty,
+    }
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store") / "out")
+
+
+@pytest.fixture(scope="module")
+def first_run(ray_cluster, specs, pool, store):
+    """All specs on one worker: events, failures by name, and what the store holds."""
+    events, failures = run(specs.values(), pool, store)
+    names = {spec.trajectory_id: name for name, spec in specs.items()}
+    rounds = {name: store.rounds(spec.trajectory_id) for name, spec in specs.items()}
+    return events, {names[found.job.spec.trajectory_id]: found for found in failures}, store.trajectories(), rounds
+
+
+@pytest.fixture(scope="module")
+def second_run(first_run, specs, pool, store):
+    """The same again but for the one that cannot succeed, after some rounds were altered: events by name."""
+    with store.writing():
+        for name, alter in ALTERED.items():
+            trajectory_id = specs[name].trajectory_id
+            rounds, _, queries = store.rounds(trajectory_id)
+            store.write_rounds(trajectory_id, [{**row, **alter(row)} for row in rounds[:2]], queries[:2])
+            (store.root / "trajectories" / f"{trajectory_id}.parquet").unlink()
+    wanted = {name: spec for name, spec in specs.items() if name != "diverges"}
+    events, failures = run(wanted.values(), pool, store)
+    assert failures == []
+    return {name: [event for event in events if event.job.spec == spec] for name, spec in wanted.items()}
+
+
+@pytest.mark.ray
+class TestWorkers:
+    def test_a_worker_gives_what_the_loop_gives(self, first_run, specs, pool):
+        events, _, trajectories, stored = first_run
+        spec = specs["plain"]
+        assert kinds(event for event in events if event.job.spec == spec) == [
+            "Started",
+            "RoundDone",
+            "RoundDone",
+            "Finished",
+        ]
+        rounds, picks, queries = stored["plain"]
+        for record, row, bought, rows in zip(run_trajectory(spec, pool), rounds, picks, queries, strict=True):
+            np.testing.assert_array_equal(bought, record.picks)
+            assert [query["score"] for query in rows] == record.scores.tolist()
+            for column in (
+                "accuracy",
+                "n_clusters",
+                "n_labels",
+                "coverage_true",
+                "coverage_ntk_true",
+                "coverage_estimated",
+            ):
+                assert row[column] == getattr(record, column)
+        row = trajectories[spec.trajectory_id]
+        assert (row["status"], row["message"], row["device"], row["seed"]) == ("ok", None, "cpu", 0)
+        assert row["peak_bytes"] > 0
+        assert row["seconds"] >= sum(values["train_seconds"] for values in rounds) > 0
+        assert json.loads(row["versions"])["fingerprint"]["device"] == "cpu"
+
+    def test_no_other_trajectory_fails(self, first_run, specs):
+        _, failures, trajectories, _ = first_run
+        assert failures.keys() == FAILING.keys()
+        assert {
+            name for name, spec in specs.items() if trajectories[spec.trajectory_id]["status"] == "failed"
+        } == FAILING.keys()
+
+    @pytest.mark.parametrize("name", FAILING)
+    def test_a_failure_is_a_row_with_its_message_in_one_line(self, first_run, specs, name):
+        _, failures, trajectories, _ = first_run
+        message = trajectories[specs[name].trajectory_id]["message"]
+        assert message.startswith(FAILING[name])
+        assert len(message.splitlines()) == 1
+        assert failures[name].message == message
+
+    @pytest.mark.parametrize("name", ["raises", "misbehaves", "dies"])
+    def test_a_failure_is_retried_from_its_last_round(self, first_run, second_run, specs, store, pool, name):
+        assert len(first_run[3][name][0]) == 1
+        assert [event.record.round for event in second_run[name] if isinstance(event, RoundDone)] == [1, 2]
+        assert store.trajectories()[specs[name].trajectory_id]["status"] == "ok"
+        _, picks, _ = store.rounds(specs[name].trajectory_id)
+        expected = [record.picks for record in run_trajectory(specs[name], pool)]
+        np.testing.assert_array_equal(picks, expected)
+
+    @pytest.mark.parametrize("name", ALTERED)
+    def test_rounds_that_cannot_be_repeated_are_replaced(self, first_run, second_run, specs, store, name):
+        assert kinds(second_run[name]) == ["Started", "Restarted", *["RoundDone"] * 3, "Finished"]
+        (rounds, picks, _), (expected, expected_picks, _) = store.rounds(specs[name].trajectory_id), first_run[3][name]
+        np.testing.assert_array_equal(picks, expected_picks)
+        for column in ("accuracy", "n_labels", "round"):
+            assert [row[column] for row in rounds] == [row[column] for row in expected]
+        assert {json.loads(row["stats"])["fingerprint"] for row in rounds} == {
+            json.loads(expected[0]["stats"])["fingerprint"]
+        }
+
+    def test_what_is_done_is_not_run_again(self, second_run):
+        assert [name for name, events in second_run.items() if not events] == [
+            "plain",
+            "raises again",
+            "misbehaves again",
+            "dies again",
+        ]
+
+    def test_every_worker_sees_its_own_gpu(self, ray_cluster, pool, make_spec, tmp_path):
+        specs = [make_spec("plugins:ShowsGPU", seed=seed, schedule="5x2") for seed in range(4)]
+        run(specs, pool, Store(tmp_path), settle(Resources(), 4))
+        stats = [json.loads(text) for text in pd.read_parquet(tmp_path / "rounds")["stats"]]
+        assert len(stats) == 8
+        assert {values["gpus"] for values in stats} == {"0", "1"}
+        assert all(values["visible"] == values["gpus"] for values in stats)

@@ -1,0 +1,228 @@
+"""Rules 1 to 4 and 10 of a trustworthy comparison, on whole trajectories."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from harness.data import load_dataset
+from harness.learner import Features, LearnerSpec, train
+from harness.spec import TrajectorySpec
+from harness.streams import stream
+from harness.trajectory import History, run_trajectory
+from strategies.base import Compute
+from strategies.registry import BUILT_IN
+
+STRATEGIES = list(BUILT_IN)
+RANDOM_FIRST = [name for name, strategy in BUILT_IN.items() if not strategy.chooses_first_round]
+
+
+def outcome(records):
+    """All of a trajectory that must not depend on how it was run."""
+    return [
+        {
+            "round": record.round,
+            "n_labels": record.n_labels,
+            "n_query": record.n_query,
+            "accuracy": record.accuracy,
+            "n_clusters": record.n_clusters,
+            "coverage": [record.coverage_estimated, record.coverage_ntk_true, record.coverage_true],
+            "picks": record.picks.tolist(),
+            "scores": None if record.scores is None else record.scores.tolist(),
+        }
+        for record in records
+    ]
+
+
+def picks_of(records):
+    return np.concatenate([record.picks for record in records])
+
+
+def scrambled(labels, points):
+    """The labels with those of `points` replaced by another class."""
+    changed = labels.copy()
+    changed[points] = (changed[points] + 1) % (changed.max() + 1)
+    return changed
+
+
+@pytest.fixture(scope="module")
+def trajectories(pool, make_spec):
+    """Each built-in strategy once: its spec and records."""
+    specs = {name: make_spec(name) for name in STRATEGIES}
+    return {name: (spec, list(run_trajectory(spec, pool))) for name, spec in specs.items()}
+
+
+def test_labels_are_bought_by_the_schedule(pool, make_spec):
+    records = list(run_trajectory(make_spec(schedule="5x2,20"), pool))
+    assert [(record.round, record.n_query, record.n_labels) for record in records] == [
+        (0, 5, 5),
+        (1, 5, 10),
+        (2, 20, 30),
+    ]
+    assert [len(record.picks) for record in records] == [5, 5, 20]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_whole_pool_can_be_bought(pool, make_spec, name):
+    records = list(run_trajectory(make_spec(name, schedule="1,59,60"), pool))
+    np.testing.assert_array_equal(np.sort(picks_of(records)), np.arange(len(pool.x_train)))
+
+
+class TestRule1PairedSeeds:
+    def test_strategies_that_need_labels(self):
+        assert {"entropy", "badge", "lookahead", "coreset_al", "margin"} <= set(RANDOM_FIRST)
+
+    @pytest.mark.parametrize("name", RANDOM_FIRST)
+    def test_first_rounds_are_randoms(self, trajectories, name):
+        (_, (first, *_)), (_, (of_random, *_)) = trajectories[name], trajectories["random"]
+        np.testing.assert_array_equal(first.picks, of_random.picks)
+        assert first.accuracy == of_random.accuracy
+
+    def test_seeds_differ(self, pool, make_spec):
+        first = [next(run_trajectory(make_spec(seed=seed), pool)).picks.tolist() for seed in range(5)]
+        assert len({tuple(picks) for picks in first}) == 5
+
+    def test_order_of_execution_changes_nothing(self, pool, trajectories):
+        names = ("random", "badge", "ntkcpl_self")
+        running = [run_trajectory(trajectories[name][0], pool) for name in names]
+        turns = list(zip(*running, strict=True))
+        for name, records in zip(names, zip(*turns, strict=True), strict=True):
+            assert outcome(records) == outcome(trajectories[name][1])
+
+    @pytest.mark.parametrize("name", STRATEGIES)
+    def test_global_random_states_are_untouched(self, pool, make_spec, name):
+        def states():
+            kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+            return random.getstate(), kind, keys.tobytes(), *rest, torch.get_rng_state().numpy().tobytes()
+
+        before = states()
+        list(run_trajectory(make_spec(name, schedule="5x2"), pool))
+        assert states() == before
+
+
+class TestRule2OracleBarrier:
+    @pytest.mark.parametrize("name", STRATEGIES)
+    def test_labels_that_are_never_bought_change_no_pick_and_no_score(self, pool, trajectories, name):
+        spec, records = trajectories[name]
+        never = np.setdiff1d(np.arange(len(pool.x_train)), picks_of(records))
+        other = replace(pool, y_train=scrambled(pool.y_train, never))
+        assert (other.y_train[never] != pool.y_train[never]).all()
+        for record, expected in zip(run_trajectory(spec, other), records, strict=True):
+            np.testing.assert_array_equal(record.picks, expected.picks)
+            np.testing.assert_array_equal(record.scores, expected.scores)
+            assert record.accuracy == expected.accuracy
+
+    @pytest.mark.parametrize("name", ["entropy", "ntkcpl_al"])
+    def test_labels_that_are_bought_do_change_picks(self, pool, trajectories, name):
+        spec, records = trajectories[name]
+        other = replace(pool, y_train=scrambled(pool.y_train, records[0].picks[:2]))
+        rerun = list(run_trajectory(spec, other))
+        np.testing.assert_array_equal(rerun[0].picks, records[0].picks)
+        assert picks_of(rerun).tolist() != picks_of(records).tolist()
+
+    @pytest.mark.parametrize("name", STRATEGIES)
+    def test_test_data_change_no_pick_and_no_score(self, pool, trajectories, name):
+        spec, records = trajectories[name]
+        other = replace(pool, x_test=-pool.x_test, y_test=scrambled(pool.y_test, np.arange(len(pool.y_test))))
+        for record, expected in zip(run_trajectory(spec, other), records, strict=True):
+            np.testing.assert_array_equal(record.picks, expected.picks)
+            np.testing.assert_array_equal(record.scores, expected.scores)
+
+
+class TestRule3FinalCheckpoint:
+    def test_accuracy_is_that_of_the_weights_after_the_last_step(self, pool, make_spec):
+        spec = make_spec("badge", learner=LearnerSpec(hidden=16, epochs=20), seed=2)
+        labelled = np.empty(0, dtype=np.int64)
+        features = Features(pool.x_train, pool.x_test, spec.learner, "cpu")
+        for record in run_trajectory(spec, pool):
+            labelled = np.concatenate([labelled, record.picks])
+            rng = stream(spec.seed, "training", record.round)
+            learner = train(features, labelled, pool.y_train[labelled], pool.n_classes, spec.learner, rng)
+            assert record.accuracy == (learner.predict_test() == pool.y_test).mean()
+
+    def test_test_labels_change_the_accuracy_alone(self, pool, trajectories):
+        spec, records = trajectories["ntkcpl_al"]
+        flipped = replace(pool, y_test=scrambled(pool.y_test, np.arange(0, len(pool.y_test), 2)))
+        rerun = list(run_trajectory(spec, flipped))
+        assert [r.accuracy for r in rerun] != [r.accuracy for r in records]
+        for record, other in zip(outcome(records), outcome(rerun), strict=True):
+            assert {**other, "accuracy": record["accuracy"]} == record
+
+
+class TestRule4TuneAndConfirm:
+    def test_halves_are_measured_apart(self, pool, make_spec):
+        accuracies = {}
+        for part in ("all", "tune", "confirm"):
+            spec = make_spec(evaluate_on=part)
+            accuracies[part] = np.array([record.accuracy for record in run_trajectory(spec, pool)])
+        assert (accuracies["tune"] != accuracies["confirm"]).any()
+        np.testing.assert_allclose((accuracies["tune"] + accuracies["confirm"]) / 2, accuracies["all"])
+
+    @pytest.mark.parametrize(("part", "other"), [("tune", "confirm"), ("confirm", "tune")])
+    def test_labels_of_the_other_half_change_nothing(self, pool, make_spec, part, other):
+        spec = make_spec("entropy", evaluate_on=part)
+        changed = replace(pool, y_test=scrambled(pool.y_test, pool.test_half(other)))
+        assert outcome(run_trajectory(spec, changed)) == outcome(run_trajectory(spec, pool))
+
+    def test_halves_depend_on_the_hash_of_the_data_alone(self, pool):
+        renamed = replace(pool, name="another", y_train=scrambled(pool.y_train, np.arange(9)))
+        np.testing.assert_array_equal(renamed.test_half("tune"), pool.test_half("tune"))
+        rehashed = replace(pool, content_hash="0" * 64)
+        assert rehashed.test_half("tune").tolist() != pool.test_half("tune").tolist()
+
+
+class TestRule10SamePicksEverywhere:
+    @pytest.mark.parametrize("n_threads", [2, 3])
+    @pytest.mark.parametrize("name", STRATEGIES)
+    def test_for_any_number_of_threads(self, pool, trajectories, name, n_threads):
+        spec, records = trajectories[name]
+        assert outcome(run_trajectory(spec, pool, compute=Compute(n_threads=n_threads))) == outcome(records)
+
+    @pytest.mark.parametrize("name", ["typiclust", "probcover", "lookahead", "ntkcpl_al"])
+    def test_for_any_number_of_threads_on_a_pool_of_several_tiles(self, make_spec, name):
+        digits = load_dataset("digits")
+        spec = make_spec(name, schedule="10x2", data_hash=digits.content_hash)
+        one, three = (outcome(run_trajectory(spec, digits, compute=Compute(n_threads=n))) for n in (1, 3))
+        assert one == three
+
+    @pytest.mark.parametrize("n_done", [1, 3, 4])
+    @pytest.mark.parametrize("name", STRATEGIES)
+    def test_after_resumption(self, pool, trajectories, name, n_done):
+        spec, records = trajectories[name]
+        history = History([record.picks for record in records[:n_done]], records[n_done - 1].accuracy)
+        assert outcome(run_trajectory(spec, pool, history=history)) == outcome(records[n_done:])
+
+    def test_a_history_with_another_accuracy_is_started_again(self, pool, trajectories):
+        spec, records = trajectories["ntkcpl_al"]
+        altered = np.nextafter(records[1].accuracy, 1)
+        history = History([record.picks for record in records[:2]], altered)
+        assert outcome(run_trajectory(spec, pool, history=history)) == outcome(records)
+
+    def test_an_empty_history_is_none(self, pool, trajectories):
+        spec, records = trajectories["random"]
+        assert outcome(run_trajectory(spec, pool, history=History([], 0.5))) == outcome(records)
+
+    @pytest.mark.parametrize("n_threads", ["1", "3"])
+    def test_in_another_process(self, pool_file, trajectories, n_threads):
+        names = ("badge", "ntkcpl_al")
+        environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), n_threads)
+        command = [
+            sys.executable,
+            __file__,
+            str(pool_file),
+            *(trajectories[name][0].model_dump_json() for name in names),
+        ]
+        found = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+        assert json.loads(found.stdout) == [outcome(trajectories[name][1]) for name in names]
+
+
+if __name__ == "__main__":
+    data = load_dataset(sys.argv[1])
+    specs = [TrajectorySpec.model_validate_json(text) for text in sys.argv[2:]]
+    sys.stdout.write(json.dumps([outcome(run_trajectory(spec, data)) for spec in specs]))

@@ -1,0 +1,179 @@
+"""What a user gets wrong is one line on stderr, exit code 2, and nothing written."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from harness import schema
+from strategies.registry import strategy_names
+
+MANY_CPUS = 10_000
+
+
+def check(result, out, *words):
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: Expected ")
+    for word in words:
+        assert str(word) in line
+    assert result.stdout == ""
+    assert not out.exists() or not list(out.rglob("*.parquet"))
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"strategies": "random,entopy"}, ["entopy", "Did you mean `entropy`?", *strategy_names()]),
+        ({"strategies": "random,"}, ["empty name"]),
+        ({"strategies": "random,entropy, random"}, ["`random` 2 times"]),
+        ({"strategies": "no_module:Class"}, ["No module named 'no_module'"]),
+        ({"strategies": "plugins:NoClass"}, ["has no attribute 'NoClass'"]),
+        ({"strategies": "plugins:Path"}, ["subclass of strategies.Strategy"]),
+        ({"strategies": "ntkcpl_al", "set": "ntkcpl_al.rigde=1"}, ["rigde", "Did you mean `ridge`?", "max_clusters"]),
+        ({"set": "entropy.temperature=1"}, ["temperature", "among none"]),
+        ({"strategies": "ntkcpl_al", "set": "ntkcpl_al.ridge=much"}, ["ntkcpl_al.ridge", "'much'", "number"]),
+        ({"strategies": "ntkcpl_al", "set": "ntkcpl_al.ridge=-1"}, ["ntkcpl_al.ridge", "greater than or equal to 0"]),
+        ({"strategies": "ntkcpl_al", "set": "ntkcpl_al.risk=none"}, ["ntkcpl_al.risk", "zero_one"]),
+        ({"strategies": "ntkcpl_al", "max_clusters": 0}, ["ntkcpl_al.max_clusters", "greater than or equal to 1"]),
+        ({"strategies": "ntkcpl_al", "candidates": "some"}, ["ntkcpl_al.candidates", "'some'", "all"]),
+        ({"set": "learner.depth=3"}, ["depth", "hidden, epochs"]),
+        ({"set": "learner.lr=fast"}, ["learner.lr", "'fast'"]),
+        ({"set": "learner.lr=0"}, ["learner.lr", "greater than 0"]),
+        ({"set": "learner.lr=nan"}, ["learner.lr"]),
+        ({"set": "learner.lr=inf"}, ["learner.lr", "finite"]),
+        ({"set": "margin.x=1"}, ["margin.x=1", "random, entropy or learner"]),
+        ({"set": "learner.lr"}, ["`learner.lr`", "such as"]),
+        ({"set": "lr=1"}, ["`lr=1`", "such as"]),
+        ({"set": "learner.=1"}, ["`learner.=1`", "such as"]),
+        ({"set": ["learner.lr=1", "learner.lr=2"]}, ["`learner.lr` once"]),
+        ({"schedule": "5x"}, ["'5x'", "20x5,100x4"]),
+        ({"schedule": "0x3"}, ["'0x3'"]),
+        ({"schedule": ""}, ["schedule"]),
+        ({"schedule": "60x2,1"}, ["at most 120 labels", "121"]),
+        ({"seeds": "many"}, ["'many'", "range `10-14`"]),
+        ({"seeds": "0"}, ["'0'"]),
+        ({"seeds": "5-3"}, ["'5-3'"]),
+        ({"seeds": "1,1"}, ["'1,1'", "distinct"]),
+        ({"gpus_per_trajectory": 1.5}, ["1.5", "whole number"]),
+        ({"memory_limit": "much"}, ["`much`", "8GiB"]),
+        ({"data": "digitz"}, ["digitz", "digits"]),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_bad_options(ntkcpl, command, out, options, words):
+    check(ntkcpl(*command(out, **options)), out, *words)
+
+
+def _npz(path, fields, **changed):
+    np.savez(path, **fields._asdict() | changed)
+
+
+def _truncated(path, fields):
+    _npz(path, fields)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+BAD_DATA = {
+    "missing.npz": (lambda path, fields: None, ["missing.npz"]),
+    "folder/missing.npz": (lambda path, fields: None, ["missing.npz"]),
+    "truncated.npz": (_truncated, ["truncated.npz", "cut off"]),
+    "empty.npz": (lambda path, fields: path.touch(), ["empty.npz"]),
+    "features.csv": (lambda path, fields: path.write_text("1,2"), [".csv", ".npz"]),
+    "nan.npz": (
+        lambda path, fields: _npz(path, fields, x_train=fields.x_train * np.nan),
+        ["`x_train`", "NaN", "nan.npz"],
+    ),
+    "lengths.npz": (lambda path, fields: _npz(path, fields, y_test=fields.y_test[1:]), ["`y_test`", "(60,)", "(59,)"]),
+    "width.npz": (lambda path, fields: _npz(path, fields, x_test=fields.x_test[:, 1:]), ["`x_test`", "6 columns"]),
+    "pickled.npz": (
+        lambda path, fields: _npz(path, fields, y_train=fields.y_train.astype(object)),
+        ["`y_train`", "pickled"],
+    ),
+    "class.npz": (lambda path, fields: _npz(path, fields, y_test=fields.y_test + 1), ["`y_test`", "y_train lacks: 3"]),
+    "line\nbreak.npz": (lambda path, fields: path.touch(), ["line break.npz"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+def test_bad_data(ntkcpl, command, tmp_path, out, fields, name):
+    write, words = BAD_DATA[name]
+    write(tmp_path / name, fields)
+    check(ntkcpl(*command(out, data=tmp_path / name)), out, *words)
+
+
+def test_out_is_a_file(ntkcpl, command, out):
+    out.write_text("mine")
+    check(ntkcpl(*command(out)), out, "is a file", out)
+    assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize("table", schema.TABLES)
+def test_out_holds_another_schema_version(ntkcpl, command, out, table):
+    path = out / table / "a.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(schema.TABLES[table].empty_table().replace_schema_metadata({schema.VERSION_KEY: b"0"}), path)
+    before = path.read_bytes()
+    result = ntkcpl(*command(out))
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: Expected a store of schema version 1, but ")
+    assert "has 0" in line
+    assert [file for file in out.rglob("*") if file.is_file()] == [path]
+    assert path.read_bytes() == before
+
+
+def test_status_of_what_is_no_store(ntkcpl, out):
+    check(ntkcpl("status", out), out, "study", out)
+
+
+@pytest.mark.parametrize("words", [["compare"], ["compare", "--workers", "0"], ["list", "nothing"], ["unknown"]])
+def test_usage_errors(ntkcpl, words):
+    result = ntkcpl(*words)
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.ray
+class TestResources:
+    def check(self, stderr, out, *words):
+        plan, line = stderr.splitlines()
+        assert plan == "4 trajectories: 4 to run"
+        assert line.startswith("Error: Expected ")
+        assert all(word in line for word in words)
+        assert not out.exists()
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"workers": 3}, ["3 x (1 CPUs, 1 GPUs)", "room for 2"]),
+            ({"workers": 3, "cpus_per_trajectory": 2, "gpus_per_trajectory": 0}, ["3 x (2 CPUs, 0 GPUs)", "4 CPUs"]),
+            ({"gpus_per_trajectory": 3}, ["1 x (1 CPUs, 3 GPUs)", "2 GPUs"]),
+            ({"shards": 3}, ["1 x (1 CPUs, 3 GPUs)", "room for 0"]),
+            ({"workers": 3, "dry_run": True}, ["room for 2"]),
+        ],
+        ids=str,
+    )
+    def test_more_than_the_cluster_has(self, ntkcpl_on_ray, command, out, options, words):
+        result = ntkcpl_on_ray(*command(out, **options))
+        assert result.exit_code == 2
+        self.check(result.stderr, out, *words)
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"workers": MANY_CPUS, "num_gpus": 0}, [f"{MANY_CPUS} x (1 CPUs, 0 GPUs)", "0 GPUs"]),
+            ({"address": "127.0.0.1:1"}, ["`127.0.0.1:1`"]),
+        ],
+        ids=str,
+    )
+    def test_more_than_there_is(self, start, command, out, options, words):
+        with start(command(out, **options)) as process:
+            _, stderr = process.communicate()
+        assert process.returncode == 2
+        self.check(stderr, out, *words)
