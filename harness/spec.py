@@ -7,7 +7,7 @@ import json
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from harness import schema
 from harness.data import EvaluateOn
@@ -41,6 +41,11 @@ class TrajectorySpec(BaseModel):
     seed: int
     learner: LearnerSpec = LearnerSpec()
     evaluate_on: EvaluateOn = "all"
+
+    @field_validator("schedule")
+    @classmethod
+    def _canonical(cls, schedule: str) -> str:
+        return str(Schedule.parse(schedule))
 
     @cached_property
     def trajectory_id(self) -> str:

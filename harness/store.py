@@ -141,7 +141,8 @@ class Store:
         hidden = path.with_name(f".{path.name}")
         try:
             with hidden.open("wb") as file:
-                pq.write_table(pa.Table.from_pylist(list(rows), schema=schema.TABLES[table]), file)
+                content = pa.Table.from_pylist(list(rows), schema=schema.TABLES[table])
+                pq.write_table(content, file, write_page_checksum=True)
                 file.flush()
                 os.fsync(file.fileno())
             hidden.replace(path)
@@ -156,7 +157,7 @@ class Store:
     def _read(self, path: Path) -> list[Row]:
         self._check_version(path)
         try:
-            rows: list[Row] = pq.read_table(path).to_pylist()
+            rows: list[Row] = pq.read_table(path, page_checksum_verification=True).to_pylist()
         except (OSError, ValueError, pa.ArrowException) as error:
             raise _unreadable(path) from error
         return rows

@@ -47,11 +47,15 @@ class Comparison:
         """The trajectories, seed by seed.
 
         Raises:
-            SpecError: the schedule does not fit the pool, or a setting does not fit the learner.
+            SpecError: the schedule does not fit the pool, a setting does not fit the learner, or no strategy has
+            a shared parameter.
             StrategyError: an unknown strategy or a parameter that does not fit.
         """
         self.schedule.check_fits(len(data.x_train), data.name)
         learner = self._learner()
+        for key in self.shared:
+            if not any(key in parameter_names(strategy_class(name)) for name in self.strategies):
+                raise SpecError(f"Expected a strategy with `{key}` among {', '.join(self.strategies)}, but none has it.")
         resolved = [(name, *self._resolve(name)) for name in self.strategies]
         return [
             TrajectorySpec(

@@ -58,12 +58,12 @@ def run_comparison(
     console, progress_console = _console(), Console(stderr=True)
     store = Store(out)
     plan = make_plan(specs, store)
-    progress_console.print(describe(plan), soft_wrap=True, highlight=False)
     failures = []
     if plan.jobs:
         data_bytes = sum(array.nbytes for array in (data.x_train, data.x_test, data.y_train, data.y_test))
         with cluster(resources, data_bytes):
             settled = settle(resources, len(plan.jobs))
+            progress_console.print(describe(plan), soft_wrap=True, highlight=False)
             progress_console.print(_describe_resources(settled, plan, store), soft_wrap=True, highlight=False)
             if dry_run:
                 return Outcome(study, 0)
@@ -73,11 +73,12 @@ def run_comparison(
                 store.write_study(study, command, [spec.trajectory_id for spec in specs])
                 with StudyProgress(plan.jobs, settled.workers or 1, progress_console) as progress:
                     failures = drive(plan, data, store, settled, progress)
-    elif not dry_run:
+    else:
+        progress_console.print(describe(plan), soft_wrap=True, highlight=False)
+        if dry_run:
+            return Outcome(study, 0)
         with store.writing():
             store.write_study(study, command, [spec.trajectory_id for spec in specs])
-    if dry_run:
-        return Outcome(study, 0)
     results = load(out, study=study)
     if not results.rounds.empty:
         show_summary(results, console)

@@ -11,9 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-# Else the folders beside this file hide the packages of the same names when these are installed as editable.
-sys.path.append(str(Path(__file__).parents[1]))
-
 from harness.data import Dataset, Fields
 from harness.learner import LearnerSpec
 from harness.plan import Plan, make_plan

@@ -154,7 +154,7 @@ class TestCompleteRounds:
 class TestAtomicity:
     @pytest.fixture
     def disk_full(self, monkeypatch):
-        def fail(table, file):
+        def fail(table, file, **options):
             file.write(b"PAR1 half")
             raise OSError(28, "No space left on device")
 
@@ -176,10 +176,10 @@ class TestAtomicity:
     def test_a_process_that_dies_between_the_files_loses_its_round_only(self, store, monkeypatch):
         write = pq.write_table
 
-        def die_at_rounds(table, file):
+        def die_at_rounds(table, file, **options):
             if "accuracy" in table.column_names:
                 raise KeyboardInterrupt
-            write(table, file)
+            write(table, file, **options)
 
         monkeypatch.setattr(pq, "write_table", die_at_rounds)
         with pytest.raises(KeyboardInterrupt):
