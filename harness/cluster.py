@@ -31,7 +31,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # n
 from harness.data import Dataset  # noqa: E402
 from harness.exceptions import ResourceError  # noqa: E402
 from harness.fingerprint import digest, fingerprint, versions  # noqa: E402
-from harness.memory import available_bytes, peak_bytes  # noqa: E402
+from harness.memory import available_bytes, peak_bytes, reset_peak  # noqa: E402
 from harness.plan import Job  # noqa: E402
 from harness.sharding import Shards  # noqa: E402
 from harness.spec import TrajectorySpec  # noqa: E402
@@ -40,6 +40,7 @@ from strategies.base import Compute  # noqa: E402
 
 _MEMORY_SHARE = 0.6
 _RESERVATION_SECONDS = 60
+_MOST_SHARDS = 1_000
 _CONNECTION_SECONDS = 10
 _SMALLEST_SHARE = 1e-4
 """Of a GPU, in Ray's books."""
@@ -72,6 +73,15 @@ class Resources:
 
     def __post_init__(self) -> None:
         gpus = self.gpus_per_trajectory
+        if self.address is not None and self.address.startswith("ray://"):
+            raise ResourceError(
+                f"Expected the address of a cluster's head such as `10.0.0.1:6379`, but got `{self.address}`; "
+                "Ray's client cannot stream results: run on a node of the cluster or as a Ray job."
+            )
+        if self.address is not None and self.num_gpus is not None:
+            raise ResourceError("Expected --num-gpus for a local cluster alone, but got it with --address.")
+        if not 1 <= self.shards <= _MOST_SHARDS:
+            raise ResourceError(f"Expected 1 to {_MOST_SHARDS} shards, but got {self.shards}.")
         if gpus is not None and not (_SMALLEST_SHARE <= gpus < 1 or float(gpus).is_integer()):
             raise ResourceError(
                 f"Expected a whole number of GPUs per trajectory or a fraction of one, but got {gpus:g}."
@@ -230,11 +240,12 @@ class TrajectoryActor:
         arithmetic = fingerprint(self._compute.device)
         if history_fingerprint != digest(arithmetic):
             history = None
-        peak = peak_bytes()
+        reset_peak()
+        peak = 0
         for record in run_trajectory(spec, self._data, compute=self._compute, history=history):
             peak = max(peak, record.stats["peak_bytes"])
             yield replace(record, stats={**record.stats, "fingerprint": digest(arithmetic)})
-        yield Summary(self._compute.device, {**versions(), "fingerprint": arithmetic}, peak)
+        yield Summary(self._compute.device, {**versions(), "fingerprint": arithmetic}, max(peak, peak_bytes()))
 
 
 def execute(jobs: Sequence[Job], data: Dataset, resources: Resources) -> Iterator[Event]:

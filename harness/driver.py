@@ -52,6 +52,7 @@ def drive(
                     store.write_rounds(name, job.rounds, job.queries)
             case RoundDone(record=record):
                 if record.round < len(job.rounds):
+                    store.forget_rounds(name)
                     listen(Restarted(job))
                 job.rounds[record.round :] = [_round_row(job, record)]
                 job.queries[record.round :] = [_query_rows(name, record)]
@@ -61,7 +62,7 @@ def drive(
                 row |= {
                     "versions": canonical_json(summary.versions),
                     "device": summary.device,
-                    "peak_bytes": summary.peak_bytes,
+                    "peak_bytes": max([summary.peak_bytes, *(_peak(row) for row in job.rounds)]),
                 }
                 store.write_trajectory(row)
             case Failed(message=message):
@@ -123,6 +124,10 @@ def _trajectory_row(job: Job, started: datetime, commit: str | None, status: str
         "seconds": seconds,
     }
     return row
+
+
+def _peak(row: Row) -> int:
+    return int(from_json(row["stats"]).get("peak_bytes", 0))
 
 
 def _seconds(row: Row) -> float:

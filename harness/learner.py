@@ -58,43 +58,43 @@ def one_thread() -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
 
 
-class Features:
-    """A pool and a test set on the learner's device, scaled by the pool."""
-
-    def __init__(self, pool: FloatArray, test: FloatArray, spec: LearnerSpec, device: str) -> None:
-        scaler = fit_scaling(pool, spec.scaling)
-        self.pool = torch.from_numpy(scaler(pool)).to(device)
-        self.test = torch.from_numpy(scaler(test)).to(device)
+def to_inputs(pool: FloatArray, test: FloatArray, spec: LearnerSpec, device: str) -> tuple[Tensor, Tensor]:
+    """Pool and test set on the learner's device, both scaled by the pool."""
+    scaler = fit_scaling(pool, spec.scaling)
+    return torch.from_numpy(scaler(pool)).to(device), torch.from_numpy(scaler(test)).to(device)
 
 
 class Learner:
-    """A trained classifier; what strategies ask of it is computed when first read."""
+    """A trained classifier on the pool; what strategies ask of it is computed when first read.
 
-    def __init__(self, network: nn.Sequential, features: Features) -> None:
+    It holds no label and no test data, so that none can be reached through it.
+    """
+
+    def __init__(self, network: nn.Sequential, pool: Tensor) -> None:
         self._network = network
-        self._features = features
+        self._pool = pool
 
     @cached_property
     def embedding(self) -> FloatArray:
         """Penultimate activations of the pool, `n_pool x hidden` float32."""
-        return _forward(self._network[:3], self._features.pool).numpy()
+        return _forward(self._network[:3], self._pool).numpy()
 
     @cached_property
     def probabilities(self) -> FloatArray:
         """Softmax over the classes for each pool point, `n_pool x n_classes` float32."""
-        return _forward(self._network, self._features.pool).softmax(dim=1).numpy()
+        return _forward(self._network, self._pool).softmax(dim=1).numpy()
 
     def predict_pool(self, points: IndexArray) -> IndexArray:
         """Classes predicted for some pool points."""
-        return _forward(self._network, self._features.pool[torch.tensor(points)]).argmax(dim=1).numpy()
+        return self.predict(self._pool[torch.tensor(points)])
 
-    def predict_test(self) -> IndexArray:
-        """Classes predicted for the test set."""
-        return _forward(self._network, self._features.test).argmax(dim=1).numpy()
+    def predict(self, inputs: Tensor) -> IndexArray:
+        """Classes predicted for inputs from `to_inputs`."""
+        return _forward(self._network, inputs).argmax(dim=1).numpy()
 
 
 def train(
-    features: Features,
+    pool: Tensor,
     labelled: IndexArray,
     labels: IndexArray,
     n_classes: int,
@@ -104,7 +104,7 @@ def train(
     """Train a new classifier on the labelled points.
 
     Args:
-        features: the pool on its device.
+        pool: the pool, from `to_inputs`.
         labelled: pool indices.
         labels: their classes.
         n_classes: width of the output.
@@ -115,7 +115,7 @@ def train(
         SpecError: the weights are no longer finite, as with a learning rate that is too large.
     """
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    inputs = features.pool[torch.tensor(labelled)]
+    inputs = pool[torch.tensor(labelled)]
     targets = torch.from_numpy(labels).to(inputs.device)
     network = _initialise(inputs.shape[1], n_classes, spec, generator).to(inputs.device)
     optimiser = torch.optim.SGD(
@@ -138,7 +138,7 @@ def train(
     network.eval()
     if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
         raise SpecError(f"Expected finite weights after training, but they diverged; lower learner.lr ({spec.lr}).")
-    return Learner(network, features)
+    return Learner(network, pool)
 
 
 def _initialise(dim: int, n_classes: int, spec: LearnerSpec, generator: torch.Generator) -> nn.Sequential:

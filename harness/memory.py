@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -19,10 +20,9 @@ _GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 def reset_peak() -> None:
     """Forget the peak so far, where the system can (Linux, and torch's count on a GPU)."""
     if _CLEAR.exists():
-        try:
+        # A sandbox may forbid it; the peak is then that of the process.
+        with suppress(OSError):
             _CLEAR.write_text("5")
-        except OSError:  # A sandbox may forbid it; the peak is then that of the process.
-            return
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 

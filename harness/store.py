@@ -114,6 +114,11 @@ class Store:
         self._write("queries", trajectory_id, [row for rows in queries for row in rows])
         self._write("rounds", trajectory_id, rounds)
 
+    def forget_rounds(self, trajectory_id: str) -> None:
+        """Remove a trajectory's rounds before others take their place; without rounds its queries count for nothing."""
+        for table in ("rounds", "queries"):
+            self._path(table, trajectory_id).unlink(missing_ok=True)
+
     def write_trajectory(self, row: Row) -> None:
         """Record the end of a trajectory, good or bad."""
         self._write("trajectories", row["trajectory_id"], [row])

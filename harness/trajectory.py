@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.data import Dataset
-from harness.learner import Features, Learner, one_thread, train
+from harness.learner import Learner, one_thread, to_inputs, train
 from harness.memory import peak_bytes, reset_peak
 from harness.spec import TrajectorySpec
 from harness.streams import stream
@@ -80,7 +80,7 @@ class _Trajectory:
         self._data = data
         self._compute = compute
         self._strategy = make_strategy(spec.strategy, spec.params)
-        self._features = Features(data.x_train, data.x_test, spec.learner, compute.device)
+        self._pool, self._test_inputs = to_inputs(data.x_train, data.x_test, spec.learner, compute.device)
         self._test = data.test_half(spec.evaluate_on)
         self._labelled: IndexArray = np.empty(0, dtype=np.int64)
         self._learner: Learner | None = None
@@ -133,11 +133,11 @@ class _Trajectory:
     def train(self, round_: int) -> None:
         labels = self._data.y_train[self._labelled]
         rng = stream(self._spec.seed, "training", round_)
-        self._learner = train(self._features, self._labelled, labels, self._data.n_classes, self._spec.learner, rng)
+        self._learner = train(self._pool, self._labelled, labels, self._data.n_classes, self._spec.learner, rng)
 
     def accuracy(self) -> float:
         assert self._learner is not None
-        right = self._learner.predict_test()[self._test] == self._data.y_test[self._test]
+        right = self._learner.predict(self._test_inputs)[self._test] == self._data.y_test[self._test]
         return float(right.mean())
 
     def _view(self) -> PoolView:

@@ -181,6 +181,11 @@ class Strategy(abc.ABC):
             raise InvalidSelectionError(
                 f"Expected {n} distinct unlabelled pool indices from `{self.name}`, but got {picks.tolist()[:20]}."
             )
+        for key, value in selection.stats.items():
+            if not isinstance(value, int | float | str):
+                raise InvalidSelectionError(
+                    f"Expected stats of `{self.name}` to be int, float or str, but `{key}` is {type(value).__name__}."
+                )
         if selection.scores is not None and np.shape(selection.scores) != (n,):
             raise InvalidSelectionError(
                 f"Expected one score per pick ({n}) from `{self.name}`, but got shape {np.shape(selection.scores)}."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import inspect
+import math
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
@@ -72,9 +74,9 @@ def strategy_class(name: str) -> type[Strategy]:
                 f"Expected a strategy among {', '.join(strategy_names())} or `module:Class`, but got `{name}`."
                 + _hint(name, strategy_names())
             )
-    except (ImportError, AttributeError, ValueError) as error:
-        if isinstance(error, UnknownStrategyError):
-            raise
+    except UnknownStrategyError:
+        raise
+    except Exception as error:  # Code of others is run here; whatever it raises is the user's to see in one line.
         raise UnknownStrategyError(f"Expected an importable strategy, but `{name}` gave: {error}.") from error
     if not (isinstance(found, type) and issubclass(found, Strategy)):
         raise UnknownStrategyError(f"Expected `{name}` to be a subclass of strategies.Strategy, but got {found!r}.")
@@ -94,6 +96,8 @@ def make_strategy(name: str, parameters: Mapping[str, Any] | None = None) -> Str
         InvalidParameterError: a hyperparameter does not exist or its value is not allowed.
     """
     cls = strategy_class(name)
+    if inspect.isabstract(cls):
+        raise UnknownStrategyError(f"Expected a strategy that can be built, but `{name}` is abstract.")
     known = parameter_names(cls)
     for key in parameters or {}:
         if key not in known:
@@ -102,9 +106,13 @@ def make_strategy(name: str, parameters: Mapping[str, Any] | None = None) -> Str
                 f"Expected a hyperparameter of `{name}` among {listed}, but got `{key}`.{_hint(key, known)}"
             )
     try:
-        return TypeAdapter(cls).validate_python(dict(parameters or {}))
+        strategy = TypeAdapter(cls).validate_python(dict(parameters or {})) if known else cls()
     except ValidationError as error:
         raise InvalidParameterError(describe_error(name, error)) from error
+    for key, value in resolved_parameters(strategy).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidParameterError(f"Expected a finite `{name}.{key}`, but got {value}.")
+    return strategy
 
 
 def resolved_parameters(strategy: Strategy) -> dict[str, Any]:

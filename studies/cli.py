@@ -82,10 +82,13 @@ def compare(
     with _one_line_errors():
         from harness.cluster import Resources
         from harness.data import load_dataset
+        from harness.exceptions import SpecError
         from harness.schedule import Schedule, parse_seeds
         from studies.compare import Comparison, parse_bytes, parse_settings, parse_strategies
         from studies.run import run_comparison
 
+        if ":/" in str(out):  # An address; as a path its slashes have been merged.
+            raise SpecError(f"Expected a local folder for --out, but got `{out}`.")
         names = parse_strategies(strategies)
         shared: dict[str, Any] = {"max_clusters": max_clusters, "candidates": candidates}
         comparison = Comparison(
@@ -128,6 +131,37 @@ def status(store: Annotated[Path, typer.Argument(help="Folder of a store.")]) ->
             console = Console()
             console.print(f"[bold]{escape(study)}[/]  {escape(command)}", soft_wrap=True, highlight=False)
             console.print(table)
+
+
+@app.command()
+def report(
+    stores: Annotated[list[str], typer.Argument(help="Folders of stores; several are merged.")],
+    baseline: Annotated[str, typer.Option(help="Strategy that the others are compared with.")] = "random",
+    formats: Annotated[
+        str, typer.Option("--format", help="Some of html,csv,md,tex,svg,pdf,png.")
+    ] = "html,csv,md,tex,svg,pdf,png",
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: report/ in the first store.")] = None,
+    study: Annotated[str | None, typer.Option(help="Report on this study alone.")] = None,
+    shared_seeds: Annotated[
+        bool, typer.Option("--shared-seeds", help="Keep the seeds that all have finished.")
+    ] = False,
+    skip_damaged: Annotated[bool, typer.Option("--skip-damaged", help="Leave out files that cannot be read.")] = False,
+) -> None:
+    """Write tables, figures and a page from the results of one store or several."""
+    with _one_line_errors():
+        from studies.report import report_store
+
+        wanted = [name.strip() for name in formats.split(",")]
+        folder = report_store(
+            stores,
+            baseline=baseline,
+            formats=wanted,
+            out=out,
+            study=study,
+            shared_seeds=shared_seeds,
+            skip_damaged=skip_damaged,
+        )
+        typer.echo(folder / "index.html" if "html" in wanted else folder)
 
 
 class Listed(StrEnum):

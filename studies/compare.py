@@ -55,7 +55,9 @@ class Comparison:
         learner = self._learner()
         for key in self.shared:
             if not any(key in parameter_names(strategy_class(name)) for name in self.strategies):
-                raise SpecError(f"Expected a strategy with `{key}` among {', '.join(self.strategies)}, but none has it.")
+                raise SpecError(
+                    f"Expected a strategy with `{key}` among {', '.join(self.strategies)}, but none has it."
+                )
         resolved = [(name, *self._resolve(name)) for name in self.strategies]
         return [
             TrajectorySpec(

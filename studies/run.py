@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
-from analysis import load
+from analysis import Results, load
 from harness.cluster import Resources, cluster, settle
 from harness.data import Dataset
 from harness.driver import drive
@@ -79,13 +79,19 @@ def run_comparison(
             return Outcome(study, 0)
         with store.writing():
             store.write_study(study, command, [spec.trajectory_id for spec in specs])
-    results = load(out, study=study)
+    results = _named(load(out, study=study), data.name)
     if not results.rounds.empty:
         show_summary(results, console)
         for path in write_summary(results, out):
             console.print(f"{path}", soft_wrap=True, highlight=False)
     console.print(f"{out / 'rounds'}", soft_wrap=True, highlight=False)
     return Outcome(study, len(failures))
+
+
+def _named(results: Results, data: str) -> Results:
+    """The study's own name for the data in all rows; a trajectory may have been run under another."""
+    tables = {name: getattr(results, name).assign(data=data) for name in ("trajectories", "rounds", "failures")}
+    return replace(results, **tables)
 
 
 def _console() -> Console:

@@ -14,7 +14,7 @@ from harness.store import Store
 
 
 def study_status(root: Path) -> Iterator[tuple[str, str, Table]]:
-    """Name, command and a table by strategy of each study in a store.
+    """Name, command and a table by status of each study in a store.
 
     Raises:
         StoreError: there is no store, or it cannot be read.

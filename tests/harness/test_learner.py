@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from harness.exceptions import SpecError
-from harness.learner import Features, LearnerSpec, _initialise, one_thread, train
+from harness.learner import LearnerSpec, _initialise, one_thread, to_inputs, train
 from harness.streams import stream
 from strategies.functional.scaling import fit_scaling
 
@@ -15,8 +15,12 @@ def fit(pool, labelled, spec=None, *, labels=None, seed=0):
     spec = spec or LearnerSpec(hidden=16, epochs=3)
     labelled = np.asarray(labelled, dtype=np.int64)
     labels = pool.y_train[labelled] if labels is None else np.asarray(labels, dtype=np.int64)
-    features = Features(pool.x_train, pool.x_test, spec, "cpu")
-    return train(features, labelled, labels, pool.n_classes, spec, stream(seed, "training"))
+    inputs, _ = to_inputs(pool.x_train, pool.x_test, spec, "cpu")
+    return train(inputs, labelled, labels, pool.n_classes, spec, stream(seed, "training"))
+
+
+def inputs_of_test(pool):
+    return to_inputs(pool.x_train, pool.x_test, LearnerSpec(), "cpu")[1]
 
 
 class Reference(nn.Module):
@@ -68,7 +72,7 @@ def test_agrees_with_a_plain_training_loop(pool, n_labels, batches):
     np.testing.assert_allclose(learner.probabilities, logits.softmax(dim=1).numpy(), atol=1e-4)
     np.testing.assert_allclose(learner.embedding, embedding.numpy(), rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(learner.predict_pool(np.arange(9)), logits[:9].argmax(dim=1).numpy())
-    np.testing.assert_array_equal(learner.predict_test(), test.argmax(dim=1).numpy())
+    np.testing.assert_array_equal(learner.predict(inputs_of_test(pool)), test.argmax(dim=1).numpy())
 
 
 def test_initial_weights_are_those_of_torch_linear_layers():
@@ -90,7 +94,7 @@ def test_any_number_of_labels_trains(pool, n_labels, batch_size):
     assert learner.probabilities.shape == (len(pool.x_train), pool.n_classes)
     assert learner.embedding.shape == (len(pool.x_train), 16)
     assert (learner.embedding >= 0).all()
-    assert set(learner.predict_test()) <= set(range(pool.n_classes))
+    assert set(learner.predict(inputs_of_test(pool))) <= set(range(pool.n_classes))
 
 
 def test_a_last_batch_of_one_joins_the_one_before(pool, monkeypatch):
@@ -115,7 +119,7 @@ def test_one_class_is_learned(pool):
 
 def test_labels_are_learned(pool):
     learner = fit(pool, range(120), LearnerSpec(hidden=64, epochs=50))
-    assert (learner.predict_test() == pool.y_test).mean() > 0.7
+    assert (learner.predict(inputs_of_test(pool)) == pool.y_test).mean() > 0.7
 
 
 def test_every_call_starts_from_new_weights(pool):

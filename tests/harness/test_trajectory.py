@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from harness.data import load_dataset
-from harness.learner import Features, LearnerSpec, train
+from harness.learner import LearnerSpec, to_inputs, train
 from harness.spec import TrajectorySpec
 from harness.streams import stream
 from harness.trajectory import History, run_trajectory
@@ -139,12 +139,12 @@ class TestRule3FinalCheckpoint:
     def test_accuracy_is_that_of_the_weights_after_the_last_step(self, pool, make_spec):
         spec = make_spec("badge", learner=LearnerSpec(hidden=16, epochs=20), seed=2)
         labelled = np.empty(0, dtype=np.int64)
-        features = Features(pool.x_train, pool.x_test, spec.learner, "cpu")
+        inputs, test = to_inputs(pool.x_train, pool.x_test, spec.learner, "cpu")
         for record in run_trajectory(spec, pool):
             labelled = np.concatenate([labelled, record.picks])
             rng = stream(spec.seed, "training", record.round)
-            learner = train(features, labelled, pool.y_train[labelled], pool.n_classes, spec.learner, rng)
-            assert record.accuracy == (learner.predict_test() == pool.y_test).mean()
+            learner = train(inputs, labelled, pool.y_train[labelled], pool.n_classes, spec.learner, rng)
+            assert record.accuracy == (learner.predict(test) == pool.y_test).mean()
 
     def test_test_labels_change_the_accuracy_alone(self, pool, trajectories):
         spec, records = trajectories["ntkcpl_al"]
