@@ -31,18 +31,43 @@ def area_under_curve(
     Raises:
         InvalidValuesError: no curve, a window beyond the curve, or `log` with a label count of 0.
     """
-    x, y = _curve(n_labels, accuracy)
+    _curve(n_labels, accuracy)
+    return float(areas_under_curves(n_labels, accuracy, log=log, window=window))
+
+
+def areas_under_curves(
+    n_labels: ArrayLike, curves: ArrayLike, *, log: bool = False, window: tuple[float, float] | None = None
+) -> FloatArray:
+    """`area_under_curve` of many curves over the same label counts.
+
+    Args:
+        n_labels: `n_rounds` label counts, rising strictly.
+        curves: `... x n_rounds` accuracies.
+        log: as in `area_under_curve`.
+        window: as in `area_under_curve`.
+
+    Returns:
+        `...` areas in units of accuracy.
+
+    Raises:
+        InvalidValuesError: as `area_under_curve`.
+    """
+    y = np.asarray(curves, dtype=np.float64)
+    x, _ = _curve(n_labels, np.zeros(y.shape[-1:]))
     low, high = (x[0], x[-1]) if window is None else window
     if not x[0] <= low <= high <= x[-1]:
         raise InvalidValuesError(f"Expected a window in [{x[0]:g}, {x[-1]:g}], but got [{low:g}, {high:g}].")
-    knots = np.array([low, *x[(x > low) & (x < high)], high], dtype=np.float64)
     if log:
         if x[0] <= 0:
             raise InvalidValuesError(f"Expected label counts above 0 on a logarithmic axis, but got {x[0]:g}.")
-        x, knots = np.log(x), np.log(knots)
-    heights = np.interp(knots, x, y)
+        x, low, high = np.log(x), np.log(low), np.log(high)
+    knots = np.array([low, *x[(x > low) & (x < high)], high], dtype=np.float64)
+    # Weights of linear interpolation: `n_rounds x n_knots`, each column sums to 1.
+    weights = np.stack([np.interp(knots, x, unit) for unit in np.eye(len(x))])
+    heights = y @ weights
     span = knots[-1] - knots[0]
-    return float(np.trapezoid(heights, knots) / span) if span > 0 else float(heights[0])
+    areas: FloatArray = np.trapezoid(heights, knots, axis=-1) / span if span > 0 else heights[..., 0]
+    return areas
 
 
 def gain(curve: pd.Series[float], baseline: pd.Series[float]) -> pd.Series[float]:
@@ -81,15 +106,91 @@ def labels_to_reach(n_labels: ArrayLike, accuracy: ArrayLike, target: float) -> 
     Raises:
         InvalidValuesError: no curve.
     """
+    _curve(n_labels, accuracy)
+    reached = float(first_reach(n_labels, accuracy, target))
+    return None if np.isnan(reached) else reached
+
+
+def first_reach(n_labels: ArrayLike, curves: ArrayLike, target: float) -> FloatArray:
+    """`labels_to_reach` of many curves over the same label counts.
+
+    Args:
+        n_labels: `n_rounds` label counts, rising strictly.
+        curves: `... x n_rounds` accuracies.
+        target: accuracy to reach.
+
+    Returns:
+        `...` label counts; NaN where the target is not reached.
+
+    Raises:
+        InvalidValuesError: no curve.
+    """
+    y = np.asarray(curves, dtype=np.float64)
+    x, _ = _curve(n_labels, np.zeros(y.shape[-1]))
+    reached = y >= target
+    end = reached.argmax(axis=-1)
+    start = np.maximum(end - 1, 0)
+    low, high = _at(y, start), _at(y, end)
+    share = np.divide(target - low, high - low, out=np.zeros_like(high), where=end > 0)
+    labels = np.where(end > 0, x[start] + share * (x[end] - x[start]), x[0])
+    return np.where(reached.any(axis=-1), labels, np.nan)
+
+
+def last_crossing(n_labels: ArrayLike, gains: ArrayLike, after: int) -> FloatArray:
+    """Label count from which on a gain has one sign for good; linear between its label counts.
+
+    Args:
+        n_labels: `n_rounds` label counts, rising strictly.
+        gains: `... x n_rounds` gains; one of exactly 0 takes no side and is passed over.
+        after: the sign for good, -1 or 1.
+
+    Returns:
+        `...`: the label count of the last change to that sign; -inf where the gain has it throughout, so that
+        a change, if any, came before the first label count; inf where the gain does not end with it.
+
+    Raises:
+        InvalidValuesError: no curve.
+    """
+    y = np.asarray(gains, dtype=np.float64)
+    x, _ = _curve(n_labels, np.zeros(y.shape[-1]))
+    against, with_sign = np.sign(y) == -after, np.sign(y) == after
+    start = len(x) - 1 - against[..., ::-1].argmax(axis=-1)
+    later = with_sign & (np.arange(len(x)) > start[..., None])
+    end = later.argmax(axis=-1)
+    ends_so = later.any(axis=-1)
+    low, high = _at(y, start), _at(y, end)
+    share = np.divide(low, low - high, out=np.zeros_like(low), where=ends_so)
+    crossings = np.where(ends_so, x[start] + share * (x[end] - x[start]), np.inf)
+    return np.where(against.any(axis=-1), crossings, -np.inf)
+
+
+def share_above(n_labels: ArrayLike, accuracy: ArrayLike, threshold: ArrayLike) -> float:
+    """Share of the label axis on which a curve lies above another; both are linear between their label counts.
+
+    Args:
+        n_labels: `n_rounds` label counts, rising strictly.
+        accuracy: `n_rounds` accuracies.
+        threshold: `n_rounds` heights to exceed.
+
+    Returns:
+        The share in [0, 1]; of a single label count, 1 or 0.
+
+    Raises:
+        InvalidValuesError: no curve.
+    """
     x, y = _curve(n_labels, accuracy)
-    reached = np.flatnonzero(y >= target)
-    if not len(reached):
-        return None
-    end = int(reached[0])
-    if end == 0:
-        return float(x[0])
-    share = (target - y[end - 1]) / (y[end] - y[end - 1])
-    return float(x[end - 1] + share * (x[end] - x[end - 1]))
+    above = y - _curve(n_labels, threshold)[1]
+    if len(x) == 1:
+        return float(above[0] > 0)
+    left, right = above[:-1], above[1:]
+    height = np.abs(left) + np.abs(right)
+    positive = np.maximum(left, 0) + np.maximum(right, 0)
+    share = np.divide(positive, height, out=np.zeros_like(height), where=height > 0)
+    return float((share * np.diff(x)).sum() / (x[-1] - x[0]))
+
+
+def _at(curves: FloatArray, position: NDArray[np.intp]) -> FloatArray:
+    return np.take_along_axis(curves, position[..., None], axis=-1)[..., 0]
 
 
 def _curve(n_labels: ArrayLike, accuracy: ArrayLike) -> tuple[FloatArray, FloatArray]:

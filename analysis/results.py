@@ -20,7 +20,9 @@ from harness import schema
 
 _KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}
 _LISTING_ATTEMPTS = 5
-_READERS = 8
+_READERS = 4
+_MOST_SHOWN = 2
+_ABSENT = "absent"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,8 @@ class Results:
 
     A *configuration* is a strategy with its parameters, schedule and evaluation data. Its label is the
     strategy's name where the strategy has one configuration in these results, and otherwise
-    `name[parameter=value,...]` with the settings that differ between the strategy's configurations.
+    `name[parameter=value,...]` with the settings that differ between the strategy's configurations. Where more
+    than two settings differ, it names only those that depart from their most frequent value.
 
     Attributes:
         trajectories: one row per trajectory whose status is ok.
@@ -71,20 +74,25 @@ class Results:
             name: _differing([settings[row] for row in rows])
             for name, rows in cells.groupby("strategy").indices.items()
         }
+        usual = {
+            name: _most_frequent([settings[row] for row in rows], differing[name])
+            for name, rows in cells.groupby("strategy").indices.items()
+        }
         shown = [
-            {key: setting[key] for key in differing[name] if key in setting}
+            {
+                key: value
+                for key in differing[name]
+                if (value := setting.get(key, _ABSENT)) != usual[name].get(key, _ABSENT)
+            }
             for name, setting in zip(cells["strategy"], settings, strict=True)
         ]
         cells["label"] = [_label(name, setting) for name, setting in zip(cells["strategy"], shown, strict=True)]
         cells["params"] = parameters.map(_canonical)
-        order = sorted(
-            range(len(cells)),
-            key=lambda row: (
-                cells["strategy"][row],
-                [_sort_key(shown[row].get(key)) for key in differing[cells["strategy"][row]]],
-                cells["seed"][row],
-            ),
-        )
+        keys = [
+            (name, [_sort_key(setting.get(key)) for key in differing[name]], seed)
+            for name, setting, seed in zip(cells["strategy"], shown, cells["seed"], strict=True)
+        ]
+        order = sorted(range(len(cells)), key=keys.__getitem__)
         leading = ["label", "strategy", "params", "schedule", "evaluate_on", "seed", "message"]
         return cells.iloc[order].set_index("trajectory_id")[leading]
 
@@ -100,6 +108,13 @@ class Results:
         curves = self.rounds.assign(label=self.rounds["trajectory_id"].map(self.configurations["label"]))
         order = curves["trajectory_id"].map(rank)
         return curves.assign(_order=order).sort_values(["_order", "round"], ignore_index=True).drop(columns="_order")
+
+    @cached_property
+    def seed_curves(self) -> dict[str, pd.DataFrame]:
+        """Accuracies of one data set by label, in display order: `seeds x label counts`."""
+        table = self.curves.pivot(index=["label", "seed"], columns="n_labels", values="accuracy")
+        found = {str(label): part.droplevel("label") for label, part in table.groupby(level="label")}
+        return {label: found[label].dropna(axis="columns", how="all") for label in self.labels if label in found}
 
     def only(self, data: str | None = None) -> Results:
         """Restrict to one data set; labels then tell apart only what differs within it.
@@ -130,14 +145,23 @@ class Results:
         kept: list[str] = []
         for _, group in cells.groupby(["data", "evaluate_on"]):
             count = group.groupby("seed")["label"].nunique()
-            kept += group.index[group["seed"].isin(count.index[count == group["label"].nunique()])]
+            kept.extend(group.index[group["seed"].isin(count.index[count == group["label"].nunique()])])
         return self._keep(kept)
 
     def _keep(self, trajectory_ids: Iterable[str]) -> Results:
-        names = ("trajectories", "rounds", "queries", "failures", "studies")
         wanted = set(trajectory_ids)
-        frames: dict[str, pd.DataFrame] = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: frame[frame["trajectory_id"].isin(wanted)] for name, frame in frames.items()})
+
+        def kept(frame: pd.DataFrame) -> pd.DataFrame:
+            return frame[frame["trajectory_id"].isin(wanted)]
+
+        return replace(
+            self,
+            trajectories=kept(self.trajectories),
+            rounds=kept(self.rounds),
+            queries=kept(self.queries),
+            failures=kept(self.failures),
+            studies=kept(self.studies),
+        )
 
 
 def load(*stores: str | Path, study: str | None = None, queries: bool = True, skip_damaged: bool = False) -> Results:
@@ -162,8 +186,8 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     """
     # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
     damaged: list[str] | None = [] if skip_damaged else None
-    names = ("trajectories", "studies", "rounds", *(("queries",) if queries else ()))
-    read = {name: _read(stores, name, damaged) for name in names}
+    tables = ["trajectories", "studies", "rounds", *(["queries"] if queries else [])]
+    read = {name: _read(stores, name, damaged) for name in tables}
     read.setdefault("queries", schema.QUERIES.empty_table().to_pandas().assign(_store=0))
     trajectories = read["trajectories"]
     if study is not None:
@@ -198,7 +222,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         queries=details["queries"].reset_index(drop=True),
         failures=failures.drop(columns="_store").reset_index(drop=True),
         studies=studies[mine].drop(columns="_store").drop_duplicates().reset_index(drop=True),
-        unread=tuple(damaged or ()),
+        unread=tuple(dict.fromkeys(damaged or ())),
     )
     _refuse_mixed(results)
     return results
@@ -260,7 +284,9 @@ def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.
                 raise StoreReadError(f"Expected schema version {schema.VERSION}, but got {version} in {path}.")
             if missing := [column for column in expected.names if column not in found.names]:
                 raise StoreReadError(f"Expected the columns {_listing(missing)}, but got none of that name in {path}.")
-            return file.read(columns=expected.names).select(expected.names).cast(expected)
+            # Many small files: threads per file would cost more than they save.
+            table = file.read(columns=expected.names, use_threads=False)
+            return table if table.schema.equals(expected) else table.select(expected.names).cast(expected)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -309,6 +335,15 @@ def _differing(settings: Sequence[dict[str, Any]]) -> list[str]:
     return [
         key for key in keys if len({_canonical(setting[key]) if key in setting else "" for setting in settings}) > 1
     ]
+
+
+def _most_frequent(settings: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, Any]:
+    """Most frequent value of each key, the first of several; of nothing, where few keys can all be shown."""
+    if len(keys) <= _MOST_SHOWN:
+        return {}
+    distinct = _distinct(settings)
+    values = {key: [setting.get(key, _ABSENT) for setting in distinct] for key in keys}
+    return {key: max(of_key, key=of_key.count) for key, of_key in values.items()}
 
 
 def _show(setting: dict[str, Any], keys: Sequence[str]) -> str:

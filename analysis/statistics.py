@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 from analysis.exceptions import InvalidValuesError, UnpairedError
+
+FloatArray = NDArray[np.float64]
+
+LEAST_BOOTSTRAP = 5
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,184 @@ def paired_difference(a: pd.Series[float], b: pd.Series[float], confidence: floa
     return Interval(interval.estimate, interval.low, interval.high, interval.n, f"paired {interval.method}")
 
 
-def _sample(values: ArrayLike) -> NDArray[np.float64]:
+def t_test(differences: ArrayLike) -> FloatArray:
+    """Two-sided p-values of Student's t-test that a mean difference is 0.
+
+    Args:
+        differences: `n x ...` paired differences, NaN where a pair is missing.
+
+    Returns:
+        `...` p-values; NaN where fewer than two pairs are there, 1 where all differences are 0.
+    """
+    sample = np.asarray(differences, dtype=np.float64)
+    n = np.isfinite(sample).sum(axis=0)
+    enough = n > 1
+    total = np.where(np.isfinite(sample), sample, 0).sum(axis=0)
+    mean = total / np.maximum(n, 1)
+    squares = (np.where(np.isfinite(sample), sample - mean, 0) ** 2).sum(axis=0)
+    error = np.sqrt(squares / np.maximum(n - 1, 1) / np.maximum(n, 1))
+    # A spread of rounding errors is none: it would make equal curves differ significantly.
+    spread = error > 1e-12
+    t = np.divide(np.abs(mean), error, out=np.where(np.abs(mean) > 1e-12, np.inf, 0.0), where=spread)
+    return np.asarray(np.where(enough, 2 * stats.t.sf(t, np.maximum(n - 1, 1)), np.nan), dtype=np.float64)
+
+
+def holm(p_values: ArrayLike) -> FloatArray:
+    """Correct p-values for their number by Holm's step-down rule (1979), along the last axis.
+
+    Some hypothesis that is true is then rejected at 5 % in at most 5 % of the cases, however they depend on
+    one another.
+
+    Args:
+        p_values: `... x m`; NaN is no test and counts for nothing.
+
+    Returns:
+        `... x m` adjusted p-values, at most 1.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, axis=-1)  # NaN last
+    ordered = np.take_along_axis(p, order, axis=-1)
+    m = np.isfinite(p).sum(axis=-1, keepdims=True)
+    steps = np.maximum(m - np.arange(p.shape[-1]), 1)
+    adjusted = np.minimum(np.fmax.accumulate(ordered * steps, axis=-1), 1) + 0 * ordered
+    result = np.empty_like(adjusted)
+    np.put_along_axis(result, order, adjusted, axis=-1)
+    return result
+
+
+def detectable_difference(std: float, n: int, *, power: float = 0.8, confidence: float = 0.95) -> float:
+    """Least true mean difference that a paired t-test finds with the given power.
+
+    Args:
+        std: standard deviation of the paired differences.
+        n: number of pairs.
+        power: probability of finding it, in (0.5, 1).
+        confidence: 1 less the level of the two-sided test.
+
+    Returns:
+        The difference in the unit of `std`; NaN for fewer than two pairs.
+    """
+    if n < 2 or not np.isfinite(std):
+        return float("nan")
+    critical = float(stats.t.ppf((1 + confidence) / 2, n - 1))
+    # The power grows with the shift; a shift of 4 critical values has practically all of it.
+    shift = optimize.brentq(lambda value: stats.nct.sf(critical, n - 1, value) - power, 0.0, 4 * critical)
+    return float(shift * std / np.sqrt(n))
+
+
+def bootstrap_weights(n: int, n_resamples: int, rng: np.random.Generator, *, confidence: float = 0.95) -> FloatArray:
+    """Draw resamples with replacement of `n` seeds, widened for few seeds: `n_resamples x n`, rows sum to 1.
+
+    `weights @ values` are resampled means. Seeds stay whole, so pairing and dependence between label counts are
+    kept. Deviations from the mean of all seeds are multiplied by `bootstrap_inflation`.
+    """
+    drawn = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples) / n
+    weights: FloatArray = 1 / n + bootstrap_inflation(n, n - 1, confidence) * (drawn - 1 / n)
+    return weights
+
+
+def bootstrap_inflation(n: int, df: int, confidence: float = 0.95) -> float:
+    """How much wider resamples must spread for the percentiles of a mean to match Student's t.
+
+    Resamples of `n` values spread by sqrt((n - 1) / n) too little, and normal percentiles take the spread as
+    known. Moving outwards in the percentiles instead fails at 5 seeds, where few distinct resamples exist.
+
+    Args:
+        n: number of values that each resample redraws (per stratum).
+        df: degrees of freedom of the spread.
+        confidence: intended coverage of the percentiles.
+
+    Returns:
+        The factor, above 1; NaN for n = 1.
+    """
+    if n < 2:
+        return float("nan")
+    tail = (1 + confidence) / 2
+    return float(np.sqrt(n / (n - 1)) * stats.t.ppf(tail, df) / stats.norm.ppf(tail))
+
+
+def bootstrap_interval(resampled: ArrayLike, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of estimates from widened resamples (see `bootstrap_inflation`).
+
+    Args:
+        resampled: estimates from resamples; -inf and inf are allowed (before or beyond all label counts).
+        n: number of values that each resample redraws.
+        confidence: intended coverage.
+
+    Returns:
+        Lower and upper end; NaN below 5 values, of which too few distinct resamples exist, or where a resample
+        gave NaN.
+    """
+    values = np.asarray(resampled, dtype=np.float64)
+    if n < LEAST_BOOTSTRAP or np.isnan(values).any():
+        return float("nan"), float("nan")
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(values, [tail, 1 - tail], method="inverted_cdf")
+    return float(low), float(high)
+
+
+def interquartile_mean(values: ArrayLike) -> FloatArray:
+    """Mean of the middle half along the last axis: without the lowest and highest 25 % (rounded down)."""
+    ordered = np.sort(np.asarray(values, dtype=np.float64), axis=-1)
+    cut = ordered.shape[-1] // 4
+    middle: FloatArray = ordered[..., cut : ordered.shape[-1] - cut].mean(axis=-1)
+    return middle
+
+
+def stratified_iqm(
+    strata: Sequence[ArrayLike], rng: np.random.Generator, *, n_resamples: int = 2000, confidence: float = 0.95
+) -> Interval:
+    """Interquartile mean of all values with an interval from resampling within each stratum.
+
+    Args:
+        strata: the values of each data set, one per seed.
+        rng: source of the resamples.
+        n_resamples: number of resamples.
+        confidence: intended coverage.
+
+    Raises:
+        InvalidValuesError: a stratum without values, or one that is not finite.
+    """
+    samples = [_sample(values) for values in strata]
+    estimate = float(interquartile_mean(np.concatenate(samples)))
+    drawn = [sample[rng.integers(len(sample), size=(n_resamples, len(sample)))] for sample in samples]
+    n_total, n_least = sum(map(len, samples)), min(map(len, samples))
+    inflation = bootstrap_inflation(n_least, n_total - len(samples), confidence)
+    resampled = interquartile_mean(np.concatenate(drawn, axis=1))
+    low, high = bootstrap_interval(estimate + inflation * (resampled - estimate), n_least, confidence=confidence)
+    return Interval(estimate, low, high, n_total, f"stratified bootstrap, {100 * confidence:g} %")
+
+
+def least_wilcoxon_p(n: int) -> float:
+    """Smallest two-sided p-value that a Wilcoxon signed-rank test of `n` pairs can give."""
+    return min(1.0, 2.0 ** (1 - n))
+
+
+def wilcoxon(differences: ArrayLike) -> float:
+    """Two-sided p-value of the Wilcoxon signed-rank test, exact: all signs of the ranks are enumerated.
+
+    Differences of 0 are left out; equal sizes share their mean rank. For more than 20 differences the normal
+    approximation takes over.
+
+    Args:
+        differences: one per pair.
+
+    Returns:
+        The p-value; 1 where no difference is left.
+    """
+    sample = _sample(differences)
+    sample = sample[sample != 0]
+    ranks = stats.rankdata(np.abs(sample))
+    distance = abs(float((np.sign(sample) * ranks).sum()))
+    if len(sample) > 20:
+        return float(2 * stats.norm.sf(distance / np.sqrt((ranks**2).sum())))
+    sums = np.zeros(1)
+    for rank in ranks:
+        sums = np.concatenate([sums - rank, sums + rank])
+    return float((np.abs(sums) >= distance - 1e-9).mean())
+
+
+def _sample(values: ArrayLike) -> FloatArray:
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or not len(sample) or not np.isfinite(sample).all():
         raise InvalidValuesError(f"Expected at least one value, all finite, but got {sample.tolist()}.")

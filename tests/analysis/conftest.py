@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -32,6 +33,9 @@ def _trajectory(
     evaluate_on: str = "all",
     status: str = "ok",
     algorithm: str = "1",
+    device: str = "cpu",
+    versions: dict[str, Any] | None = None,
+    rounds: Sequence[dict[str, Any]] = (),
 ) -> Trajectory:
     identity = [strategy, seed, params, data, data_hash, learner, schedule, evaluate_on, algorithm]
     return {
@@ -46,11 +50,13 @@ def _trajectory(
         "status": status,
         "message": None if status == "ok" else "out of memory",
         "spec": json.dumps({"learner": learner or {"epochs": 100, "width": 64}}),
-        "versions": "{}",
-        "device": "cpu",
+        "versions": json.dumps(versions or {}),
+        "device": device,
+        "peak_bytes": 2**20,
         "started_at": datetime(2024, 1, 1, tzinfo=UTC),
         "seconds": 1.0,
         "curve": list(zip(n_labels, accuracy, strict=True)),
+        "rounds": rounds or [{} for _ in n_labels],
     }
 
 
@@ -66,6 +72,7 @@ def _rounds(trajectory: Trajectory) -> list[dict[str, Any]]:
             "accuracy": value,
             "select_seconds": 0.25,
             "train_seconds": 0.5,
+            **trajectory["rounds"][position],
         }
         for position, ((n, value), n_query) in enumerate(zip(trajectory["curve"], bought, strict=True))
     ]
@@ -84,7 +91,7 @@ def _write_store(root: Path, trajectories: Sequence[Trajectory], study: str = "e
         "trajectories": lambda row: [row],
         "rounds": _rounds,
         "queries": _queries,
-        "studies": lambda row: [{"study": study, "trajectory_id": row["trajectory_id"]}],
+        "studies": lambda row: [{"study": study, "trajectory_id": row["trajectory_id"], "command": f"ntkcpl {study}"}],
     }
     for name, rows in tables.items():
         (root / name).mkdir(parents=True, exist_ok=True)
@@ -98,6 +105,38 @@ def _write_store(root: Path, trajectories: Sequence[Trajectory], study: str = "e
 def trajectory() -> Callable[..., Trajectory]:
     """Make one trajectory of a synthetic store."""
     return _trajectory
+
+
+def _published(name: str) -> pd.DataFrame:
+    return pd.read_csv(Path(__file__).parent / name, index_col="labels") / 100
+
+
+PUBLISHED_NAMES = {
+    "Random": "random",
+    "Entropy": "entropy",
+    "Coreset(self)": "coreset_self",
+    "BADGE": "badge",
+    "TypiClust": "typiclust",
+    "LookAhead": "lookahead",
+    "NTKCPL(self)": "ntkcpl_self",
+    "NTKCPL(al)": "ntkcpl_al",
+}
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """A store of five pseudo-seeds with the mean and standard deviation (ddof = 1) of the paper's Table 1."""
+    mean, std = _published("table1.csv"), _published("table1_std.csv")
+    pattern = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]) / np.std([-2, -1, 0, 1, 2], ddof=1)
+    rng = np.random.default_rng(0)
+    trajectories = []
+    for heading, name in PUBLISHED_NAMES.items():
+        seeds = np.array([mean.loc[n, heading] + std.loc[n, heading] * rng.permutation(pattern) for n in mean.index])
+        trajectories += [
+            _trajectory(name, seed, seeds[:, seed].tolist(), n_labels=list(mean.index), schedule="20x5,100x4,500x3")
+            for seed in range(5)
+        ]
+    return _write_store(tmp_path / "published", trajectories, study="table1")
 
 
 @pytest.fixture

@@ -177,3 +177,50 @@ def test_file_replaced_while_reading_is_listed_again(tmp_path, trajectory, write
 
     monkeypatch.setattr(pq, "ParquetFile", vanishing)
     assert len(load(store).rounds) == 3
+
+
+@pytest.mark.parametrize("name", ["trajectories", "rounds"])
+def test_damaged_files_are_skipped_only_on_request(tmp_path, trajectory, write_store, name):
+    store = write_store(tmp_path, [trajectory(seed=0), trajectory(seed=1)])
+    file = min((store / name).iterdir())
+    file.write_bytes(file.read_bytes()[:-20])
+    results = load(store, skip_damaged=True)
+    assert results.trajectories["seed"].tolist() == [1]
+    assert len(results.rounds) == 3
+    assert [os.path.basename(path) for path in results.unread] == [file.name]
+
+
+def test_skipping_takes_no_other_schema(tmp_path, trajectory, write_store):
+    store = write_store(tmp_path, [trajectory()])
+    file = next((store / "rounds").iterdir())
+    pq.write_table(pq.read_table(file).drop_columns("accuracy"), file)
+    with pytest.raises(StoreReadError, match="columns accuracy"):
+        load(store, skip_damaged=True)
+
+
+def test_queries_can_be_left_out(tmp_path, trajectory, write_store):
+    store = write_store(tmp_path, [trajectory()])
+    results = load(store, queries=False)
+    assert results.queries.empty
+    assert list(results.queries) == schema.QUERIES.names
+    assert len(results.rounds) == 3
+
+
+def test_shared_seeds(tmp_path, trajectory, write_store):
+    rows = [trajectory("random", s) for s in range(3)] + [trajectory("badge", s) for s in (1, 2, 5)]
+    results = load(write_store(tmp_path, [*rows, trajectory("entropy", status="failed")])).shared_seeds()
+    assert sorted(results.trajectories["seed"]) == [1, 1, 2, 2]
+    assert len(results.rounds) == 12
+    assert results.labels == ["badge", "random"]
+
+
+def test_many_differing_settings_are_named_by_what_is_unusual(tmp_path, trajectory, write_store):
+    usual = {"ridge": 0.01, "width": 512, "bias": True}
+    params = [usual, {**usual, "ridge": 0.1}, {**usual, "width": 64}, {**usual, "bias": False, "new": 1}]
+    rows = [trajectory("ntkcpl_al", params=each) for each in params]
+    assert sorted(load(write_store(tmp_path, rows)).labels) == [
+        "ntkcpl_al",
+        "ntkcpl_al[bias=false,new=1]",
+        "ntkcpl_al[ridge=0.1]",
+        "ntkcpl_al[width=64]",
+    ]

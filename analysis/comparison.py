@@ -1,0 +1,312 @@
+"""Comparisons along the label axis, paired by seed: gain, effective budget, phase transition, penalties.
+
+They refuse unequal seeds (`Results.shared_seeds` restricts to those that all have). Resampling draws whole
+seeds, so what a seed does to both sides and to all label counts stays together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from analysis.exceptions import UnpairedError
+from analysis.metrics import first_reach, last_crossing, share_above
+from analysis.results import Results
+from analysis.statistics import FloatArray, bootstrap_interval, bootstrap_weights, holm, mean_interval, t_test
+from analysis.tables import baselines, common_window, trajectory_table
+
+LEVEL = 0.05
+TIE_BAND = 0.002
+N_RESAMPLES = 2000
+TARGET_SHARES = (0.9, 0.95, 0.99)
+
+
+class Pair(NamedTuple):
+    """Accuracies of a configuration and of its baseline: `seeds x label counts` each, equally indexed."""
+
+    label: str
+    baseline: str
+    own: pd.DataFrame
+    other: pd.DataFrame
+
+    @property
+    def gains(self) -> pd.DataFrame:
+        """Own accuracy less the baseline's: `seeds x label counts`."""
+        return self.own - self.other
+
+
+def pairs(results: Results, data: str | None = None, *, baseline: str = "random") -> Iterator[Pair]:
+    """Pair every configuration with its baseline, in display order.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+        baseline: name of a strategy with one configuration per schedule, or a label.
+
+    Raises:
+        NoBaselineError: a configuration has no finished baseline to be compared with, or several.
+        UnpairedError: a configuration and its baseline have unequal seeds.
+        SelectionError: `data` does not name one data set of the results.
+    """
+    results = results.only(data)
+    for label, reference in baselines(results, baseline).items():
+        if label == reference:
+            continue
+        own, other = (results.seed_curves[name] for name in (label, reference))
+        _refuse_unequal_seeds(label, own, reference, other)
+        yield Pair(label, reference, own, other)
+
+
+def gain_table(results: Results, data: str | None = None, *, baseline: str = "random") -> pd.DataFrame:
+    """Gain over the baseline at every label count.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+        baseline: as in `pairs`.
+
+    Returns:
+        One row per configuration but the baseline and label count: label, n_labels, gain (mean over seeds), low,
+        high (paired Student's t, 95 %, for this label count alone), p, p_holm (corrected for the label counts of
+        the configuration), n_pairs.
+
+    Raises:
+        NoBaselineError, UnpairedError, SelectionError: as `pairs`.
+    """
+    frames = []
+    for pair in pairs(results, data, baseline=baseline):
+        gains = pair.gains
+        p = t_test(gains)
+        intervals = [mean_interval(gains[n_labels]) for n_labels in gains]
+        frame = pd.DataFrame([(i.estimate, i.low, i.high) for i in intervals], columns=["gain", "low", "high"])
+        frame = frame.assign(p=p, p_holm=holm(p), n_pairs=len(gains))
+        frame.insert(0, "n_labels", gains.columns)
+        frame.insert(0, "label", pair.label)
+        frames.append(frame)
+    columns = ["label", "n_labels", "gain", "low", "high", "p", "p_holm", "n_pairs"]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def effective_budget(results: Results, data: str | None = None, *, baseline: str = "random") -> pd.DataFrame:
+    """Where a strategy is worth its effort, by the paper's rule and by a stricter, paired one.
+
+    The paper calls a label count effective where the mean accuracy exceeds the baseline's mean plus one standard
+    deviation (ddof = 1). The paired rule wants a positive mean gain whose t-test, corrected by Holm for all label
+    counts of the configuration, is significant at 5 %.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+        baseline: as in `pairs`.
+
+    Returns:
+        One row per configuration but the baseline: label, effective_points, total_points,
+        effective_ratio, effective_span_ratio (share of the label axis; the threshold is linear between label
+        counts), paired_points, paired_ratio, n_seeds, effective_at, paired_at (label counts, space-separated).
+
+    Raises:
+        NoBaselineError, UnpairedError, SelectionError: as `pairs`.
+    """
+    columns = [
+        *["label", "effective_points", "total_points", "effective_ratio", "effective_span_ratio"],
+        *["paired_points", "paired_ratio", "n_seeds", "effective_at", "paired_at"],
+    ]
+    rows = []
+    for pair in pairs(results, data, baseline=baseline):
+        n_labels, mean, gains = pair.own.columns, pair.own.mean(), pair.gains
+        # Of one seed the deviation is unknown, and nothing exceeds a threshold of NaN.
+        threshold = pair.other.mean() + pair.other.std(ddof=1)
+        effective = (mean > threshold).to_numpy()
+        paired = (gains.mean() > 0).to_numpy() & (holm(t_test(gains)) < LEVEL)
+        span = share_above(n_labels, mean, threshold) if len(pair.own) > 1 else 0.0
+        counts = (int(effective.sum()), len(effective), float(effective.mean()), span)
+        at = [" ".join(str(n) for n in n_labels[chosen]) for chosen in (effective, paired)]
+        rows.append((pair.label, *counts, int(paired.sum()), float(paired.mean()), len(pair.own), *at))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def phase_transition(
+    results: Results,
+    data: str | None = None,
+    *,
+    rng: np.random.Generator,
+    baseline: str = "random",
+    n_resamples: int = N_RESAMPLES,
+) -> pd.DataFrame:
+    """Label count from which on the mean gain keeps its last sign.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+        rng: source of the resamples of seeds.
+        baseline: as in `pairs`.
+        n_resamples: number of resamples.
+
+    Returns:
+        One row per configuration but the baseline: label, answer, crossing (label count, or null), low, high (95 %
+        interval; null where it is open), low_open, high_open (the interval reaches before the first or beyond
+        the last label count), final_sign (of the mean gain at the last label count), n_pairs. The answer is
+        "crossing", "none" (one sign throughout, in nearly all resamples too) or "censored" (one sign throughout,
+        but a later change is not excluded). Below 5 seeds there is no interval, and "none" becomes "censored".
+
+    Raises:
+        NoBaselineError, UnpairedError, SelectionError: as `pairs`.
+    """
+    columns = ["label", "answer", "crossing", "low", "high", "low_open", "high_open", "final_sign", "n_pairs"]
+    rows = []
+    weights = _Weights(n_resamples, rng)
+    for pair in pairs(results, data, baseline=baseline):
+        gains = pair.gains.to_numpy()
+        mean = gains.mean(axis=0)
+        signs = np.sign(mean[mean != 0])
+        final = int(signs[-1]) if len(signs) else 0
+        crossing = float(last_crossing(pair.own.columns, mean, final)) if final else float("-inf")
+        resampled = weights[len(gains)] @ gains
+        low, high = bootstrap_interval(last_crossing(pair.own.columns, resampled, final or 1), len(gains))
+        answer = "crossing" if np.isfinite(crossing) else "none" if high == -np.inf else "censored"
+        ends = [value if np.isfinite(value) else float("nan") for value in (crossing, low, high)]
+        rows.append((pair.label, answer, *ends, np.isinf(low), np.isinf(high), final, len(gains)))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def labels_saved(
+    results: Results,
+    data: str | None = None,
+    *,
+    rng: np.random.Generator,
+    baseline: str = "random",
+    shares: Sequence[float] = TARGET_SHARES,
+    n_resamples: int = N_RESAMPLES,
+) -> pd.DataFrame:
+    """Labels that the mean curve needs for an accuracy, and how many fewer than the baseline's.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+        rng: source of the resamples of seeds.
+        baseline: as in `pairs`.
+        shares: targets, as shares of the baseline's mean final accuracy.
+        n_resamples: number of resamples.
+
+    Returns:
+        One row per configuration but the baseline and target: label, share, target (accuracy), labels (null where
+        the mean curve never gets there), baseline_labels, saved, low, high (95 % interval of `saved`; null where
+        a resample misses the target), n_pairs. A curve that starts at the target counts from its first label count.
+
+    Raises:
+        NoBaselineError, UnpairedError, SelectionError: as `pairs`.
+    """
+    columns = ["label", "share", "target", "labels", "baseline_labels", "saved", "low", "high", "n_pairs"]
+    rows = []
+    weights = _Weights(n_resamples, rng)
+    for pair in pairs(results, data, baseline=baseline):
+        sides = (pair.own, pair.other)
+        resampled = [weights[len(side)] @ side.to_numpy() for side in sides]
+        for share in shares:
+            target = share * float(pair.other.mean().iloc[-1])
+            needed, reference = (float(first_reach(side.columns, side.mean(), target)) for side in sides)
+            own, other = (
+                first_reach(side.columns, curves, target) for side, curves in zip(sides, resampled, strict=True)
+            )
+            low, high = bootstrap_interval(other - own, len(pair.own))
+            saved = reference - needed
+            rows.append((pair.label, share, target, needed, reference, saved, low, high, len(pair.own)))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def win_tie_loss(
+    results: Results, data: str | None = None, *, baseline: str = "random", band: float = TIE_BAND
+) -> pd.DataFrame:
+    """Count wins, ties and losses against the baseline; a difference within the band is a tie.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+        baseline: as in `pairs`.
+        band: half width of a tie, in units of accuracy.
+
+    Returns:
+        One row per configuration but the baseline: label, seeds_won, seeds_tied, seeds_lost (by area under the
+        curve over the common window), points_won, points_tied, points_lost (label counts, by mean gain), tie_band.
+
+    Raises:
+        NoBaselineError, UnpairedError, SelectionError, MixedSettingsError: as `pairs` and `common_window`.
+    """
+    results = results.only(data)
+    areas = trajectory_table(results, window=common_window(results)).set_index(["label", "seed"])["area"]
+    rows = []
+    for pair in pairs(results, baseline=baseline):
+        by_seed = areas.loc[pair.label] - areas.loc[pair.baseline]
+        rows.append((pair.label, *_outcomes(by_seed, band), *_outcomes(pair.gains.mean(), band), band))
+    sides = [f"{unit}_{outcome}" for unit in ("seeds", "points") for outcome in ("won", "tied", "lost")]
+    return pd.DataFrame(rows, columns=["label", *sides, "tie_band"])
+
+
+def pairwise_penalties(results: Results, data: str | None = None) -> pd.DataFrame:
+    """Share of label counts at which one configuration beats another (Ash et al. 2020), paired by seed.
+
+    A configuration beats another at a label count where its mean is higher and the paired t-test is significant
+    at 5 %, plain, or after Holm's correction for the label counts of the pair. Plain counts are exploratory: of
+    12 independent tests of equal strategies one or more is significant in 46 % of the cases.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+
+    Returns:
+        One row per ordered pair with equal schedule and evaluation data: label (that beats), opponent (that is
+        beaten), total_points, plain, holm (shares of the label counts), n_pairs. The penalty of a
+        configuration is the mean over the rows in which it is the opponent.
+
+    Raises:
+        UnpairedError: two configurations have unequal seeds.
+        SelectionError: `data` does not name one data set of the results.
+    """
+    results = results.only(data)
+    columns = ["label", "opponent", "total_points", "plain", "holm", "n_pairs"]
+    frames = []
+    settings = results.configurations.drop_duplicates("label")
+    for _, group in settings.groupby(["schedule", "evaluate_on"], sort=False):
+        curves = {label: results.seed_curves[label] for label in group["label"] if label in results.seed_curves}
+        labels = list(curves)
+        for label in labels[1:]:
+            _refuse_unequal_seeds(label, curves[label], labels[0], curves[labels[0]])
+        for label in labels:
+            others = [other for other in labels if other != label]
+            if not others:
+                continue
+            gains = np.stack([(curves[label].to_numpy() - curves[other].to_numpy()) for other in others], axis=1)
+            p, ahead = t_test(gains), gains.mean(axis=0) > 0
+            plain, corrected = ((ahead & (values < LEVEL)).mean(axis=-1) for values in (p, holm(p)))
+            frame = pd.DataFrame({"label": label, "opponent": others, "total_points": p.shape[-1]})
+            frames.append(frame.assign(plain=plain, holm=corrected, n_pairs=len(gains)))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+class _Weights(dict[int, FloatArray]):
+    """`bootstrap_weights` by number of seeds, drawn once: all configurations see the same resamples."""
+
+    def __init__(self, n_resamples: int, rng: np.random.Generator) -> None:
+        super().__init__()
+        self._n_resamples, self._rng = n_resamples, rng
+
+    def __missing__(self, n: int) -> FloatArray:
+        self[n] = bootstrap_weights(n, self._n_resamples, self._rng)
+        return self[n]
+
+
+def _refuse_unequal_seeds(label: str, own: pd.DataFrame, other_label: str, other: pd.DataFrame) -> None:
+    if not own.index.equals(other.index):
+        unequal = sorted(own.index.symmetric_difference(other.index))
+        raise UnpairedError(
+            f"Expected equal seeds of {label} and {other_label}, but got {unequal} of one alone; restrict to the"
+            " seeds that all have."
+        )
+
+
+def _outcomes(differences: pd.Series[float], band: float) -> tuple[int, int, int]:
+    won, lost = int((differences > band).sum()), int((differences < -band).sum())
+    return won, len(differences) - won - lost, lost

@@ -1,0 +1,154 @@
+"""The figures of a report on one data set: what they show, under which heading, saved in which formats."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+
+from analysis import figures, maps
+from analysis.exceptions import AnalysisError
+from analysis.figures import LineStyle
+from analysis.sheets import Estimates
+
+MOST_DRAWN = 12
+_MOST_PANELS = 4
+
+
+class Picture(NamedTuple):
+    """A figure of the report: name of its files, heading, what is shown, how to draw it, height in inches."""
+
+    name: str
+    title: str
+    note: str
+    draw: Callable[[Axes], Axes]
+    height: float = 4.4
+
+    def images(self, formats: Collection[str]) -> dict[str, bytes]:
+        """Draw it once and save it in each format, the same bytes each time."""
+        if not formats:
+            return {}
+        images = {}
+        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "ntkcpl"}):
+            figure = figures.framed(self.title, self.note, self.draw, height=self.height)
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # else each format lays it out again
+            for kind in formats:
+                undated: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+                buffer = io.BytesIO()
+                figure.savefig(buffer, format=kind, metadata=undated)
+                images[kind] = buffer.getvalue()
+        return images
+
+
+def pictures(estimates: Estimates) -> list[Picture]:
+    """Figures of a data set; one whose numbers are refused is left out, as the refused table says why."""
+    selection = _select(estimates)
+    made: list[Picture] = []
+    for make in (_curves, _gain, _transitions, _penalties, _cost, _clusters, _diagnoses):
+        try:
+            made += make(estimates, selection)
+        except AnalysisError:
+            continue
+    return made
+
+
+def slug(name: str) -> str:
+    """A name as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", name).strip("-.") or "data"
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """Configurations that figures show: all, or the best of many."""
+
+    labels: list[str]
+    styles: dict[str, LineStyle]
+    note: str
+    log: bool
+
+    def of(self, frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+        for column in columns or ("label",):
+            frame = frame[frame[column].isin(self.labels)]
+        return frame
+
+    def height(self, row: float, rest: float, least: float) -> float:
+        return max(row * len(self.labels) + rest, least)
+
+
+def _select(estimates: Estimates) -> _Selection:
+    labels, note = estimates.results.labels, ""
+    log = figures.needs_log(estimates.accuracies)
+    if len(labels) > MOST_DRAWN:
+        areas = estimates.areas
+        best = set(areas.sort_values("area_mean", ascending=False)["label"].head(MOST_DRAWN))
+        reference = set(areas.loc[areas["strategy"] == estimates.baseline, "label"].head(1))
+        note = f"; of {len(labels)}, the {MOST_DRAWN} best by area" + (
+            f" and {estimates.baseline}" if reference else ""
+        )
+        labels = [label for label in labels if label in best | reference]
+    return _Selection(labels, figures.line_styles(labels), note, log)
+
+
+def _curves(estimates: Estimates, selection: _Selection) -> list[Picture]:
+    data = selection.of(figures.curves_of(estimates.accuracies))
+    draw = partial(figures.draw_curves, data, log=selection.log, styles=selection.styles)
+    return [Picture("curves", "Accuracy", figures.caption(data) + selection.note, draw)]
+
+
+def _gain(estimates: Estimates, selection: _Selection) -> list[Picture]:
+    data = selection.of(figures.gains_of(estimates.gains))
+    draw = partial(figures.draw_gain, data, styles=selection.styles)
+    note = f"Mean over seeds; band: paired 95 % t interval at each label count alone{selection.note}"
+    return [Picture("gain", f"Gain over {estimates.baseline}", note, draw)]
+
+
+def _transitions(estimates: Estimates, selection: _Selection) -> list[Picture]:
+    gains, transitions = selection.of(estimates.gains), selection.of(estimates.transitions)
+    title = f"Ahead of {estimates.baseline}, and where that turns"
+    note = f"Paired 95 % t interval at each label count; bar: last change of sign{selection.note}"
+    draw = partial(maps.draw_transitions, gains, transitions, log=selection.log)
+    return [Picture("phase_transition", title, note, draw, selection.height(0.34, 1.4, 2.6))]
+
+
+def _penalties(estimates: Estimates, selection: _Selection) -> list[Picture]:
+    data = selection.of(estimates.penalties, "label", "opponent")
+    note = f"% of label counts with a significant paired t-test (5 %, plain: exploratory){selection.note}"
+    draw = partial(maps.draw_penalties, data)
+    height = selection.height(0.34, 2.9, 3.6)
+    return [Picture("pairwise_penalties", "Pairwise penalties", note, draw, height)] if len(data) else []
+
+
+def _cost(estimates: Estimates, selection: _Selection) -> list[Picture]:
+    draw = partial(maps.draw_cost, selection.of(estimates.costs), estimates.areas, styles=selection.styles)
+    note = f"Mean over seeds of the area under the curve and of the seconds of selection{selection.note}"
+    return [Picture("cost", "Accuracy against cost", note, draw)]
+
+
+def _clusters(estimates: Estimates, selection: _Selection) -> list[Picture]:
+    data = estimates.clusters
+    note = "Mean over seeds; bars: 95 % interval, Student's t"
+    draw = partial(maps.draw_clusters, data)
+    return [Picture("max_clusters", "Number of clusters", note, draw)] if len(data) else []
+
+
+def _diagnoses(estimates: Estimates, selection: _Selection) -> list[Picture]:
+    made = []
+    note = "Mean over seeds; band: ± 1 standard deviation (ddof = 1)"
+    for position, label in enumerate(estimates.diagnoses["label"].unique()[:_MOST_PANELS], start=1):
+        coverage = figures.coverage_data(estimates.results, label)
+        errors = figures.error_data(estimates.results, label)
+        name = f"{position}-{slug(label)}"
+        draw = partial(figures.draw_coverage, coverage)
+        made.append(Picture(f"coverage-{name}", f"Coverage: {label}", note, draw))
+        if errors["n_clusters"].nunique() > 1:
+            draw = partial(figures.draw_errors, errors)
+            made.append(Picture(f"errors-{name}", f"Errors by clusters: {label}", note, draw))
+    return made

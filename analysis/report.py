@@ -1,0 +1,330 @@
+"""The report of one or more stores: a page that stands alone, tables as files, figures as files."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from analysis import figures, words
+from analysis.across import iqm_table, rank_table, rank_warning
+from analysis.exceptions import AnalysisError, SelectionError
+from analysis.pictures import Picture, pictures, slug
+from analysis.provenance import environment_table, study_table, warnings
+from analysis.render import WRITERS, Column, Table, integer, number, p_value, table_of, text
+from analysis.results import Results
+from analysis.sheets import Estimates, Refusal, sheets
+
+TABLE_FORMATS = tuple(WRITERS)
+FIGURE_FORMATS = ("svg", "pdf", "png")
+FORMATS = ("html", *TABLE_FORMATS, *FIGURE_FORMATS)
+RESAMPLING_SEED = 20230604
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the report says of one data set.
+
+    Attributes:
+        name: of the data set.
+        facts: what was run, in one sentence.
+        headline: the verdict in one sentence; None where it is refused.
+        findings: a sentence for each configuration.
+        limits: what the seeds cannot show.
+        curves: data of the interactive figure.
+        tables: in reading order.
+        pictures: in reading order.
+        refused: what is not there, and why.
+    """
+
+    name: str
+    facts: str
+    headline: str | None
+    findings: Sequence[words.Finding]
+    limits: Sequence[str]
+    curves: dict[str, Any]
+    tables: Sequence[Table]
+    pictures: Sequence[Picture]
+    refused: Sequence[Refusal]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of a report, before anything is written; `tables` and `sections` serve notebooks as well.
+
+    Attributes:
+        title: of the page.
+        sections: one per data set.
+        across: tables over data sets, from two data sets on.
+        notes: what must be known of the comparison over data sets.
+        warnings: what must be known before numbers are compared.
+        tables: environments and studies.
+        commands: study, exact command.
+        seed: of the resampling.
+        baseline: name of the strategy compared with.
+    """
+
+    title: str
+    sections: Sequence[Section]
+    across: Sequence[Table]
+    notes: Sequence[str]
+    warnings: Sequence[str]
+    tables: Sequence[Table]
+    commands: Sequence[tuple[str, str]]
+    seed: int
+    baseline: str
+
+
+def make_report(results: Results, *, baseline: str = "random", seed: int = RESAMPLING_SEED) -> Report:
+    """Compute a report.
+
+    Args:
+        results: finished trajectories.
+        baseline: name of the strategy that others are compared with, or a label.
+        seed: of the resampling; recorded in the report.
+
+    Raises:
+        SelectionError: no trajectory is finished.
+    """
+    if results.trajectories.empty:
+        raise SelectionError("Expected finished trajectories to report on, but got none.")
+    sections = [_section(Estimates(results.only(name), baseline, seed)) for name in results.data_names]
+    across, notes = _across(results, baseline, seed) if len(sections) > 1 else ([], [])
+    studies = study_table(results)
+    return Report(
+        title=f"Active learning on {', '.join(results.data_names)}",
+        sections=sections,
+        across=across,
+        notes=notes,
+        warnings=warnings(results),
+        tables=[_environments(results)],
+        commands=[(str(row["study"]), str(row["command"])) for row in studies.to_dict("records")],
+        seed=seed,
+        baseline=baseline,
+    )
+
+
+def write_report(report: Report, folder: Path, formats: Sequence[str] = FORMATS) -> Path:
+    """Write a report, over the files of an earlier one; other files stay.
+
+    Args:
+        report: what to write.
+        folder: to hold index.html, tables/ and figures/; with several data sets, a folder of each below these.
+        formats: some of `FORMATS`.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        SelectionError: an unknown format.
+    """
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise SelectionError(f"Expected formats among {', '.join(FORMATS)}, but got {', '.join(unknown)}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, tables in _placed_tables(report):
+        for kind in (kind for kind in formats if kind in WRITERS):
+            for table in tables:
+                _write(folder / "tables" / place / f"{table.name}.{kind}", WRITERS[kind](table).encode())
+    kinds = [kind for kind in FIGURE_FORMATS if kind in formats]
+    drawn: dict[tuple[str, str], str] = {}
+    for section in report.sections:
+        for picture in section.pictures:
+            images = picture.images({*kinds, *(["svg"] if "html" in formats else [])})
+            for kind in kinds:
+                _write(folder / "figures" / _place(report, section) / f"{picture.name}.{kind}", images[kind])
+            drawn[section.name, picture.name] = base64.b64encode(images.get("svg", b"")).decode()
+    if "html" in formats:
+        _write(folder / "index.html", render_page(report, drawn).encode())
+    return folder
+
+
+def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
+    """The page as HTML that needs nothing else.
+
+    Args:
+        report: what to show.
+        drawn: SVG in base64 by names of data set and picture.
+    """
+    environment = Environment(
+        loader=PackageLoader("analysis"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(script_json=_script_json, breakable=_breakable)
+    return environment.get_template("report.html").render(report=report, drawn=drawn)
+
+
+def _section(estimates: Estimates) -> Section:
+    results = estimates.results
+    tables, refused = sheets(estimates)
+    headline, findings, limits = None, [], []
+    try:
+        paired = estimates.paired
+        headline = words.headline(paired, estimates.baseline)
+        findings = words.findings(paired, estimates.baseline)
+        limits = words.limits(int(paired["n_pairs"].min())) if len(paired) else []
+    except AnalysisError:
+        pass  # named among the refused tables
+    return Section(
+        name=results.data_names[0],
+        facts=_facts(results),
+        headline=headline,
+        findings=findings,
+        limits=limits,
+        curves=_interactive(estimates),
+        tables=tables,
+        pictures=pictures(estimates),
+        refused=refused,
+    )
+
+
+def _facts(results: Results) -> str:
+    cells = results.configurations
+    seeds = results.trajectories["seed"].unique()
+    rounds = results.rounds["n_labels"]
+    spans = f"{rounds.min()} to {rounds.max()} labels" if len(rounds) else "no finished round"
+    schedules = ", ".join(sorted(cells["schedule"].unique()))
+    n = cells["label"].nunique()
+    return (
+        f"{n} {'configuration' if n == 1 else 'configurations'}, {len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'},"
+        f" {spans} (schedule {schedules}); {len(results.trajectories)} trajectories finished, {len(results.failures)}"
+        " failed."
+    )
+
+
+def _interactive(estimates: Estimates) -> dict[str, Any]:
+    curves = figures.curves_of(estimates.accuracies)
+    try:
+        gains = estimates.gains.set_index(["label", "n_labels"])
+    except AnalysisError:
+        gains = pd.DataFrame(columns=["gain", "low", "high"], index=pd.MultiIndex.from_arrays([[], []]))
+    styles = figures.line_styles(estimates.results.labels)
+    series = []
+    for label, curve in curves.groupby("label", sort=False):
+        style = styles[str(label)]
+        points = []
+        for row in curve.to_dict("records"):
+            key = (row["label"], row["n_labels"])
+            gain = gains.loc[key].to_dict() if key in gains.index else {}
+            points.append(
+                {
+                    "x": row["n_labels"],
+                    "n": row["n_seeds"],
+                    "accuracy": _finite(row["mean"], row["low"], row["high"]),
+                    "gain": _finite(*(gain.get(name) for name in ("gain", "low", "high"))),
+                }
+            )
+        dash = "" if isinstance(style.dash, str) else " ".join(str(3 * length / 2) for length in style.dash[1])
+        series.append({"name": label, "colour": style.colour, "dash": dash, "marker": style.marker, "points": points})
+    return {"log": figures.needs_log(curves), "caption": figures.caption(curves), "series": series}
+
+
+def _finite(*values: Any) -> list[float | None] | None:
+    rounded = [None if value is None or not np.isfinite(value) else round(float(value), 5) for value in values]
+    return None if rounded[0] is None else rounded
+
+
+def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], list[str]]:
+    n_data = len(results.data_names)
+    tables, notes = [], []
+    try:
+        ranks = rank_table(results, baseline=baseline)
+        columns = [
+            Column("label", "strategy", text),
+            Column("mean_rank", "average rank", number(2)),
+            Column("p", "p", p_value),
+            Column("p_holm", "p (Holm)", p_value),
+            Column("n_data", "data sets", integer),
+        ]
+        tables.append(
+            table_of(
+                "ranks",
+                "Average ranks over data sets",
+                ranks,
+                columns,
+                f"By mean area under the curve; exact Wilcoxon signed-rank test against {baseline} over data sets, Holm"
+                f" for {len(ranks) - 1} comparisons.",
+                "Blocks are data sets. Seeds of one data set are not independent evidence on data sets, so they enter"
+                " as one mean. Configurations that lack a data set are left out.",
+            )
+        )
+        notes += [warning] if (warning := rank_warning(n_data, len(ranks))) else []
+        iqm = iqm_table(results, rng=np.random.default_rng(seed), baseline=baseline)
+        columns = [
+            Column("label", "strategy", text),
+            *(Column(key, name, number(3)) for key, name in (("iqm", "IQM"), ("low", "from"), ("high", "to"))),
+            Column("n", "trajectories", integer),
+        ]
+        tables.append(
+            table_of(
+                "iqm",
+                "Interquartile mean over data sets",
+                iqm,
+                columns,
+                f"Normalised area: 0 is {baseline}, 1 a curve at 100 %. 95 % interval: seeds resampled within each data"
+                f" set (2000 resamples, generator seed {seed}).",
+                "Mean of the middle half of all trajectories. The interval is for these data sets: it does not say what"
+                " would happen on others.",
+            )
+        )
+    except AnalysisError as error:
+        notes.append(f"No numbers across data sets: {error}")
+    return tables, notes
+
+
+def _environments(results: Results) -> Table:
+    frame = environment_table(results)
+    times = {key: frame[key].dt.strftime("%Y-%m-%d %H:%M") for key in ("first", "last")}
+    columns = [
+        Column("device", "device", text),
+        Column("versions", "versions", text),
+        Column("git", "git", text),
+        Column("trajectories", "trajectories", integer),
+        Column("first", "first start (UTC)", text),
+        Column("last", "last start", text),
+        Column("fingerprint", "arithmetic fingerprint", text),
+    ]
+    note = "Equal seeds give equal numbers on equal fingerprints only."
+    return table_of("environments", "Devices and versions", frame.assign(**times), columns, note)
+
+
+def _placed_tables(report: Report) -> Iterator[tuple[str, Sequence[Table]]]:
+    yield "", [*report.tables, *report.across]
+    for section in report.sections:
+        yield _place(report, section), section.tables
+
+
+def _place(report: Report, section: Section) -> str:
+    return slug(section.name) if len(report.sections) > 1 else ""
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write under a hidden name, then rename: a reader sees whole files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(f".{path.name}")
+    hidden.write_bytes(content)
+    hidden.replace(path)
+
+
+def _breakable(value: str) -> Markup:
+    """Escaped text that may be broken inside the label of a configuration."""
+    return Markup(re.sub(r"([_\[,])", r"\1<wbr>", str(escape(value))))
+
+
+def _script_json(value: Any) -> Markup:
+    """JSON that is safe inside a script element: `<` cannot end it, nor open a comment."""
+    encoded = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        encoded = encoded.replace(character, f"\\u{ord(character):04x}")
+    return Markup(encoded)

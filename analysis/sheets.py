@@ -1,0 +1,530 @@
+"""The tables of a report on one data set: which numbers, under which headings, with which explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from analysis import comparison, diagnostics, tables
+from analysis.exceptions import AnalysisError
+from analysis.render import (
+    Cell,
+    Column,
+    Table,
+    integer,
+    number,
+    p_value,
+    percent,
+    points,
+    signed,
+    table_of,
+    text,
+)
+from analysis.results import Results
+
+_STRATEGY = Column("label", "strategy", text)
+_MOST_COLUMNS = 12
+_STD = "mean ± standard deviation over seeds (ddof = 1)"
+_signed = signed(0)
+_T = "95 % intervals are paired Student's t over seeds"
+
+
+class Refusal(NamedTuple):
+    """A table or figure that is not there, and why."""
+
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """All estimates of one data set, each computed once.
+
+    Attributes:
+        results: finished trajectories of one data set.
+        baseline: name of the strategy to compare with, or a label.
+        seed: of the resampling; every table draws from a generator of its own.
+    """
+
+    results: Results
+    baseline: str
+    seed: int
+
+    @cached_property
+    def accuracies(self) -> pd.DataFrame:
+        """`accuracy_table`."""
+        return tables.accuracy_table(self.results)
+
+    @cached_property
+    def areas(self) -> pd.DataFrame:
+        """`summary_table` without a baseline; area_log_mean and area_log_std besides."""
+        plain = tables.summary_table(self.results, baseline=None)
+        log = tables.trajectory_table(self.results, log=True).groupby("label")["area"].agg(["mean", "std"])
+        return plain.join(log.add_prefix("area_log_"), on="label")
+
+    @cached_property
+    def paired(self) -> pd.DataFrame:
+        """`paired_table`."""
+        return tables.paired_table(self.results, baseline=self.baseline)
+
+    @cached_property
+    def gains(self) -> pd.DataFrame:
+        """`gain_table`."""
+        return comparison.gain_table(self.results, baseline=self.baseline)
+
+    @cached_property
+    def transitions(self) -> pd.DataFrame:
+        """`phase_transition`."""
+        return comparison.phase_transition(self.results, baseline=self.baseline, rng=self._rng())
+
+    @cached_property
+    def penalties(self) -> pd.DataFrame:
+        """`pairwise_penalties`."""
+        return comparison.pairwise_penalties(self.results)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """`cost_table`."""
+        return diagnostics.cost_table(self.results)
+
+    @cached_property
+    def diagnoses(self) -> pd.DataFrame:
+        """`diagnosis_table`."""
+        return diagnostics.diagnosis_table(self.results)
+
+    @cached_property
+    def clusters(self) -> pd.DataFrame:
+        """`cluster_table`."""
+        return diagnostics.cluster_table(self.results)
+
+    def saved(self) -> pd.DataFrame:
+        """`labels_saved`."""
+        return comparison.labels_saved(self.results, baseline=self.baseline, rng=self._rng())
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng(self.seed)
+
+
+def sheets(estimates: Estimates) -> tuple[list[Table], list[Refusal]]:
+    """Make the tables in reading order; name what refuses to be computed and why; leave out what is empty.
+
+    In the frames, `strategy` is the label of a configuration.
+    """
+    made: list[Table] = []
+    refused: list[Refusal] = []
+    for title, make in _SHEETS.items():
+        try:
+            table = make(estimates, title)
+        except AnalysisError as error:
+            refused.append(Refusal(title, str(error)))
+        else:
+            if "strategy" not in table.frame:
+                table = replace(table, frame=table.frame.rename(columns={"label": "strategy"}))
+            made += [table] if len(table.rows) else []
+    return made, refused
+
+
+def mean_std_text(mean: float, std: float) -> str:
+    """`41.80 ± 3.82`, in percent; without the deviation of a single seed."""
+    if pd.isna(mean):
+        return ""
+    return percent(mean) if pd.isna(std) else f"{percent(mean)} ± {percent(std)}"
+
+
+def interval_text(low: float, high: float) -> str:
+    """`[-0.12, 1.30]` in signed percentage points; nothing where one end is unknown."""
+    return "" if pd.isna(low) or pd.isna(high) else f"[{points(low)}, {points(high)}]"
+
+
+def _verdict(estimates: Estimates, title: str) -> Table:
+    frame = estimates.paired
+    shown = frame.assign(interval=[interval_text(*ends) for ends in zip(frame["low"], frame["high"], strict=True)])
+    low, high = tables.common_window(estimates.results)
+    columns = [
+        _STRATEGY,
+        Column("difference", "area gain", points),
+        Column("interval", "95 % interval", text),
+        Column("verdict", "verdict", text),
+        Column("p", "p", p_value),
+        Column("p_holm", "p (Holm)", p_value),
+        Column("detectable", "detectable", percent),
+        Column("n_pairs", "pairs", integer),
+    ]
+    table = table_of(
+        "verdict",
+        title,
+        shown,
+        columns,
+        f"Area under the accuracy curve over {low} to {high} labels less that of {estimates.baseline}, percentage"
+        f" points, paired by seed. {_T}; Holm corrects for {len(frame)} comparisons. Detectable: the least true"
+        " difference that such a test finds with 80 % power at the spread seen here.",
+        "The area under the curve (trapezoids over the true label counts, divided by the span) is the one number per"
+        " trajectory fixed in advance, so that twelve label counts are one test, not twelve. The difference of areas is"
+        " taken seed by seed. The verdict is `better` or `worse` where the 95 % interval of the mean difference"
+        " excludes 0, and `open` otherwise: open does not mean equal.",
+    )
+    return replace(table, frame=frame)
+
+
+def _area(estimates: Estimates, title: str) -> Table:
+    frame = estimates.areas
+    shown = frame.assign(
+        **{key: _pair_texts(frame, key) for key in ("area", "area_log", "final")},
+    )
+    low, high = frame["area_from"].iloc[0], frame["area_to"].iloc[0]
+    columns = [Column("n_seeds", "seeds", integer), Column("n_labels", "budget", integer)]
+    table = table_of(
+        "area",
+        title,
+        frame,
+        [_STRATEGY, *(Column(f"{key}_mean", name, percent) for key, name in _AREAS), *columns],
+        f"Percent, {_STD}. Areas over {low} to {high} labels, the window that all schedules span; best bold, second"
+        " underlined, by mean.",
+        "Area: accuracy, linear between its own label counts, integrated over labels and divided by the span; over log"
+        " labels the same with the logarithm as axis, which gives small budgets more weight. Final: accuracy at the"
+        " last label count of the schedule. A mean over rounds would depend on where the rounds lie.",
+    )
+    rows = [list(row) for row in table.rows]
+    for position, (key, _) in enumerate(_AREAS, start=1):
+        marks = _marks(frame[f"{key}_mean"].where(frame["complete"]))
+        for row, written, mark in zip(rows, shown[key], marks, strict=True):
+            row[position] = Cell(written, row[position].value, mark)
+    return replace(table, frame=frame.drop(columns=["strategy", "params"]), rows=rows)
+
+
+def _accuracy(estimates: Estimates, title: str) -> Table:
+    frame = estimates.accuracies
+    means, stds, places = tables.wide(frame), tables.wide(frame, "std"), tables.ranks(frame)
+    cells = {
+        str(label): [
+            Cell(mean_std_text(mean, std), None if pd.isna(mean) else float(mean), _mark(place))
+            for mean, std, place in zip(means[label], stds[label], places[label], strict=True)
+        ]
+        for label in means
+    }
+    note = f"Percent, {_STD}; best bold, second underlined, by mean over equal seeds."
+    method = (
+        "The classifier is trained anew after each round and judged on the test data once, at its last epoch. Bold and"
+        " underlined say which mean is largest, not that it is significantly so."
+    )
+    plain = frame.assign(
+        rank=[places.loc[n, label] for n, label in zip(frame["n_labels"], frame["label"], strict=True)]
+    )
+    counts = [Cell(integer(n), float(n)) for n in means.index]
+    if len(cells) > max(_MOST_COLUMNS, len(counts)):
+        headings = ["strategy", *(cell.text for cell in counts)]
+        rows = [[Cell(label, label), *row] for label, row in cells.items()]
+    else:
+        headings = ["labels", *cells]
+        rows = [[count, *(cells[label][i] for label in cells)] for i, count in enumerate(counts)]
+    return Table("accuracy", title, plain.drop(columns=["strategy", "params"]), headings, rows, note, method)
+
+
+def _gain(estimates: Estimates, title: str) -> Table:
+    frame = estimates.gains
+    labels, counts = list(frame["label"].unique()), sorted(frame["n_labels"].unique())
+    found = {(row["label"], row["n_labels"]): row for row in frame.to_dict("records")}
+
+    def cell(label: str, count: int) -> Cell:
+        row = found.get((label, count))
+        if row is None:
+            return Cell("")
+        starred = "*" if row["p_holm"] < comparison.LEVEL else ""
+        return Cell(points(row["gain"]) + starred, row["gain"])
+
+    return Table(
+        "gain",
+        title,
+        frame,
+        ["labels", *labels],
+        [[Cell(integer(count), float(count)), *(cell(label, count) for label in labels)] for count in counts],
+        f"Percentage points, mean over seeds of accuracy less that of {estimates.baseline} at equal labels and seed. A"
+        " star: significant at 5 % after Holm's correction for the label counts of the strategy.",
+        "The CSV has the paired 95 % interval of each cell. It holds for one label count looked at alone: of 12"
+        " intervals under no difference at all, one or more excludes 0 in up to 46 % of the cases. For a claim about"
+        " the whole curve take the verdict.",
+    )
+
+
+def _effective(estimates: Estimates, title: str) -> Table:
+    frame = comparison.effective_budget(estimates.results, baseline=estimates.baseline)
+    shown = frame.assign(
+        points=[f"{own}/{total}" for own, total in zip(frame["effective_points"], frame["total_points"], strict=True)],
+        paired=[f"{own}/{total}" for own, total in zip(frame["paired_points"], frame["total_points"], strict=True)],
+    )
+    columns = [
+        _STRATEGY,
+        Column("points", "effective", text),
+        Column("effective_ratio", "% of points", percent),
+        Column("effective_span_ratio", "% of span", percent),
+        Column("paired", "paired rule", text),
+        Column("effective_at", "effective at", text),
+    ]
+    name = estimates.baseline
+    table = table_of(
+        "effective_budget",
+        title,
+        shown,
+        columns,
+        f"Effective: label counts with mean accuracy above the mean plus one standard deviation (ddof = 1) of {name},"
+        " the paper's rule; as a share of label counts and of the label axis. Paired rule: mean gain positive and"
+        " significant at 5 % after Holm's correction.",
+        f"The paper's rule compares two means by the spread of {name} between seeds, so it takes no account of the"
+        " number of seeds and is met by chance now and then; the paired rule asks for evidence. On the axis, mean and"
+        " threshold are linear between label counts.",
+    )
+    return replace(table, frame=frame)
+
+
+def _transition(estimates: Estimates, title: str) -> Table:
+    frame = estimates.transitions
+    shown = frame.assign(words=[transition_text(row) for row in frame.to_dict("records")])
+    columns = [
+        _STRATEGY,
+        Column("answer", "answer", text),
+        Column("crossing", "at labels", integer),
+        Column("words", "in words", text),
+        Column("n_pairs", "pairs", integer),
+    ]
+    table = table_of(
+        "phase_transition",
+        title,
+        shown,
+        columns,
+        f"Where the mean gain over {estimates.baseline} takes its last sign; 95 % interval from"
+        f" {comparison.N_RESAMPLES} resamples of whole seeds (generator seed {estimates.seed}); none below 5 seeds.",
+        "The crossing is linear between label counts. `none`: one sign throughout, in nearly all resamples too."
+        " `censored`: one sign throughout, but a change after the last label count (or one that more seeds would show)"
+        " is not excluded. The interval has percentiles of resampled curves, widened as Student's t is for few seeds;"
+        " those that keep the final sign throughout count as before the first label count, those that end with the"
+        " other sign as beyond the last. In simulation it covers 93 to 97 % from 5 seeds on.",
+    )
+    return replace(table, frame=frame)
+
+
+def transition_text(row: Any) -> str:
+    """One row of `phase_transition` in words."""
+    behind = row["final_sign"] < 0
+    side, before = ("behind", "ahead") if behind else ("ahead", "behind")
+    if row["final_sign"] == 0:
+        return "no difference at any label count"
+    if row["answer"] != "crossing":
+        end = "" if row["answer"] == "none" else "; a later change is not excluded"
+        return f"{side} throughout{end}"
+    if row["n_pairs"] < 5:
+        return f"{before}, then {side} for good; too few seeds for an interval"
+    low = "before the first label count" if row["low_open"] else integer(row["low"])
+    high = "beyond the last label count" if row["high_open"] else integer(row["high"])
+    return f"{before}, then {side} for good; 95 %: {low} to {high}"
+
+
+def _saved(estimates: Estimates, title: str) -> Table:
+    frame = estimates.saved()
+    shown = frame.assign(
+        interval=[
+            "" if pd.isna(low) else f"[{_signed(low)}, {_signed(high)}]"
+            for low, high in zip(frame["low"], frame["high"], strict=True)
+        ]
+    )
+    name = estimates.baseline
+    columns = [
+        _STRATEGY,
+        Column("target", "accuracy", percent),
+        Column("labels", "labels", integer),
+        Column("baseline_labels", f"labels of {name}", integer),
+        Column("saved", "saved", _signed),
+        Column("interval", "95 % interval", text),
+    ]
+    table = table_of(
+        "labels_saved",
+        title,
+        shown,
+        columns,
+        f"Labels at which the mean curve first reaches 90, 95 and 99 % of the final accuracy of {name}; empty where it"
+        " never does, or where a resample of seeds does not.",
+        f"Linear between label counts; whoever starts at the target counts from the first label count. Intervals from"
+        f" {comparison.N_RESAMPLES} resamples of whole seeds (generator seed {estimates.seed}), none below 5 seeds.",
+    )
+    return replace(table, frame=frame)
+
+
+def _outcomes(estimates: Estimates, title: str) -> Table:
+    frame = comparison.win_tie_loss(estimates.results, baseline=estimates.baseline)
+    shown = frame.assign(
+        **{
+            unit: [
+                "/".join(str(row[f"{unit}_{end}"]) for end in ("won", "tied", "lost"))
+                for row in frame.to_dict("records")
+            ]
+            for unit in ("seeds", "points")
+        }
+    )
+    columns = [_STRATEGY, Column("seeds", "seeds, by area", text), Column("points", "label counts, by mean gain", text)]
+    table = table_of(
+        "win_tie_loss",
+        title,
+        shown,
+        columns,
+        f"Won/tied/lost against {estimates.baseline}; within ±{percent(comparison.TIE_BAND)} points is a tie.",
+        "A count, not a test: neither column says how likely it is by chance.",
+    )
+    return replace(table, frame=frame)
+
+
+def _penalties(estimates: Estimates, title: str) -> Table:
+    frame = estimates.penalties
+    labels = list(frame["label"].unique())
+    found = {(row["label"], row["opponent"]): row for row in frame.to_dict("records")}
+
+    def cell(label: str, opponent: str) -> Cell:
+        row = found.get((label, opponent))
+        if row is None:
+            return Cell("·" if label == opponent else "")
+        return Cell(f"{100 * row['plain']:.0f} ({100 * row['holm']:.0f})", row["plain"])
+
+    rows = [[Cell(label, label), *(cell(label, opponent) for opponent in labels)] for label in labels]
+    return Table(
+        "pairwise_penalties",
+        title,
+        frame,
+        ["beats →", *labels],
+        rows,
+        "Percent of label counts at which the row beats the column: paired t-test at 5 %, plain, and in brackets after"
+        " Holm's correction for the label counts of the pair. All label counts; no cut at saturation.",
+        "The pairwise penalty matrix of Ash et al. (2020), but paired by seed. Plain counts are exploratory. The"
+        " penalty of a strategy is the mean of its column: low is good.",
+    )
+
+
+def _cost(estimates: Estimates, title: str) -> Table:
+    frame = estimates.costs
+    seconds = number(2)
+    columns = [
+        _STRATEGY,
+        Column("select_seconds", "selection, s", seconds),
+        Column("select_std", "std", seconds),
+        Column("train_seconds", "training, s", seconds),
+        Column("train_std", "std", seconds),
+        Column("slowest_round", "slowest selection, s", seconds),
+        Column("peak_bytes", "peak memory, MiB", lambda value: integer(value / 2**20)),
+        Column("n_seeds", "seeds", integer),
+    ]
+    return table_of(
+        "cost",
+        title,
+        frame,
+        columns,
+        "Wall time of a trajectory (sums over its rounds; mean and standard deviation over seeds, ddof = 1) and the"
+        " largest memory of its process.",
+        "Measured while the study ran, with whatever ran beside it: compare strategies of one study, not machines.",
+    )
+
+
+def _diagnosis(estimates: Estimates, title: str) -> Table:
+    columns = [
+        _STRATEGY,
+        Column("n_labels", "labels", integer),
+        Column("n_clusters", "clusters", number(0)),
+        Column("coverage_estimated", "estimated", percent),
+        Column("coverage_ntk_true", "NTK, true labels", percent),
+        Column("coverage_true", "true", percent),
+        Column("p_nff", "P_nff", percent),
+        Column("p_fnf", "P_fnf", percent),
+        Column("error_cpl", "sum", percent),
+        Column("ntk_error", "NTK error", percent),
+    ]
+    return table_of(
+        "coverage_and_errors",
+        title,
+        estimates.diagnoses,
+        columns,
+        "Percent of the points that the look-ahead works on, after the last pick of a round; means over seeds.",
+        "Coverage (Fig. 4 of the paper): share of points predicted right by the kernel regression on pseudo-labels"
+        " (against pseudo-labels), by the same with true labels, and by the trained classifier. Errors (eq. 5 to 7):"
+        " P_nff, the pseudo-label is predicted but the class is wrong (impure clusters); P_fnf, the class is right but"
+        " the pseudo-label is not (too many clusters); their sum bounds what pseudo-labels cost. NTK error: classifier"
+        " and kernel regression predict different classes. True labels serve this table alone; no strategy sees them.",
+    )
+
+
+def _clusters(estimates: Estimates, title: str) -> Table:
+    columns = [
+        Column("curve", "strategy", text),
+        Column("max_clusters", "most clusters", integer),
+        Column("area_mean", "area", percent),
+        Column("low", "from", percent),
+        Column("high", "to", percent),
+        Column("final_mean", "final", percent),
+        Column("n_seeds", "seeds", integer),
+    ]
+    return table_of(
+        "max_clusters",
+        title,
+        estimates.clusters,
+        columns,
+        "Percent; area under the curve with its 95 % interval (Student's t over seeds, not paired), final accuracy.",
+        "Configurations that differ in the cap on the number of clusters alone.",
+    )
+
+
+def _configurations(estimates: Estimates, title: str) -> Table:
+    cells = estimates.results.configurations
+    keys = ["label", "strategy", "params", "schedule", "evaluate_on"]
+    frame = cells.groupby(keys, sort=False)["seed"].agg(lambda seeds: " ".join(str(seed) for seed in sorted(seeds)))
+    columns = [
+        _STRATEGY,
+        Column("schedule", "schedule", text),
+        Column("evaluate_on", "test data", text),
+        Column("seed", "seeds", text),
+        Column("params", "parameters", text),
+    ]
+    return table_of(
+        "configurations", title, frame.reset_index(), columns, "Every configuration with all its parameters."
+    )
+
+
+def _missing(estimates: Estimates, title: str) -> Table:
+    columns = [_STRATEGY, Column("seed", "seed", integer), Column("reason", "reason", text)]
+    return table_of(
+        "missing",
+        title,
+        tables.missing_cells(estimates.results),
+        columns,
+        "Seeds that another configuration has or tried. Nothing stands in for them in any number.",
+    )
+
+
+_AREAS = (("area", "area over labels"), ("area_log", "area over log labels"), ("final", "final accuracy"))
+_SHEETS: dict[str, Callable[[Estimates, str], Table]] = {
+    "Verdict on whole curves": _verdict,
+    "Missing cells and failures": _missing,
+    "Area under the curve and final accuracy": _area,
+    "Accuracy by label count": _accuracy,
+    "Gain by label count": _gain,
+    "Effective budget": _effective,
+    "Phase transition": _transition,
+    "Labels needed and saved": _saved,
+    "Wins, ties and losses": _outcomes,
+    "Pairwise penalties": _penalties,
+    "Cost": _cost,
+    "Number of clusters": _clusters,
+    "Coverage and error decomposition": _diagnosis,
+    "Configurations": _configurations,
+}
+
+
+def _pair_texts(frame: pd.DataFrame, key: str) -> list[str]:
+    return [mean_std_text(*pair) for pair in zip(frame[f"{key}_mean"], frame[f"{key}_std"], strict=True)]
+
+
+def _marks(values: pd.Series[float]) -> list[str]:
+    return [_mark(place) for place in values.rank(method="min", ascending=False)]
+
+
+def _mark(place: Any) -> str:
+    return "" if pd.isna(place) else {1: "best", 2: "second"}.get(int(place), "")

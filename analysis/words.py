@@ -1,0 +1,132 @@
+"""The verdict in words, with its uncertainty, and what the seeds at hand cannot show."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import NamedTuple
+
+import pandas as pd
+
+from analysis.comparison import LEVEL
+from analysis.render import percent, points
+from analysis.statistics import LEAST_BOOTSTRAP, detectable_difference, least_wilcoxon_p
+
+_LEAST_WILCOXON = 6
+_MOST_NAMED = 5
+
+
+class Finding(NamedTuple):
+    """One configuration against the baseline: verdict of `paired_table`, a sign for it, and a sentence.
+
+    The sign is hollow where the verdict does not hold after correction for the number of comparisons.
+    """
+
+    verdict: str
+    sign: str
+    label: str
+    sentence: str
+
+
+def headline(paired: pd.DataFrame, baseline: str) -> str:
+    """The whole verdict in one sentence, by the corrected p-values.
+
+    Args:
+        paired: rows of `paired_table`.
+        baseline: its name.
+    """
+    if paired.empty:
+        return f"There is nothing to compare with {baseline}."
+    firm = paired[paired["p_holm"] < LEVEL].sort_values("difference", ascending=False)
+    if firm.empty:
+        return (
+            f"No strategy of {len(paired)} differs from {baseline} over the whole curve once it is taken into account"
+            " how many were compared."
+        )
+    parts = []
+    for verdict in ("better", "worse"):
+        if len(names := list(firm.loc[firm["verdict"] == verdict, "label"])):
+            parts.append(f"{_listed(names)} {'is' if len(names) == 1 else 'are'} {verdict} than {baseline}")
+    rest = len(paired) - len(firm)
+    open_ = f"; of {'the other' if rest == 1 else f'the other {rest}'}, no such thing was shown" if rest else ""
+    return f"Over the whole curve, {' and '.join(parts)}{open_}."
+
+
+def findings(paired: pd.DataFrame, baseline: str) -> list[Finding]:
+    """A sentence on each configuration, the largest difference first.
+
+    Args:
+        paired: rows of `paired_table`.
+        baseline: its name.
+    """
+    ordered = paired.sort_values("difference", ascending=False, na_position="last")
+    return [
+        Finding(row["verdict"], _sign(row), row["label"], _sentence(row, baseline, len(paired)))
+        for row in ordered.to_dict("records")
+    ]
+
+
+def limits(n_pairs: int) -> list[str]:
+    """What cannot be concluded from so few pairs of seeds.
+
+    Args:
+        n_pairs: the least number of pairs of a comparison.
+    """
+    if n_pairs < 2:
+        return ["One seed shows no spread: nothing can be said of any difference."]
+    shift = detectable_difference(1.0, n_pairs)
+    said = [
+        f"With {n_pairs} seeds, a true difference must be {shift:.2f} standard deviations of the paired differences to"
+        " be found four times out of five. That no difference was shown does not mean that there is none."
+    ]
+    if n_pairs < _LEAST_WILCOXON:
+        said.append(
+            f"With {n_pairs} seeds, no test without assumptions on the distribution can reach 5 %: the smallest p-value"
+            f" of a Wilcoxon signed-rank or a sign-flip test is {least_wilcoxon_p(n_pairs):.4g}. The verdicts rest on"
+            " differences of areas being about normal, which so few seeds cannot show."
+        )
+        said.append(
+            "Nothing can be concluded at single label counts unless the gain table has a star there, and nothing about"
+            " the order of two strategies unless the pairwise matrix says so in brackets."
+        )
+    if n_pairs < LEAST_BOOTSTRAP:
+        said.append(f"Below {LEAST_BOOTSTRAP} seeds resampling gives no honest interval: phase transitions have none.")
+    return said
+
+
+def _sign(row: Mapping[Hashable, object]) -> str:
+    firm = _number(row["p_holm"]) < LEVEL
+    return {"better": "△▲", "worse": "▽▼"}.get(str(row["verdict"]), "○○")[firm]
+
+
+def _sentence(row: Mapping[Hashable, object], baseline: str, n_compared: int) -> str:
+    n_pairs = int(str(row["n_pairs"]))
+    if n_pairs == 0:
+        return f"no seed in common with {baseline}."
+    size = f"{points(_number(row['difference']))} points of area"
+    if n_pairs == 1:
+        return f"{size} with one seed, which shows no spread."
+    between = f"{size} (95 % interval {points(_number(row['low']))} to {points(_number(row['high']))}, {n_pairs} seeds)"
+    if row["verdict"] == "open":
+        missed = percent(_number(row["detectable"]))
+        return (
+            f"{between}: no difference from {baseline} was shown. One of less than {missed} points would be missed more"
+            " than one time in five."
+        )
+    corrected = "" if n_compared == 1 else f" of {n_compared} comparisons"
+    firm = _number(row["p_holm"]) < LEVEL
+    claim = f"{row['verdict']} than {baseline}"
+    if n_compared == 1:
+        return f"{between}: {claim}."
+    if firm:
+        return f"{between}: {claim}, also after correction for the number{corrected}."
+    return f"{between}: {claim} if looked at alone; not after correction for the number{corrected}."
+
+
+def _number(value: object) -> float:
+    return float(str(value))
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) > _MOST_NAMED:
+        names = [*names[: _MOST_NAMED - 1], f"{len(names) - _MOST_NAMED + 1} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

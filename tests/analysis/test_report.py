@@ -1,0 +1,295 @@
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from analysis import load
+from analysis.exceptions import SelectionError, StoreReadError
+from analysis.report import FORMATS, make_report, write_report
+from studies.report import report_store
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=4000"),
+]
+EVIL = "</script><b>&|_"
+TABLES = {
+    "accuracy",
+    "area",
+    "configurations",
+    "cost",
+    "effective_budget",
+    "environments",
+    "gain",
+    "labels_saved",
+    "pairwise_penalties",
+    "phase_transition",
+    "verdict",
+    "win_tie_loss",
+}
+
+
+@pytest.fixture
+def small(tmp_path, trajectory, write_store):
+    """Two strategies and Random, five seeds; NTKCPL leaves diagnoses; one failure; a name that is markup."""
+    rng = np.random.default_rng(0)
+    diagnosis = [
+        {"n_clusters": n, "coverage_estimated": 0.9, "coverage_ntk_true": 0.8, "coverage_true": 0.7}
+        | {"stats": json.dumps({"p_nff": 0.1, "p_fnf": 0.05, "ntk_error": 0.2})}
+        for n in (10, 15, 20)
+    ]
+    rows = []
+    for seed in range(5):
+        noise = rng.normal(0, 0.01, 3)
+        rows.append(trajectory("random", seed, list(0.5 + noise)))
+        rows.append(trajectory("ntkcpl_al", seed, list(0.6 + noise + rng.normal(0, 0.01, 3)), rounds=diagnosis))
+        rows.append(trajectory(EVIL, seed, list(np.array([0.6, 0.5, 0.45]) + noise + rng.normal(0, 0.005, 3))))
+    rows.append(trajectory("badge", 0, status="failed"))
+    return write_store(tmp_path / "small", rows)
+
+
+def page(store, folder, formats=("html",)):
+    return (write_report(make_report(load(store)), folder, formats) / "index.html").read_text()
+
+
+def test_published_table_through_the_whole_report(published, tmp_path):
+    folder = write_report(make_report(load(published)), tmp_path / "report", ["csv"])
+    effective = pd.read_csv(folder / "tables" / "effective_budget.csv")
+    assert list(effective)[:3] == ["strategy", "effective_points", "total_points"]
+    assert {row.strategy: f"{row.effective_points}/{row.total_points}" for row in effective.itertuples()} == {
+        "entropy": "0/12",
+        "coreset_self": "2/12",
+        "badge": "4/12",
+        "typiclust": "8/12",
+        "lookahead": "4/12",
+        "ntkcpl_self": "9/12",
+        "ntkcpl_al": "11/12",
+    }
+    areas = (100 * pd.read_csv(folder / "tables" / "area.csv").set_index("strategy")["area_mean"]).round(2).to_dict()
+    expected = {"random": 84.55, "badge": 84.82, "typiclust": 84.95, "lookahead": 84.62, "ntkcpl_self": 85.76}
+    assert areas.items() >= {**expected, "ntkcpl_al": 85.59}.items()
+    transition = pd.read_csv(folder / "tables" / "phase_transition.csv").set_index("strategy")
+    assert 500 < transition.loc["typiclust", "crossing"] < 1000
+    accuracy = pd.read_csv(folder / "tables" / "accuracy.csv")
+    cell = accuracy[(accuracy["strategy"] == "ntkcpl_self") & (accuracy["n_labels"] == 60)].iloc[0]
+    assert (100 * cell["mean"], 100 * cell["std"]) == pytest.approx((75.09, 1.69))
+
+
+def test_all_formats(small, tmp_path):
+    folder = write_report(make_report(load(small)), tmp_path / "report")
+    names = {path.name for path in (folder / "tables").iterdir()}
+    for table in TABLES | {"missing", "coverage_and_errors"}:
+        assert {f"{table}.csv", f"{table}.md", f"{table}.tex"} <= names
+    figures = {path.name for path in (folder / "figures").iterdir()}
+    for figure in ("curves", "gain", "phase_transition", "pairwise_penalties", "cost", "coverage-1-ntkcpl_al"):
+        assert {f"{figure}.svg", f"{figure}.pdf", f"{figure}.png"} <= figures
+    assert (folder / "figures" / "errors-1-ntkcpl_al.svg").read_text().startswith("<?xml")
+    assert (folder / "index.html").exists()
+    assert not list(folder.rglob(".*"))
+
+
+def test_a_report_is_the_same_each_time(small, tmp_path):
+    for name in ("a", "b"):
+        write_report(make_report(load(small)), tmp_path / name, ["html", "csv", "svg", "pdf"])
+    first, second = (
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
+        for name in ("a", "b")
+    )
+    assert first == second
+
+
+def test_formats_are_chosen_and_checked(small, tmp_path):
+    report = make_report(load(small))
+    write_report(report, tmp_path / "r", ["md"])
+    assert {path.suffix for path in (tmp_path / "r").rglob("*.*")} == {".md"}
+    with pytest.raises(SelectionError, match=f"formats among {', '.join(FORMATS)}, but got docx"):
+        write_report(report, tmp_path / "r", ["docx"])
+
+
+def test_page_needs_no_network_and_escapes_all(small, tmp_path):
+    html = page(small, tmp_path)
+    assert not re.search(r"""(src|href)=["']?(https?:|//)|@import|url\(""", html)
+    assert EVIL not in html
+    assert "<b>&|" not in html
+    assert "&lt;wbr" not in html
+    assert "ntkcpl_<wbr>al" in html
+    assert "&lt;/script&gt;&lt;b&gt;&amp;|" in html
+    assert html.count("</script>") == 2
+    assert "undefined" not in re.sub(r"<script>.*?</script>", "", html, flags=re.S)
+    data = json.loads(re.search(r'<script type="application/json" id="curves-1">(.*?)</script>', html)[1])
+    assert {series["name"] for series in data["series"]} == {"random", "ntkcpl_al", EVIL}
+
+
+def test_page_says_what_was_run_and_what_is_missing(small, tmp_path):
+    html = page(small, tmp_path)
+    for expected in (
+        "ntkcpl example",
+        "15 trajectories finished, 1 failed",
+        "1 trajectories failed",
+        "out of memory",
+        "What these seeds cannot show",
+        "0.0625",
+        "better than random",
+    ):
+        assert expected in html
+
+
+def test_refusals_are_on_the_page(tmp_path, trajectory, write_store):
+    store = write_store(tmp_path / "store", [trajectory("badge"), trajectory("entropy")])
+    report = make_report(load(store))
+    section = report.sections[0]
+    assert section.headline is None
+    refused = {refusal.title: refusal.reason for refusal in section.refused}
+    assert "one baseline `random` for badge" in refused["Effective budget"]
+    assert {table.name for table in section.tables} >= {"accuracy", "area", "cost"}
+    assert "Not computed" in page(store, tmp_path / "report")
+
+
+def test_unequal_seeds_are_refused_and_marked(tmp_path, trajectory, write_store):
+    rows = [trajectory("random", 0), trajectory("random", 1), trajectory("badge", 0)]
+    section = make_report(load(write_store(tmp_path, rows))).sections[0]
+    refused = {refusal.title for refusal in section.refused}
+    assert {"Effective budget", "Phase transition", "Pairwise penalties", "Gain by label count"} <= refused
+    assert "Verdict on whole curves" not in refused  # pairs the shared seeds and says how many
+    assert {table.name for table in section.tables} >= {"missing", "verdict"}
+
+
+def test_several_data_sets(tmp_path, trajectory, write_store):
+    rows = [
+        trajectory(name, seed, [height + seed / 100] * 3, data=data, data_hash=data)
+        for data in ("one", "../two")
+        for name, height in {"random": 0.5, "badge": 0.6}.items()
+        for seed in range(5)
+    ]
+    folder = write_report(make_report(load(write_store(tmp_path / "store", rows))), tmp_path / "report")
+    assert {path.name for path in (folder / "tables").iterdir() if path.is_dir()} == {"one", "two"}
+    assert (folder / "tables" / "ranks.csv").exists()
+    assert (folder / "tables" / "one" / "effective_budget.csv").exists()
+    assert (folder / "figures" / "two" / "curves.pdf").exists()
+    assert "2 data sets are too few for a test" in (folder / "index.html").read_text()
+
+
+def test_one_seed_and_one_round(tmp_path, trajectory, write_store):
+    rows = [trajectory(name, accuracy=(0.5,), n_labels=(10,), schedule="10x1") for name in ("random", "badge")]
+    html = page(write_store(tmp_path / "store", rows), tmp_path / "report")
+    assert "One seed shows no spread" in html
+
+
+def test_nothing_finished_is_refused(tmp_path, trajectory, write_store):
+    with pytest.raises(SelectionError, match="finished trajectories to report on"):
+        make_report(load(write_store(tmp_path, [trajectory(status="failed")])))
+
+
+def test_report_of_a_store(small, tmp_path):
+    assert report_store([small], formats=["csv"]) == small / "report"
+    assert (small / "report" / "tables" / "verdict.csv").exists()
+    file = min((small / "rounds").iterdir())
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(StoreReadError, match=file.name):
+        report_store([small])
+    options = {"skip_damaged": True, "shared_seeds": True, "baseline": "ntkcpl_al"}
+    folder = report_store([small], formats=["html", "csv"], out=tmp_path / "out", **options)
+    assert file.name in (folder / "index.html").read_text()
+    effective = pd.read_csv(folder / "tables" / "effective_budget.csv")
+    assert set(effective["strategy"]) == {"random", EVIL}
+    assert (effective["n_seeds"] == 4).all()
+
+
+PROBE_HEAD = """<script>
+window.problems = [];
+addEventListener("error", (event) => problems.push(String(event.message)));
+for (const kind of ["error", "warn"]) console[kind] = (...all) => problems.push(all.join(" "));
+</script>"""
+PROBE = """<script>
+addEventListener("load", () => setTimeout(() => {
+  const curves = () => [...document.querySelectorAll("[data-curve]")].map((each) => each.dataset.curve);
+  const found = { problems, before: curves(), wide: document.documentElement.scrollWidth, width: innerWidth };
+  const button = document.querySelector('.legend button[data-series="ntkcpl_al"]');
+  button.click();
+  found.after = curves();
+  found.pressed = button.getAttribute("aria-pressed");
+  button.click();
+  const ticks = () => [...document.querySelectorAll(".plot text")].map((each) => each.textContent);
+  found.linear = ticks();
+  document.querySelector('input[value="true"]').click();
+  found.log = ticks();
+  document.querySelector('input[value="gain"]').click();
+  found.gain = curves();
+  const svg = document.querySelector(".plot svg");
+  svg.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+  found.tip = document.querySelector(".tip").textContent;
+  found.live = document.getElementById("live").textContent;
+  const box = svg.getBoundingClientRect();
+  svg.dispatchEvent(new PointerEvent("pointermove", { clientX: box.right - 5, clientY: box.top + 20 }));
+  found.hover = document.querySelector(".tip").textContent;
+  const table = document.querySelector("table.sortable");
+  const column = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[1].dataset.value));
+  table.tHead.rows[0].cells[1].firstElementChild.click();
+  found.rising = column();
+  table.tHead.rows[0].cells[1].firstElementChild.click();
+  found.falling = column();
+  found.sorted = table.tHead.rows[0].cells[1].getAttribute("aria-sort");
+  const text = JSON.stringify(found);
+  if (parent !== window) parent.postMessage(text, "*");
+  const shown = document.createElement("pre");
+  shown.id = "probe";
+  shown.textContent = text;
+  document.body.append(shown);
+}, 200));
+</script>"""
+FRAME = """<!doctype html><body><iframe src="probe.html" style="width:400px;height:900px;border:0"></iframe>
+<script>addEventListener("message", (event) => {
+  const shown = document.createElement("pre"); shown.id = "probe"; shown.textContent = event.data;
+  document.body.append(shown);
+});</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+@pytest.mark.parametrize("width", [1280, 400])
+def test_page_in_a_browser(small, tmp_path, width):
+    html = page(small, tmp_path / "report").replace("<head>", f"<head>{PROBE_HEAD}")
+    (tmp_path / "probe.html").write_text(html.replace("</body>", f"{PROBE}</body>"))
+    (tmp_path / "frame.html").write_text(FRAME)
+    address = (tmp_path / ("probe.html" if width > 500 else "frame.html")).as_uri()
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    command = [CHROMIUM, *FLAGS, profile, f"--window-size={max(width, 500)},900", "--dump-dom", address]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    found = json.loads(pd.Series(re.findall(r'<pre id="probe">(.*?)</pre>', dom, flags=re.S)).map(unescape).iloc[-1])
+    assert found["problems"] == []
+    assert found["width"] == width
+    assert found["wide"] <= width, "the page scrolls sideways"
+    assert sorted(found["before"]) == sorted(["random", "ntkcpl_al", EVIL])
+    assert sorted(found["after"]) == sorted(["random", EVIL])
+    assert found["pressed"] == "false"
+    assert "Labels bought (log scale)" in found["log"]
+    assert "Labels bought" in found["linear"]
+    assert sorted(found["gain"]) == sorted(["ntkcpl_al", EVIL])
+    assert found["tip"].startswith("10 labels")
+    assert found["live"].startswith("10 labels: ")
+    assert "ntkcpl_al +9.9" in found["live"]
+    assert found["hover"].startswith("40 labels")
+    assert found["rising"] == sorted(found["rising"])
+    assert found["falling"] == sorted(found["rising"], reverse=True)
+    assert found["sorted"] == "descending"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+def test_screenshot_is_not_empty(small, tmp_path):
+    page(small, tmp_path / "report")
+    target = tmp_path / "shot.png"
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    address = (tmp_path / "report" / "index.html").as_uri()
+    command = [CHROMIUM, *FLAGS, profile, "--window-size=1280,1600", f"--screenshot={target}", address]
+    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    pixels = imread(target)[..., :3]
+    assert pixels.shape[:2] == (1600, 1280)
+    dark = (pixels.mean(axis=-1) < 0.5).mean()
+    assert 0.005 < dark < 0.3
+    assert (np.ptp(pixels, axis=-1) > 0.3).any(), "no colour: the chart was not drawn"
