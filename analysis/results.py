@@ -20,7 +20,7 @@ from harness import schema
 
 _KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}
 _LISTING_ATTEMPTS = 5
-_READERS = 4
+_READERS = 2
 _MOST_SHOWN = 2
 _ABSENT = "absent"
 

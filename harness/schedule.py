@@ -87,10 +87,6 @@ class Schedule:
         """Number of labels after each round."""
         return tuple(itertools.accumulate(self.queries))
 
-    def is_prefix_of(self, other: Schedule) -> bool:
-        """Whether `other` begins with these rounds (or is equal)."""
-        return other.queries[: self.n_rounds] == self.queries
-
     def check_fits(self, n_pool: int, name: str) -> None:
         """Make sure that a pool has enough points.
 
