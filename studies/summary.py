@@ -17,6 +17,7 @@ from analysis import Results
 from analysis.exceptions import NoBaselineError
 from analysis.figures import save_curves
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
+from harness.store import from_json
 
 _MARKS = {1: "bold", 2: "underline"}
 
@@ -104,7 +105,7 @@ def _gain(row: Mapping[Hashable, Any]) -> str:
 def _idle_caps(results: Results) -> list[str]:
     """Say where the cap on the number of clusters never bound: changing it would change nothing."""
     rounds = results.curves
-    bound = rounds["stats"].map(lambda text: '"cap_bound":1' in text)
-    capped = rounds["stats"].map(lambda text: '"cap_bound"' in text)
-    idle = [label for label, rows in rounds[capped].assign(bound=bound).groupby("label") if not rows["bound"].any()]
+    bound = rounds["stats"].map(lambda text: from_json(text).get("cap_bound"))
+    capped = rounds.assign(bound=bound)[bound.notna()]
+    idle = [label for label, rows in capped.groupby("label") if not rows["bound"].any()]
     return [f"{label!s}: max_clusters never bound in this schedule" for label in idle]
