@@ -55,7 +55,7 @@ def make_problem(options: argparse.Namespace, n_threads: int) -> Problem:
     targets = one_hot(labels[labelled], n_clusters)
     initial = np.zeros((options.points, n_clusters))
     kernel64 = make_kernel(options.kernel, network, points.astype(np.float64))
-    whitened, predictions = condition(kernel64, labelled, targets, initial, ridge, n_threads)
+    whitened, predictions = condition(kernel64, labelled, targets, initial, ridge, Compute(n_threads=n_threads))
     candidates = np.setdiff1d(np.arange(options.points), labelled)
     return Problem(kernel, ridge, whitened, predictions, labels, labels, candidates, rng.permutation(options.points))
 

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from threadpoolctl import threadpool_limits
 
 from strategies.base import Compute, FloatArray, IndexArray
-from strategies.functional.lookahead import Block, Pick, Problem, Score
+from strategies.functional.lookahead import Pick, Problem, Score, make_block
 from strategies.functional.tiles import TILE_ROWS
 
 _ATTEMPTS = 5
@@ -39,7 +39,7 @@ class ShardActor:
 
     def build(self, problem: Problem, rows: slice, score: Score, compute: Compute) -> None:
         """Hold the block of a new round."""
-        self._block = Block(problem, rows, score, compute)
+        self._block = make_block(problem, rows, score, compute)
 
     def best(self, accepted: int | None, column: FloatArray | None) -> Pick | None:
         """Accept the last pick, if there was one, and find the block's best candidate."""
@@ -114,7 +114,7 @@ class ShardedEngine:
         self._problem = ray.put(problem)
         self._accepted: list[tuple[int, Any]] = []
         built = [self._start(k, "build", self._problem, self._blocks[k], score, self._compute) for k in self._remote]
-        self._local = Block(problem, self._blocks[0], score, self._compute)
+        self._local = make_block(problem, self._blocks[0], score, self._compute)
         for shard, reference in zip(self._remote, built, strict=True):
             self._finish(shard, reference)
 

@@ -79,9 +79,7 @@ class KernelLookAhead(Strategy):
             # Both sides moved by 1/n_classes: the errors of centred targets, and the arg max, with 0/1 targets.
             outputs = outputs + 1 / n_classes
         targets = one_hot(classes, n_classes)
-        return condition(
-            kernel, positions, targets, outputs, absolute_ridge(kernel, self.ridge), view.compute.n_threads
-        )
+        return condition(kernel, positions, targets, outputs, absolute_ridge(kernel, self.ridge), view.compute)
 
     def _problem(
         self,

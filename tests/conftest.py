@@ -27,6 +27,8 @@ def pytest_configure() -> None:
     """Let tests and the processes that they start import the plug-in strategies of tests/harness/plugins.py."""
     sys.path.append(str(PLUGINS))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH")]))
+    # Before the first import of Triton, whoever makes it.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
@@ -26,6 +26,9 @@ from strategies.base import Compute, FloatArray, IndexArray
 from strategies.functional.counting import correct, count_wrong, move_predictions
 from strategies.functional.ntk import Kernel
 from strategies.functional.tiles import TILE_ROWS, map_tiles, slices
+
+if TYPE_CHECKING:
+    from strategies.functional.device import DeviceBlock
 
 Score = Literal["zero_one", "squared", "change"]
 Visitor = Callable[[slice, FloatArray], None]
@@ -97,7 +100,7 @@ def condition(
     labelled_targets: FloatArray,
     initial: FloatArray,
     ridge: float,
-    n_threads: int,
+    compute: Compute,
 ) -> tuple[FloatArray, FloatArray]:
     """Kernel regression on the labelled points.
 
@@ -107,7 +110,7 @@ def condition(
         labelled_targets: Y_L, `n_labelled x n_classes`.
         initial: f0, `N x n_classes`.
         ridge: r, absolute, above 0.
-        n_threads: tiles worked on at once.
+        compute: where, and on how many threads.
 
     Returns:
         `whitened` and `predictions` of `Problem`, float32.
@@ -115,6 +118,10 @@ def condition(
     n, n_classes = initial.shape
     if len(labelled) == 0:
         return np.zeros((0, n), dtype=np.float32), initial.astype(np.float32)
+    if compute.device != "cpu":
+        from strategies.functional import device
+
+        return device.condition(kernel64, labelled, labelled_targets, initial, ridge, compute.device)
     gram = kernel64(labelled, labelled)
     factor = cholesky(gram + ridge * np.eye(len(labelled)), lower=True)
     residual = solve_triangular(factor, labelled_targets - initial[labelled], lower=True)
@@ -126,7 +133,7 @@ def condition(
         whitened[:, points] = half
         predictions[points] = initial[points] + half.T @ residual
 
-    map_tiles(solve, n, n_threads=n_threads)
+    map_tiles(solve, n, n_threads=compute.n_threads)
     return whitened, predictions
 
 
@@ -206,13 +213,15 @@ class Block:
         self._visit_tile(tile, take)
         return found[0]
 
-    def accept(self, pool_index: int, column: FloatArray) -> None:
+    def accept(self, pool_index: int, column: FloatArray | None = None) -> None:
         """Add a candidate, of this block or another, with its target.
 
         Args:
             pool_index: the candidate.
-            column: its S[:, i].
+            column: its S[:, i]; None takes it from this block.
         """
+        if column is None:
+            column = self.column(pool_index)
         position = int(np.flatnonzero(self._problem.pool_indices == pool_index)[0])
         target = int(self._problem.targets[position])
         inverse = np.float32(1) / (max(column[position], np.float32(0)) + self._ridge)
@@ -372,14 +381,13 @@ class LocalEngine:
     """All candidates in one block."""
 
     def __init__(self, problem: Problem, score: Score, compute: Compute) -> None:
-        rows = slice(0, len(problem.candidates))
-        self._block = Block(problem, rows, score, compute)
+        self._block = make_block(problem, slice(0, len(problem.candidates)), score, compute)
 
     def pick(self) -> Pick:
         """Find the best candidate and accept it."""
         best = self._block.best()
         assert best is not None, "the caller never asks for more picks than there are candidates"
-        self._block.accept(best.pool_index, self._block.column(best.pool_index))
+        self._block.accept(best.pool_index)
         return best
 
     def scores(self) -> FloatArray | IndexArray:
@@ -395,6 +403,15 @@ class LocalEngine:
     def undecided_share(self) -> float:
         """Share of the (candidate, point) pairs that the bounds of the 0-1 count left open."""
         return self._block.undecided_pairs / max(self._block.scored_pairs, 1)
+
+
+def make_block(problem: Problem, rows: slice, score: Score, compute: Compute) -> Block | DeviceBlock:
+    """The rows of S of some candidates, on the device of the compute share."""
+    if compute.device == "cpu":
+        return Block(problem, rows, score, compute)
+    from strategies.functional.device import DeviceBlock
+
+    return DeviceBlock(problem, rows, score, compute)
 
 
 def make_engine(problem: Problem, score: Score, compute: Compute) -> Engine:

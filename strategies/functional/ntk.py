@@ -13,7 +13,9 @@ one output is never formed, its Gram matrix is a few products per pair of blocks
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -119,6 +121,14 @@ class EmpiricalKernel:
         block += self._bias
         return block
 
+    def moved(self, move: Callable[[FloatArray], Any]) -> Callable[[Any, Any], Any]:
+        """The same kernel with its arrays elsewhere, such as tensors on a GPU; its blocks are there too."""
+        there: Any = copy.copy(self)
+        there._hidden, there._active, there._features = (move(part) for part in self._parts())
+        there._bias = float(self._bias)
+        moved: Callable[[Any, Any], Any] = there
+        return moved
+
     def diagonal(self) -> FloatArray:
         """k(x, x) of every point, `n` float64."""
         squared = [np.einsum("ij,ij->i", part, part, dtype=np.float64) for part in self._parts()]
@@ -156,21 +166,23 @@ class AnalyticKernel:
         self._active_gain = dtype.type(2.0 if ntk else (1 / 3) / variance)
         self._output_bias = dtype.type(beta)
         self._norms = np.einsum("ij,ij->i", self._features, self._features, dtype=np.float64) + float(self._bias)
+        self._roots = np.sqrt(self._norms).astype(dtype)
 
     def __call__(self, rows: slice | IndexArray, columns: slice | IndexArray) -> FloatArray:
         """Kernel between two sets of points, `len(rows) x len(columns)`."""
         block: FloatArray = self._features[rows] @ self._features[columns].T
-        norms = np.sqrt(self._norms).astype(block.dtype)
-        _arc_cosine(
-            block,
-            norms[rows],
-            norms[columns],
-            self._bias,
-            self._hidden_gain,
-            self._active_gain,
-            self._output_bias,
-        )
+        scales = (self._bias, self._hidden_gain, self._active_gain, self._output_bias)
+        if not isinstance(block, np.ndarray):
+            return _arc_cosine_tensor(block, self._roots[rows], self._roots[columns], *map(float, scales))
+        _arc_cosine(block, self._roots[rows], self._roots[columns], *scales)
         return block
+
+    def moved(self, move: Callable[[FloatArray], Any]) -> Callable[[Any, Any], Any]:
+        """The same kernel with its arrays elsewhere, such as tensors on a GPU; its blocks are there too."""
+        there: Any = copy.copy(self)
+        there._features, there._roots = move(self._features), move(self._roots)
+        moved: Callable[[Any, Any], Any] = there
+        return moved
 
     def diagonal(self) -> FloatArray:
         """k(x, x) of every point, `n` float64."""
@@ -190,6 +202,25 @@ Kernel = EmpiricalKernel | AnalyticKernel
 def make_kernel(kind: KernelKind, network: Network, features: FloatArray) -> Kernel:
     """The kernel of that kind on `features`, `n x dim`."""
     return EmpiricalKernel(network, features) if kind == "empirical" else AnalyticKernel(network, features)
+
+
+def _arc_cosine_tensor(
+    block: Any,
+    row_norms: Any,
+    column_norms: Any,
+    bias: float,
+    hidden_gain: float,
+    active_gain: float,
+    output_bias: float,
+) -> Any:
+    """`_arc_cosine` of a torch tensor; returns the kernel."""
+    inner = block + bias
+    scale = row_norms[:, None] * column_norms
+    cosine = (inner / scale).clamp(-1, 1)
+    share = (math.pi - cosine.acos()) / (2 * math.pi)
+    sine = (1 - cosine * cosine).clamp(min=0).sqrt()
+    hidden = scale * (sine / (2 * math.pi) + share * cosine)
+    return (hidden_gain * hidden + active_gain * share * inner + output_bias).where(scale != 0, output_bias)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

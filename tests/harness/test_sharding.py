@@ -30,7 +30,9 @@ def problem() -> Problem:
     ridge = absolute_ridge(kernel, 1e-2)
     targets = one_hot(labels[labelled], N_CLASSES)
     initial = np.zeros((N_POINTS, N_CLASSES))
-    whitened, predictions = condition(make_kernel("analytic", network, points), labelled, targets, initial, ridge, 1)
+    whitened, predictions = condition(
+        make_kernel("analytic", network, points), labelled, targets, initial, ridge, Compute()
+    )
     candidates = np.setdiff1d(np.arange(N_POINTS), labelled)
     return Problem(kernel, ridge, whitened, predictions, labels, labels, candidates, rng.permutation(N_POINTS))
 

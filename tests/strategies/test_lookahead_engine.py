@@ -30,7 +30,15 @@ class Matrix:
     values: np.ndarray
 
     def __call__(self, rows, columns):
-        return self.values[rows][:, columns].copy()
+        block = self.values[rows][:, columns]
+        return block.copy() if isinstance(block, np.ndarray) else block.clone()
+
+    def moved(self, move):
+        return Matrix(move(self.values))
+
+    @property
+    def nbytes(self):
+        return self.values.nbytes
 
     def diagonal(self):
         return self.values.diagonal().astype(np.float64)
@@ -79,7 +87,7 @@ def make_case(seed, *, n=20, n_classes=3, n_labelled=4, kind="distinct", ridge=1
     wide, narrow = Matrix(matrix), Matrix(matrix.astype(np.float32))
     absolute = max(absolute_ridge(wide, ridge), 1e-5)
     y = np.eye(n_classes)[added]
-    whitened, predictions = condition(wide, labelled, y[labelled], start, absolute, 1)
+    whitened, predictions = condition(wide, labelled, y[labelled], start, absolute, Compute())
     problem = Problem(
         kernel=narrow,
         ridge=absolute,
@@ -142,7 +150,10 @@ class TestCondition:
         matrix = whole_kernel(np.random.default_rng(0).normal(size=(2 * TILE_ROWS + 9, 3)))
         labelled, initial = np.arange(0, 500, 50), np.zeros((len(matrix), 2))
         with threadpool_limits(1):
-            runs = [condition(Matrix(matrix), labelled, np.eye(2)[labelled % 2], initial, 0.1, n) for n in (1, 3)]
+            runs = [
+                condition(Matrix(matrix), labelled, np.eye(2)[labelled % 2], initial, 0.1, Compute(n_threads=n))
+                for n in (1, 3)
+            ]
         for one, three in zip(*runs, strict=True):
             np.testing.assert_array_equal(one, three)
 
@@ -211,7 +222,7 @@ def large():
     wide = make_kernel("analytic", network, features)
     ridge, labels = absolute_ridge(wide, 1e-2), np.sort(rng.integers(n_classes, size=n))
     whitened, predictions = condition(
-        wide, labelled, np.eye(n_classes)[labels[labelled]], np.zeros((n, n_classes)), ridge, 1
+        wide, labelled, np.eye(n_classes)[labels[labelled]], np.zeros((n, n_classes)), ridge, Compute()
     )
     return Problem(
         kernel=make_kernel("analytic", network, features.astype(np.float32)),

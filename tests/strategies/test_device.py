@@ -1,0 +1,171 @@
+"""The device's block on the CPU, with torch and with Triton's interpreter, against the CPU's own block."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
+
+from strategies.base import Compute
+from strategies.functional import device
+from strategies.functional.device import DeviceBlock, count_wrong
+from strategies.functional.lookahead import Block, absolute_ridge, condition
+from strategies.functional.ntk import draw_network, make_kernel
+from strategies.functional.tiles import TILE_ROWS
+from tests.strategies.test_lookahead_engine import SCORES, Case, accept, dense_count, make_case, pick_from
+
+KINDS = ["distinct", "duplicated", "lattice"]
+
+
+@pytest.fixture(scope="module")
+def fused():
+    """Triton's kernel; `conftest` chooses the interpreter."""
+    pytest.importorskip("triton", reason="Triton is not installed")
+    from strategies.functional.fused import count_wrong_fused
+
+    return count_wrong_fused
+
+
+def device_block(case: Case, score="zero_one", count=count_wrong, **share):
+    return DeviceBlock(case.problem, slice(None), score, Compute(**share), count)
+
+
+def check_against_the_definition(case, count):
+    block = device_block(case, count=count)
+    candidates, ids = case.problem.candidates, case.problem.pool_indices
+    is_left = np.ones(len(candidates), dtype=bool)
+    for _ in range(min(5, len(candidates))):
+        expected = np.array([dense_count(case, block, position) for position in candidates[is_left]])
+        np.testing.assert_array_equal(block.scores()[is_left], expected)
+        best = block.best()
+        assert best == min(zip(expected, ids[candidates[is_left]], strict=True))
+        accept([block], best.pool_index)
+        is_left &= ids[candidates] != best.pool_index
+
+
+cases = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 10**6),
+        "n": st.integers(2, 20),
+        "n_classes": st.sampled_from([1, 2, 3, 10, 40]),
+        "n_labelled": st.sampled_from([0, 1]),
+        "kind": st.sampled_from(KINDS),
+        "ridge": st.sampled_from([0, 1e-2, 1]),
+        "initial": st.sampled_from(["zero", "random"]),
+        "targets": st.sampled_from(["labels", "random"]),
+    }
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(cases)
+def test_counts_and_picks_are_those_of_the_definition(options):
+    check_against_the_definition(make_case(**options), count_wrong)
+
+
+@pytest.mark.parametrize("n_classes", [1, 3, 40])
+@pytest.mark.parametrize("kind", KINDS)
+def test_fused_counts_and_picks_are_those_of_the_definition(fused, kind, n_classes):
+    for seed in range(2):
+        check_against_the_definition(make_case(seed, n=9, n_classes=n_classes, kind=kind, targets="random"), fused)
+
+
+def test_fused_pass_gives_the_bits_of_the_separate_ones(fused):
+    # Enough points that a list holds some of a candidate's undecided points, and is too short for others.
+    case = make_case(3, n=330, n_classes=12, n_labelled=9, initial="random")
+    one, other = device_block(case), device_block(case, count=fused)
+    for _ in range(3):
+        np.testing.assert_array_equal(one.scores(), other.scores())
+        assert one.undecided_pairs == other.undecided_pairs > 0
+        assert pick_from([one]) == pick_from([other])
+        torch.testing.assert_close(one._stored, other._stored, rtol=0, atol=0)
+    np.testing.assert_array_equal(one.predictions, other.predictions)
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A case of three tiles of candidates, the last one short."""
+    return make_case(8, n=2 * TILE_ROWS + 100, n_classes=12, n_labelled=12)
+
+
+@pytest.mark.parametrize("score", SCORES)
+class TestBlock:
+    def test_scores_are_those_of_the_cpu(self, large, score):
+        blocks = [Block(large.problem, slice(None), score, Compute()), device_block(large, score)]
+        for _ in range(4):
+            alive = blocks[0]._alive
+            scores = [np.asarray(block.scores())[alive] for block in blocks]
+            if score == "zero_one":
+                # Products are rounded elsewhere, so that a point in a thousand may fall to the other side.
+                assert np.abs(scores[0] - scores[1]).max() <= 2
+            else:
+                np.testing.assert_allclose(scores[0], scores[1], rtol=1e-3, atol=1e-3)
+            accept(blocks, blocks[0].best().pool_index)
+        np.testing.assert_allclose(blocks[0].predictions, blocks[1].predictions, atol=1e-5)
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"n_shards": 2}, {"n_shards": 3}, {"memory_limit": 0}, {"memory_limit": 4_800_000}],
+        ids=str,
+    )
+    def test_shards_and_memory_change_nothing(self, large, score, options):
+        expected, expected_predictions = self.run(large, score)
+        picks, predictions = self.run(large, score, **options)
+        assert picks == expected
+        np.testing.assert_array_equal(predictions, expected_predictions)
+
+    def run(self, case, score, n_shards=1, **share):
+        tiles = [slice(start, start + TILE_ROWS) for start in range(0, len(case.problem.candidates), TILE_ROWS)]
+        parts = [slice(part[0].start, part[-1].stop) for part in np.array_split(tiles, n_shards)]
+        with threadpool_limits(1):
+            blocks = [DeviceBlock(case.problem, part, score, Compute(**share)) for part in parts]
+            picks = [pick_from(blocks) for _ in range(8)]
+        return picks, blocks[-1].predictions
+
+    def test_a_block_may_accept_its_own_candidate(self, large, score):
+        one, other = device_block(large, score), device_block(large, score)
+        for _ in range(3):
+            best = one.best()
+            one.accept(best.pool_index)
+            other.accept(best.pool_index, other.column(best.pool_index))
+        np.testing.assert_array_equal(one.scores(), other.scores())
+
+
+def test_nothing_is_best_when_all_are_taken():
+    block = device_block(make_case(0, n=5))
+    for position in block._ids:
+        assert block.best() is not None
+        block.accept(position)
+    assert block.best() is None
+
+
+def test_a_limit_between_nothing_and_all_stores_some_tiles(large):
+    assert 0 < len(device_block(large, memory_limit=4_800_000)._stored) < len(large.problem.candidates)
+
+
+@pytest.mark.parametrize("kind", ["empirical", "analytic"])
+@pytest.mark.parametrize("parameterisation", ["ntk", "standard"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_kernel_is_that_of_the_cpu(kind, parameterisation, bias):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40, 6))
+    features[7] = 0
+    network = draw_network(6, 32, 1, parameterisation=parameterisation, bias=bias, rng=rng)
+    kernel = make_kernel(kind, network, features)
+    there = kernel.moved(torch.as_tensor)
+    rows = np.array([3, 7, 7, 20])
+    np.testing.assert_allclose(there(rows, slice(None)).numpy(), kernel(rows, slice(None)), atol=1e-9)
+
+
+@pytest.mark.parametrize("n_labelled", [1, 17])
+def test_regression_is_that_of_the_cpu(n_labelled):
+    rng = np.random.default_rng(0)
+    features, labelled = rng.normal(size=(TILE_ROWS + 30, 6)), np.arange(n_labelled)
+    network = draw_network(6, 32, 1, parameterisation="ntk", bias=True, rng=rng)
+    kernel = make_kernel("analytic", network, features)
+    arguments = (kernel, labelled, np.eye(3)[labelled % 3], rng.normal(size=(len(features), 3)))
+    ridge = absolute_ridge(kernel, 1e-2)
+    expected = condition(*arguments, ridge, Compute())
+    for here, there in zip(expected, device.condition(*arguments, ridge, "cpu"), strict=True):
+        np.testing.assert_allclose(there, here, atol=1e-6)
