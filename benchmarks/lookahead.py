@@ -12,9 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the package, not the script of that name.
 
 import numpy as np
 import torch
@@ -26,7 +30,7 @@ from strategies.base import Compute
 from strategies.functional.clustering import kmeans
 from strategies.functional.counting import count_wrong_dense
 from strategies.functional.distances import normalise_rows
-from strategies.functional.lookahead import Block, Problem, Score, absolute_ridge, condition, one_hot
+from strategies.functional.lookahead import Problem, Score, absolute_ridge, condition, make_block, one_hot
 from strategies.functional.ntk import draw_network, make_kernel
 from strategies.functional.scaling import fit_scaling
 
@@ -66,10 +70,9 @@ def residual_rows(problem: Problem, positions: np.ndarray) -> np.ndarray:
     return rows - problem.whitened[:, positions].T @ problem.whitened
 
 
-def dense_counts(problem: Problem, positions: np.ndarray) -> tuple[list[int], float]:
+def dense_counts(problem: Problem, rows: torch.Tensor, positions: np.ndarray) -> tuple[list[int], float]:
     """The definition in torch, broadcast over points and classes; counts and seconds per candidate."""
-    rows = torch.from_numpy(residual_rows(problem, positions))
-    f, y = torch.from_numpy(problem.predictions), torch.from_numpy(problem.labels)
+    f, y = torch.from_numpy(problem.predictions).to(rows.device), torch.from_numpy(problem.labels).to(rows.device)
     counts = []
     began = time.perf_counter()
     for row, position in zip(rows, positions, strict=True):
@@ -120,6 +123,12 @@ def sharded_picks(problem: Problem, score: Score, n_shards: int, n_picks: int) -
         return [engine.pick().pool_index for _ in range(n_picks)]
 
 
+def synchronise(device: str) -> None:
+    """Wait for what the device was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
 def best_of(work: Callable[[], Any], n: int) -> float:
     """Least seconds of n runs."""
     seconds = []
@@ -136,28 +145,32 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(n_threads)
     score: Score = options.score
     problem = make_problem(options, n_threads)
+    compute = Compute(n_threads=n_threads, device=options.device)
     size = 4 * len(problem.candidates) * problem.n_points
     reset_peak()
     before = peak_bytes()
     began = time.perf_counter()
-    block = Block(problem, slice(0, len(problem.candidates)), score, Compute(n_threads=n_threads))
+    block = make_block(problem, slice(0, len(problem.candidates)), score, compute)
     build_seconds = time.perf_counter() - began
     picks, seconds = [], []
     for _ in range(options.picks):
         began = time.perf_counter()
         best = block.best()
         assert best is not None
-        block.accept(best.pool_index, block.column(best.pool_index))
+        block.accept(best.pool_index)
+        synchronise(options.device)
         seconds.append(time.perf_counter() - began)
         picks.append(best.pool_index)
     peak = peak_bytes() - before
-    seconds_read = best_of(lambda: torch.sum(torch.from_numpy(block._stored)), 5)
+    stored = torch.as_tensor(block._stored)
+    seconds_read = best_of(lambda: (torch.sum(stored), synchronise(options.device)), 5)
     result = {
         "points": options.points,
         "clusters": int(problem.labels[-1]) + 1,
         "labelled": options.labelled,
         "score": score,
         "threads": n_threads,
+        "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
         "build_seconds": build_seconds,
         "seconds_per_pick": float(np.median(seconds[1:] or seconds)),
         "seconds_read": seconds_read,
@@ -167,13 +180,16 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
     result["ratio_to_read"] = result["seconds_per_pick"] / seconds_read
     if score == "zero_one":
-        fresh = block = Block(problem, slice(0, len(problem.candidates)), score, Compute(n_threads=n_threads))
+        fresh = make_block(problem, slice(0, len(problem.candidates)), score, compute)
         counts = np.asarray(fresh.scores())
         rng = np.random.default_rng(options.seed)
         rows = np.sort(rng.choice(len(problem.candidates), min(DENSE_SAMPLE, len(problem.candidates)), replace=False))
-        dense, dense_seconds = dense_counts(problem, problem.candidates[rows])
+        residual = torch.stack(
+            [torch.as_tensor(fresh.column(problem.pool_indices[i])) for i in problem.candidates[rows]]
+        )
+        dense, dense_seconds = dense_counts(problem, residual.to(options.device), problem.candidates[rows])
         identical = dense == counts[rows].tolist()
-        if options.points <= PICKS_COMPARED_UP_TO:
+        if options.points <= PICKS_COMPARED_UP_TO and options.device == "cpu":
             identical &= dense_picks(problem, min(options.picks, 5)) == picks[:5]
         result |= {
             "speedup_vs_dense": dense_seconds * len(problem.candidates) / result["seconds_per_pick"],
@@ -200,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--score", choices=("zero_one", "squared"), default="zero_one")
     parser.add_argument("--shards", type=lambda text: [int(n) for n in text.split(",")], default=[1])
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)

@@ -9,8 +9,11 @@ Markdown table of the difference in area under the accuracy curve to Random, pai
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the package, not the script of that name.
 
 from analysis import load
 from analysis.tables import summary_table

@@ -16,6 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the package, not the script of that name.
+
 import pandas as pd
 
 STUDY = [

@@ -285,7 +285,7 @@ class DeviceBlock:
         inverse = 1 / (self._variances.clamp(min=0).double() + self._ridge)
         for tile, residual in self._residuals():
             scores[tile] = residual.abs().sum(dim=1, dtype=torch.float64)
-        return scores * inverse * sizes
+        return scores.mul_(inverse).mul_(sizes)
 
     # The squared risk: see `Block`.
 
@@ -300,8 +300,8 @@ class DeviceBlock:
 
     def _errors(self, classes: Tensor) -> Tensor:
         """0/1 outputs of the given classes less the predictions, `N x n_classes` float64."""
-        right: Tensor = torch.nn.functional.one_hot(classes, self._by_point.shape[1])
-        return right.double() - self._by_point
+        errors: Tensor = torch.nn.functional.one_hot(classes, self._by_point.shape[1]) - self._by_point.double()
+        return errors
 
     def _squared_change(self) -> Tensor:
         inverse = 1 / (self._variances.clamp(min=0).double() + self._ridge)

@@ -8,8 +8,6 @@ atomically, and no product is fused with a sum, so the bits are those of `device
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -17,25 +15,26 @@ from torch import Tensor
 
 from strategies.functional.device import Candidates, Correction, Points
 
-_ROWS, _POINTS, _PAIRS = 4, 256, 128
+_ROWS, _POINTS, _WARPS = 4, 256, 4
+_PAIRS = 128
 _LISTED_SHARE = 16
 
 
 @triton.jit
 def _scan(
-    residual: Any, factors: Any, column: Any, targets: Any, inverse: Any, change: Any, largest: Any, smallest: Any,
-    by_class: Any, labels: Any, own: Any, rival: Any, rival_class: Any, lost: Any, n_open: Any, listed: Any,
-    n_rows: Any, n_points: Any, n_classes: Any, room: Any,
+    residual, factors, column, targets, inverse, change, largest, smallest,
+    by_class, labels, own, rival, rival_class, lost, n_open, listed,
+    n_rows, n_points, n_classes, room,
     CORRECT: tl.constexpr, ROWS: tl.constexpr, POINTS: tl.constexpr,
-) -> None:  # fmt: skip
+):  # fmt: skip
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     is_row = rows < n_rows
-    target = tl.load(targets + rows, mask=is_row, other=0)[:, None]
+    target = tl.load(targets + rows, mask=is_row, other=0).to(tl.int32)[:, None]
     scale = tl.load(inverse + rows, mask=is_row, other=0.0)[:, None]
     most = tl.load(largest + rows, mask=is_row, other=0.0)[:, None]
     least = tl.load(smallest + rows, mask=is_row, other=0.0)[:, None]
     first = rows.to(tl.int64)[:, None] * n_points
-    first_change = change + rows.to(tl.int64)[:, None] * n_classes
+    first_change = change + rows[:, None] * n_classes
     of_target_change = tl.load(first_change + target, mask=is_row[:, None], other=0.0)
     n_lost = tl.zeros([ROWS], dtype=tl.int32)
     n_left = tl.zeros([ROWS], dtype=tl.int32)
@@ -49,14 +48,14 @@ def _scan(
             factor = tl.load(factors + rows, mask=is_row, other=0.0)[:, None]
             row = row - factor * tl.load(column + points, mask=is_point, other=0.0)[None, :]
             tl.store(value_at, row, mask=inside)
-        label = tl.load(labels + points, mask=is_point, other=0)[None, :]
+        label = tl.load(labels + points, mask=is_point, other=0).to(tl.int32)[None, :]
         strongest = tl.load(rival + points, mask=is_point, other=0.0)[None, :]
-        strongest_class = tl.load(rival_class + points, mask=is_point, other=0)[None, :]
+        strongest_class = tl.load(rival_class + points, mask=is_point, other=0).to(tl.int32)[None, :]
         gain = row * scale
         value = tl.load(own + points, mask=is_point, other=0.0)[None, :] + gain * tl.load(
             first_change + label, mask=inside, other=0.0
         )
-        of_target = tl.load(by_class + target.to(tl.int64) * n_points + points[None, :], mask=inside, other=0.0)
+        of_target = tl.load(by_class + target * n_points + points[None, :], mask=inside, other=0.0)
         of_target = of_target + gain * of_target_change
         high = gain * most
         low = gain * least
@@ -76,9 +75,9 @@ def _scan(
 
 @triton.jit
 def _settle(
-    residual: Any, inverse: Any, change: Any, by_class: Any, labels: Any, own: Any, lost: Any, n_open: Any, listed: Any,
-    counts: Any, n_points: Any, n_classes: Any, room: Any, PAIRS: tl.constexpr,
-) -> None:  # fmt: skip
+    residual, inverse, change, by_class, labels, own, lost, n_open, listed,
+    counts, n_points, n_classes, room, PAIRS: tl.constexpr,
+):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     scale = tl.load(inverse + row)
     n_left = tl.load(n_open + row)
@@ -90,7 +89,7 @@ def _settle(
         is_pair = pairs < n_pairs
         points = tl.load(listed + row * room + pairs, mask=pairs < n_listed, other=0)
         points = tl.where(n_listed > 0, points, pairs)
-        label = tl.load(labels + points, mask=is_pair, other=0)
+        label = tl.load(labels + points, mask=is_pair, other=0).to(tl.int32)
         gain = tl.load(residual + row * n_points + points, mask=is_pair, other=0.0) * scale
         value = tl.load(own + points, mask=is_pair, other=0.0) + gain * tl.load(
             change + row * n_classes + label, mask=is_pair, other=0.0
@@ -119,10 +118,10 @@ def count_wrong_fused(
         residual, factors, column, candidates.targets, candidates.inverse, candidates.change, candidates.largest,
         candidates.smallest, points.by_class, points.labels, points.own, points.rival, points.rival_class, lost,
         n_open, listed, n_rows, n_points, n_classes, room,
-        CORRECT=correction is not None, ROWS=_ROWS, POINTS=_POINTS, num_warps=4, enable_fp_fusion=False,
+        CORRECT=correction is not None, ROWS=_ROWS, POINTS=_POINTS, num_warps=_WARPS, enable_fp_fusion=False,
     )  # fmt: skip
     _settle[(n_rows,)](
         residual, candidates.inverse, candidates.change, points.by_class, points.labels, points.own, lost, n_open,
-        listed, counts, n_points, n_classes, room, PAIRS=_PAIRS, num_warps=4, enable_fp_fusion=False,
+        listed, counts, n_points, n_classes, room, PAIRS=_PAIRS, num_warps=_WARPS, enable_fp_fusion=False,
     )  # fmt: skip
     return counts.long(), n_open.long()
