@@ -31,15 +31,15 @@ from strategies.functional.clustering import kmeans
 from strategies.functional.counting import count_wrong_dense
 from strategies.functional.distances import normalise_rows
 from strategies.functional.lookahead import Problem, Score, absolute_ridge, condition, make_block, one_hot
-from strategies.functional.ntk import draw_network, make_kernel
+from strategies.functional.ntk import Kernel, draw_network, make_kernel
 from strategies.functional.scaling import fit_scaling
 
 DENSE_SAMPLE = 48
 PICKS_COMPARED_UP_TO = 2_000
 
 
-def make_problem(options: argparse.Namespace, n_threads: int) -> Problem:
-    """A round's problem on the points that were asked for."""
+def make_problem(options: argparse.Namespace, n_threads: int) -> tuple[Problem, Kernel, np.ndarray]:
+    """A round's problem on the points that were asked for, its kernel in float64, and the labelled points."""
     rng = np.random.default_rng(options.seed)
     if options.data:
         pool = load_dataset(options.data).x_train
@@ -61,7 +61,9 @@ def make_problem(options: argparse.Namespace, n_threads: int) -> Problem:
     kernel64 = make_kernel(options.kernel, network, points.astype(np.float64))
     whitened, predictions = condition(kernel64, labelled, targets, initial, ridge, Compute(n_threads=n_threads))
     candidates = np.setdiff1d(np.arange(options.points), labelled)
-    return Problem(kernel, ridge, whitened, predictions, labels, labels, candidates, rng.permutation(options.points))
+    pool_indices = rng.permutation(options.points)
+    problem = Problem(kernel, ridge, whitened, predictions, labels, labels, candidates, pool_indices)
+    return problem, kernel64, labelled
 
 
 def residual_rows(problem: Problem, positions: np.ndarray) -> np.ndarray:
@@ -108,6 +110,30 @@ def dense_picks(problem: Problem, n_picks: int) -> list[int]:
     return taken
 
 
+def double_picks(problem: Problem, kernel64: Kernel, labelled: np.ndarray, n_picks: int) -> list[int]:
+    """Greedy picks of the definition with everything in float64; for small problems."""
+    matrix = torch.from_numpy(kernel64(slice(None), slice(None)))
+    y = torch.from_numpy(problem.labels)
+    one_hot64 = torch.nn.functional.one_hot(y).double()
+    gram = matrix[labelled][:, labelled] + problem.ridge * torch.eye(len(labelled), dtype=torch.float64)
+    solved = torch.linalg.solve(gram, matrix[labelled])
+    residual, f = matrix - matrix[:, labelled] @ solved, solved.T @ one_hot64[labelled]
+    candidates = problem.candidates.tolist()
+    taken: list[int] = []
+    for _ in range(n_picks):
+        risks = []
+        for i in candidates:
+            after = f + (residual[:, i] / (residual[i, i] + problem.ridge))[:, None] * (one_hot64[i] - f[i])
+            risks.append((int((after.argmax(dim=1) != y).sum()), int(problem.pool_indices[i]), i))
+        _, pool_index, i = min(risks)
+        gain = residual[:, i] / (residual[i, i] + problem.ridge)
+        f = f + gain[:, None] * (one_hot64[i] - f[i])
+        residual = residual - gain[:, None] * residual[i]
+        candidates.remove(i)
+        taken.append(pool_index)
+    return taken
+
+
 def sharded_picks(problem: Problem, score: Score, n_shards: int, n_picks: int) -> list[int]:
     """Picks of Ray actors; the cluster is local and has a CPU share for each."""
     import ray
@@ -144,7 +170,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     n_threads = options.threads
     torch.set_num_threads(n_threads)
     score: Score = options.score
-    problem = make_problem(options, n_threads)
+    problem, kernel64, labelled = make_problem(options, n_threads)
     compute = Compute(n_threads=n_threads, device=options.device)
     size = 4 * len(problem.candidates) * problem.n_points
     reset_peak()
@@ -196,6 +222,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "fallback_fraction": fresh.undecided_pairs / fresh.scored_pairs,
             "identical_to_dense": identical,
         }
+    if options.double:
+        double = double_picks(problem, kernel64, labelled, options.picks)
+        result |= {
+            "picks": len(picks),
+            "picks_as_in_double": next((k for k in range(len(picks)) if picks[k] != double[k]), len(picks)),
+            "picks_also_in_double": len(set(picks) & set(double)),
+        }
     if options.shards != [1]:
         compared = min(options.picks, 10)
         others = [sharded_picks(problem, score, n, compared) for n in options.shards if n > 1]
@@ -217,6 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--shards", type=lambda text: [int(n) for n in text.split(",")], default=[1])
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--double", action="store_true", help="compare the picks with float64's; a few thousand points")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)

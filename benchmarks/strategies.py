@@ -1,7 +1,8 @@
 """Seconds and peak memory of one round of every strategy, by pool size.
 
 Each round runs in a process of its own: 100 picks with 500 labelled points, on the first points of a feature
-file or on a Gaussian mixture. Memory is the peak beyond what was held before (the pool, the classifier); compiling is not counted.
+file or on a Gaussian mixture. Memory is the peak beyond what was held before (the pool, the classifier);
+compiling is not counted.
 
     python benchmarks/strategies.py
     python benchmarks/strategies.py --data features.npz --strategies typiclust,badge --json

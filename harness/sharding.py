@@ -160,6 +160,11 @@ class ShardedEngine:
         counts += [self._finish(shard, self._start(shard, "pairs"), "pairs") for shard in self._remote]
         return sum(left for left, _ in counts) / max(sum(scored for _, scored in counts), 1)
 
+    @property
+    def stored_share(self) -> float:
+        """Share of the rows of S that this process holds of its own block."""
+        return self._local.stored_share
+
     def _start(self, shard: int, method: str, *arguments: Any) -> Any:
         return self._shards.call(shard, method, *arguments)
 

@@ -84,6 +84,7 @@ class NTKCPL(KernelLookAhead):
                 "n_clusters": n_clusters,
                 "cap_bound": int(wanted < n_pseudo_classes(len(view.labelled), n, 2**62, cap_first_round=True)),
                 "undecided_share": engine.undecided_share,
+                "stored_share": engine.stored_share,
                 **clock.laps,
             },
             diagnostics=LookAheadDiagnostics(points, targets, engine.predictions, predict),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -176,6 +176,11 @@ class DeviceBlock:
         outputs: FloatArray = self._by_point.cpu().numpy()
         return outputs
 
+    @property
+    def stored_share(self) -> float:
+        """Share of the rows of S that are held; the others are computed again for each pick."""
+        return len(self._stored) / max(len(self._positions), 1)
+
     def _moved(self, array: Any) -> Tensor:
         return torch.as_tensor(array).to(self._device)
 
@@ -323,6 +328,15 @@ class DeviceBlock:
 
 
 _NEVER = 2**62
+
+
+def make_block(problem: Problem, rows: slice, score: Score, compute: Compute) -> DeviceBlock:
+    """A block; where the device's memory runs out while it is made, one that stores no row of S."""
+    try:
+        return DeviceBlock(problem, rows, score, compute)
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+    return DeviceBlock(problem, rows, score, replace(compute, memory_limit=0))
 
 
 def _changes(predictions: Tensor, targets: Tensor) -> Tensor:

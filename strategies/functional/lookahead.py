@@ -240,6 +240,11 @@ class Block:
         """Outputs f at the N points after all accepted picks, `N x n_classes` float32."""
         return self._by_point
 
+    @property
+    def stored_share(self) -> float:
+        """Share of the rows of S that are held; the others are computed again for each pick."""
+        return len(self._stored) / max(len(self._positions), 1)
+
     def _move(self, gain: FloatArray, change: FloatArray) -> None:
         def move(points: slice) -> None:
             move_predictions(
@@ -376,6 +381,10 @@ class Engine(Protocol):
     def undecided_share(self) -> float:
         """Share of the (candidate, point) pairs that the bounds of the 0-1 count left open."""
 
+    @property
+    def stored_share(self) -> float:
+        """Share of the rows of S that are held (`Block.stored_share`)."""
+
 
 class LocalEngine:
     """All candidates in one block."""
@@ -404,14 +413,19 @@ class LocalEngine:
         """Share of the (candidate, point) pairs that the bounds of the 0-1 count left open."""
         return self._block.undecided_pairs / max(self._block.scored_pairs, 1)
 
+    @property
+    def stored_share(self) -> float:
+        """Share of the rows of S that are held (`Block.stored_share`)."""
+        return self._block.stored_share
+
 
 def make_block(problem: Problem, rows: slice, score: Score, compute: Compute) -> Block | DeviceBlock:
     """The rows of S of some candidates, on the device of the compute share."""
     if compute.device == "cpu":
         return Block(problem, rows, score, compute)
-    from strategies.functional.device import DeviceBlock
+    from strategies.functional import device
 
-    return DeviceBlock(problem, rows, score, compute)
+    return device.make_block(problem, rows, score, compute)
 
 
 def make_engine(problem: Problem, score: Score, compute: Compute) -> Engine:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,13 +74,14 @@ def test_counts_and_picks_are_those_of_the_definition(options):
 @pytest.mark.parametrize("kind", KINDS)
 def test_fused_counts_and_picks_are_those_of_the_definition(fused, kind, n_classes):
     for seed in range(2):
-        check_against_the_definition(make_case(seed, n=9, n_classes=n_classes, kind=kind, targets="random"), fused)
+        check_against_the_definition(make_case(seed, n=6, n_classes=n_classes, kind=kind, targets="random"), fused)
 
 
 def test_fused_pass_gives_the_bits_of_the_separate_ones(fused):
     # Enough points that a list holds some of a candidate's undecided points, and is too short for others.
     case = make_case(3, n=270, n_classes=4, n_labelled=9, initial="random")
-    one, other = device_block(case), device_block(case, count=fused)
+    problem = replace(case.problem, candidates=case.problem.candidates[::25])
+    one, other = (DeviceBlock(problem, slice(None), "zero_one", Compute(), count) for count in (count_wrong, fused))
     for _ in range(2):
         np.testing.assert_array_equal(one.scores(), other.scores())
         assert one.undecided_pairs == other.undecided_pairs > 0
@@ -146,7 +148,21 @@ def test_nothing_is_best_when_all_are_taken():
 
 
 def test_a_limit_between_nothing_and_all_stores_some_tiles(large):
-    assert 0 < len(device_block(large, memory_limit=4_800_000)._stored) < len(large.problem.candidates)
+    assert 0 < device_block(large, memory_limit=4_800_000).stored_share < 1
+
+
+def test_a_device_out_of_memory_stores_nothing(large, monkeypatch):
+    allocate = torch.empty
+
+    def refuse_much(*size, **options):
+        if size and size[0] == (len(large.problem.candidates), large.problem.n_points):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return allocate(*size, **options)
+
+    monkeypatch.setattr(torch, "empty", refuse_much)
+    block = device.make_block(large.problem, slice(None), "zero_one", Compute())
+    assert block.stored_share == 0
+    assert block.best() == device_block(large, memory_limit=0).best()
 
 
 @pytest.mark.parametrize("kind", ["empirical", "analytic"])

@@ -289,6 +289,21 @@ class TestManyPicks:
         unit = case.matrix.diagonal().mean()
         np.testing.assert_allclose(columns, case.posterior(added)[left], atol=2e-4 * unit)
 
+    @pytest.mark.parametrize("kind", ["distinct", "duplicated"])
+    def test_two_thousand_corrections_leave_rounding_errors(self, kind):
+        case = make_case(5, n=2_200, n_classes=10, n_labelled=20, kind=kind)
+        block, ids = whole_block(case), case.problem.pool_indices
+        added = np.random.default_rng(0).permutation(case.problem.candidates)[:2_000]
+        with threadpool_limits(1):
+            for position in added:
+                block.accept(int(ids[position]))
+            left = np.setdiff1d(case.problem.candidates, added)
+            columns = [block.column(pool_index) for pool_index in ids[left]]
+        # Measured: 2e-4 and 6e-7; so a round never needs to factorise again.
+        np.testing.assert_allclose(block.predictions, case.refit(added), atol=1e-3)
+        unit = case.matrix.diagonal().mean()
+        np.testing.assert_allclose(columns, case.posterior(added)[left], atol=3e-6 * unit)
+
     def test_candidates_may_be_added_in_any_order_without_scoring(self):
         case = make_case(7)
         block, added = whole_block(case), case.problem.candidates[[9, 2, 5]]

@@ -234,6 +234,7 @@ class TestRisk:
         wrong = selection.diagnostics.outputs.argmax(axis=1) != selection.diagnostics.pseudo_labels
         assert selection.scores[-1] == wrong.sum()
         assert 0 <= selection.stats["undecided_share"] <= 1
+        assert selection.stats["stored_share"] == 1
 
 
 @BOTH
