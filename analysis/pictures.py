@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 
-from analysis import figures, maps
+from analysis import figures, maps, plane
 from analysis.exceptions import AnalysisError
 from analysis.figures import LineStyle
 from analysis.sheets import Estimates
@@ -57,6 +57,23 @@ def pictures(estimates: Estimates) -> list[Picture]:
             made += make(estimates, selection)
         except AnalysisError:
             continue
+    return made
+
+
+def plane_pictures(coverage: pd.DataFrame) -> list[Picture]:
+    """Figures of coverage in two dimensions, one for each picture in `Results.coverage`."""
+    made = []
+    pictures = [picture for _, picture in coverage.groupby("picture", sort=False)]
+    for position, picture in enumerate(pictures, start=1):
+        name = "coverage_2d" + (f"-{position}" if len(pictures) > 1 else "")
+        title = f"Coverage in two dimensions: {picture['data'].iloc[0]}"
+        bought = picture.groupby("strategy")["pick"].count().max()
+        note = (
+            f"{bought} labels, seed {picture['seed'].iloc[0]}. Filled: covered, hollow: not; shapes: classes; numbers:"
+            " order of the picks; outlines: balls, clusters"
+        )
+        draw = partial(plane.draw_picture, picture)
+        made.append(Picture(name, title, note, draw, plane.picture_height(picture)))
     return made
 
 

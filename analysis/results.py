@@ -40,6 +40,7 @@ class Results:
         queries: the labels that they bought.
         failures: the rows of trajectories whose status is not ok.
         studies: the studies that these trajectories belong to, with their commands.
+        coverage: pictures of coverage in two dimensions; their data sets are none of the rest.
         unread: damaged files that were left out on request.
     """
 
@@ -48,6 +49,7 @@ class Results:
     queries: pd.DataFrame
     failures: pd.DataFrame
     studies: pd.DataFrame
+    coverage: pd.DataFrame
     unread: tuple[str, ...] = ()
 
     @property
@@ -172,7 +174,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
 
     Args:
         stores: folders, or addresses that pyarrow understands, such as `s3://bucket/folder`.
-        study: keep the trajectories of this study alone.
+        study: keep the trajectories of this study alone, and no picture.
         queries: read the labels bought, too; without them `Results.queries` is empty.
         skip_damaged: leave files out that cannot be read, and name them in `Results.unread`; a trajectory
             without readable rounds counts as not finished.
@@ -186,7 +188,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     """
     # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
     damaged: list[str] | None = [] if skip_damaged else None
-    tables = ["trajectories", "studies", "rounds", *(["queries"] if queries else [])]
+    tables = ["trajectories", "studies", "rounds", "coverage", *(["queries"] if queries else [])]
     read = {name: _read(stores, name, damaged) for name in tables}
     read.setdefault("queries", schema.QUERIES.empty_table().to_pandas().assign(_store=0))
     trajectories = read["trajectories"]
@@ -212,6 +214,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         name: read[name].merge(source, on=["trajectory_id", "_store"]).drop_duplicates(keys).drop(columns="_store")
         for name, keys in _KEYS.items()
     }
+    pictures = read["coverage"].drop(columns="_store").iloc[: None if study is None else 0]
     studies = read["studies"]
     mine = studies["trajectory_id"].isin(trajectories["trajectory_id"]) & (
         True if study is None else studies["study"] == study
@@ -222,6 +225,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         queries=details["queries"].reset_index(drop=True),
         failures=failures.drop(columns="_store").reset_index(drop=True),
         studies=studies[mine].drop(columns="_store").drop_duplicates().reset_index(drop=True),
+        coverage=pictures.drop_duplicates(["picture", "strategy", "point"], ignore_index=True),
         unread=tuple(dict.fromkeys(damaged or ())),
     )
     _refuse_mixed(results)
@@ -262,17 +266,17 @@ def _read_table(store: str | Path, name: str, damaged: list[str] | None) -> pa.T
                 ) from error
         else:
             break
-    return pa.concat_tables(tables) if tables else schema.TABLES[name].empty_table()
+    return pa.concat_tables(tables) if tables else schema.ALL_TABLES[name].empty_table()
 
 
 def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list[str] | None) -> pa.Table:
     try:
-        return _read_file(filesystem, path, schema.TABLES[name])
+        return _read_file(filesystem, path, schema.ALL_TABLES[name])
     except DamagedFileError:
         if damaged is None:
             raise
         damaged.append(path)
-        return schema.TABLES[name].empty_table()
+        return schema.ALL_TABLES[name].empty_table()
 
 
 def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.Table:
