@@ -23,6 +23,7 @@ from analysis.results import Results
 from analysis.tables import accuracy_table
 
 LOG_RATIO = 30
+DPI = 200
 _MAX_DIRECT_LABELS = 8
 _COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
@@ -161,7 +162,7 @@ def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float
         draw: drawing into the axis.
         height: in inches; the width is 7.2.
     """
-    figure = Figure(figsize=(7.2, height), dpi=200, layout="constrained")
+    figure = Figure(figsize=(7.2, height), dpi=DPI, layout="constrained")
     ax = draw(figure.add_subplot())
     ax.set_title(" ", fontsize=11, pad=20)  # the room that heading and note take, whatever their length
     place: dict[str, Any] = {"xycoords": ("figure fraction", "axes fraction"), "textcoords": "offset points"}

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from analysis import figures, maps, plane
 from analysis.exceptions import AnalysisError
@@ -19,6 +22,7 @@ from analysis.figures import LineStyle
 from analysis.sheets import Estimates
 
 MOST_DRAWN = 12
+_CANVASES = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}
 _MOST_PANELS = 4
 
 
@@ -38,12 +42,15 @@ class Picture(NamedTuple):
         images = {}
         with rc_context({"svg.fonttype": "none", "svg.hashsalt": "ntkcpl"}):
             figure = figures.framed(self.title, self.note, self.draw, height=self.height)
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # else each format lays it out again
+            if layout := figure.get_layout_engine():
+                layout.execute(figure)
+                figure.set_layout_engine("none")  # else each format lays it out again
             for kind in formats:
                 undated: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
                 buffer = io.BytesIO()
-                figure.savefig(buffer, format=kind, metadata=undated)
+                # Not Figure.savefig, which draws everything twice. A canvas of vectors leaves its own dpi behind.
+                figure.set_dpi(figures.DPI)
+                getattr(_CANVASES[kind](figure), f"print_{kind}")(buffer, metadata=undated)
                 images[kind] = buffer.getvalue()
         return images
 
