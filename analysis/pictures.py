@@ -40,7 +40,7 @@ class Picture(NamedTuple):
         if not formats:
             return {}
         images = {}
-        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "ntkcpl"}):
+        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "ntkcpl", **figures.PLAIN_TEXT}):
             figure = figures.framed(self.title, self.note, self.draw, height=self.height)
             if layout := figure.get_layout_engine():
                 layout.execute(figure)

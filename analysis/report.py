@@ -247,7 +247,7 @@ def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], li
     try:
         ranks = rank_table(results, baseline=baseline)
         columns = [
-            Column("label", "strategy", text),
+            Column("strategy", "strategy", text),
             Column("mean_rank", "average rank", number(2)),
             Column("p", "p", p_value),
             Column("p_holm", "p (Holm)", p_value),
@@ -257,7 +257,7 @@ def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], li
             table_of(
                 "ranks",
                 "Average ranks over data sets",
-                ranks,
+                ranks.rename(columns={"label": "strategy"}),
                 columns,
                 f"By mean area under the curve; exact Wilcoxon signed-rank test against {baseline} over data sets, Holm"
                 f" for {len(ranks) - 1} comparisons.",
@@ -268,7 +268,7 @@ def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], li
         notes += [warning] if (warning := rank_warning(n_data, len(ranks))) else []
         iqm = iqm_table(results, rng=np.random.default_rng(seed), baseline=baseline)
         columns = [
-            Column("label", "strategy", text),
+            Column("strategy", "strategy", text),
             *(Column(key, name, number(3)) for key, name in (("iqm", "IQM"), ("low", "from"), ("high", "to"))),
             Column("n", "trajectories", integer),
         ]
@@ -276,7 +276,7 @@ def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], li
             table_of(
                 "iqm",
                 "Interquartile mean over data sets",
-                iqm,
+                iqm.rename(columns={"label": "strategy"}),
                 columns,
                 f"Normalised area: 0 is {baseline}, 1 a curve at 100 %. 95 % interval: seeds resampled within each data"
                 f" set (2000 resamples, generator seed {seed}).",
@@ -348,7 +348,16 @@ def _placed_pictures(report: Report) -> Iterator[tuple[str, str, Picture]]:
 
 
 def _place(report: Report, section: Section) -> str:
-    return slug(section.name) if len(report.sections) > 1 else ""
+    """Folder of a data set among several; names that would share one, also where case does not count, do not."""
+    if len(report.sections) == 1:
+        return ""
+    places: list[str] = []
+    for each in report.sections:
+        place = slug(each.name)
+        while place.lower() in [other.lower() for other in places]:
+            place += "_"
+        places.append(place)
+    return places[list(report.sections).index(section)]
 
 
 def _write(path: Path, content: bytes) -> None:
