@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -23,6 +24,9 @@ from analysis.results import Results
 from analysis.tables import accuracy_table
 
 LOG_RATIO = 30
+DPI = 200
+PLAIN_TEXT: dict[Any, Any] = {"text.parse_math": False}
+"""Matplotlib's settings for names from a store, in which a dollar sign starts no formula."""
 _MAX_DIRECT_LABELS = 8
 _COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
@@ -149,7 +153,8 @@ def save_curves(
     results = results.only(data)
     curves = curve_data(results)
     heading = results.data_names[0] if title is None else title
-    framed(heading, caption(curves), lambda ax: draw_curves(curves, ax, log=log)).savefig(path)
+    with rc_context(PLAIN_TEXT):
+        framed(heading, caption(curves), lambda ax: draw_curves(curves, ax, log=log)).savefig(path)
 
 
 def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float = 4.4) -> Figure:
@@ -161,7 +166,7 @@ def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float
         draw: drawing into the axis.
         height: in inches; the width is 7.2.
     """
-    figure = Figure(figsize=(7.2, height), dpi=200, layout="constrained")
+    figure = Figure(figsize=(7.2, height), dpi=DPI, layout="constrained")
     ax = draw(figure.add_subplot())
     ax.set_title(" ", fontsize=11, pad=20)  # the room that heading and note take, whatever their length
     place: dict[str, Any] = {"xycoords": ("figure fraction", "axes fraction"), "textcoords": "offset points"}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 from matplotlib.transforms import offset_copy
 
 from analysis.figures import INK, LineStyle, label_axis, line, line_styles, name_ends, percent_axis
@@ -118,6 +118,7 @@ def draw_cost(costs: pd.DataFrame, areas: pd.DataFrame, ax: Axes, *, styles: dic
         )
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
     ax.set_xlabel("Seconds of selection per trajectory (log scale)")
     percent_axis(ax, "Area under the curve (%)")
     if len(points) <= _MOST_NUMBERS:

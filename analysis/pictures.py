@@ -12,13 +12,17 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-from analysis import figures, maps
+from analysis import figures, maps, plane
 from analysis.exceptions import AnalysisError
 from analysis.figures import LineStyle
 from analysis.sheets import Estimates
 
 MOST_DRAWN = 12
+_CANVASES = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}
 _MOST_PANELS = 4
 
 
@@ -36,14 +40,17 @@ class Picture(NamedTuple):
         if not formats:
             return {}
         images = {}
-        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "ntkcpl"}):
+        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "ntkcpl", **figures.PLAIN_TEXT}):
             figure = figures.framed(self.title, self.note, self.draw, height=self.height)
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # else each format lays it out again
+            if layout := figure.get_layout_engine():
+                layout.execute(figure)
+                figure.set_layout_engine("none")  # else each format lays it out again
             for kind in formats:
                 undated: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
                 buffer = io.BytesIO()
-                figure.savefig(buffer, format=kind, metadata=undated)
+                # Not Figure.savefig, which draws everything twice. A canvas of vectors leaves its own dpi behind.
+                figure.set_dpi(figures.DPI)
+                getattr(_CANVASES[kind](figure), f"print_{kind}")(buffer, metadata=undated)
                 images[kind] = buffer.getvalue()
         return images
 
@@ -57,6 +64,23 @@ def pictures(estimates: Estimates) -> list[Picture]:
             made += make(estimates, selection)
         except AnalysisError:
             continue
+    return made
+
+
+def plane_pictures(coverage: pd.DataFrame) -> list[Picture]:
+    """Figures of coverage in two dimensions, one for each picture in `Results.coverage`."""
+    made = []
+    pictures = [picture for _, picture in coverage.groupby("picture", sort=False)]
+    for position, picture in enumerate(pictures, start=1):
+        name = "coverage_2d" + (f"-{position}" if len(pictures) > 1 else "")
+        title = f"Coverage in two dimensions: {picture['data'].iloc[0]}"
+        bought = picture.groupby("strategy")["pick"].count().max()
+        note = (
+            f"{bought} labels, seed {picture['seed'].iloc[0]}. Filled: covered, hollow: not; shapes: classes; numbers:"
+            " order of the picks; outlines: balls, clusters"
+        )
+        draw = partial(plane.draw_picture, picture)
+        made.append(Picture(name, title, note, draw, plane.picture_height(picture)))
     return made
 
 

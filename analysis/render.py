@@ -162,12 +162,17 @@ def to_latex(table: Table) -> str:
         r"\toprule",
         " & ".join(latex(heading) for heading in table.headings) + r" \\",
         r"\midrule",
-        *(" & ".join(_marked("tex", latex(cell.text), cell.mark) for cell in row) + r" \\" for row in table.rows),
+        *(_after_break(" & ".join(_marked("tex", latex(cell.text), cell.mark) for cell in row)) for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _after_break(row: str) -> str:
+    r"""A row; after the `\\` of the one before, `[` and `*` would be arguments."""
+    return ("{}" if row.startswith(("[", "*")) else "") + row + r" \\"
 
 
 def latex(value: str) -> str:

@@ -18,9 +18,10 @@ from markupsafe import Markup, escape
 from analysis import figures, words
 from analysis.across import iqm_table, rank_table, rank_warning
 from analysis.exceptions import AnalysisError, SelectionError
-from analysis.pictures import Picture, pictures, slug
+from analysis.pictures import Picture, pictures, plane_pictures, slug
+from analysis.plane import share_table
 from analysis.provenance import environment_table, study_table, warnings
-from analysis.render import WRITERS, Column, Table, integer, number, p_value, table_of, text
+from analysis.render import WRITERS, Column, Table, integer, number, p_value, percent, table_of, text
 from analysis.results import Results
 from analysis.sheets import Estimates, Refusal, sheets
 
@@ -66,6 +67,8 @@ class Report:
         sections: one per data set.
         across: tables over data sets, from two data sets on.
         notes: what must be known of the comparison over data sets.
+        plane: table of coverage in two dimensions, if there is a picture of it.
+        plane_pictures: its pictures.
         warnings: what must be known before numbers are compared.
         tables: environments and studies.
         commands: study, exact command.
@@ -77,6 +80,8 @@ class Report:
     sections: Sequence[Section]
     across: Sequence[Table]
     notes: Sequence[str]
+    plane: Sequence[Table]
+    plane_pictures: Sequence[Picture]
     warnings: Sequence[str]
     tables: Sequence[Table]
     commands: Sequence[tuple[str, str]]
@@ -95,19 +100,21 @@ def make_report(results: Results, *, baseline: str = "random", seed: int = RESAM
     Raises:
         SelectionError: no trajectory is finished.
     """
-    if results.trajectories.empty:
+    if results.trajectories.empty and results.coverage.empty:
         raise SelectionError("Expected finished trajectories to report on, but got none.")
     sections = [_section(Estimates(results.only(name), baseline, seed)) for name in results.data_names]
     across, notes = _across(results, baseline, seed) if len(sections) > 1 else ([], [])
-    studies = study_table(results)
+    commands = pd.concat([frame[["study", "command"]] for frame in (study_table(results), _pictured(results))])
     return Report(
-        title=f"Active learning on {', '.join(results.data_names)}",
+        title=f"Active learning on {', '.join(results.data_names or results.coverage['data'].unique())}",
         sections=sections,
         across=across,
         notes=notes,
+        plane=[] if results.coverage.empty else [_plane(results)],
+        plane_pictures=plane_pictures(results.coverage),
         warnings=warnings(results),
-        tables=[_environments(results)],
-        commands=[(str(row["study"]), str(row["command"])) for row in studies.to_dict("records")],
+        tables=[] if results.trajectories.empty else [_environments(results)],
+        commands=[(str(row["study"]), str(row["command"])) for row in commands.to_dict("records")],
         seed=seed,
         baseline=baseline,
     )
@@ -136,12 +143,11 @@ def write_report(report: Report, folder: Path, formats: Sequence[str] = FORMATS)
                 _write(folder / "tables" / place / f"{table.name}.{kind}", WRITERS[kind](table).encode())
     kinds = [kind for kind in FIGURE_FORMATS if kind in formats]
     drawn: dict[tuple[str, str], str] = {}
-    for section in report.sections:
-        for picture in section.pictures:
-            images = picture.images({*kinds, *(["svg"] if "html" in formats else [])})
-            for kind in kinds:
-                _write(folder / "figures" / _place(report, section) / f"{picture.name}.{kind}", images[kind])
-            drawn[section.name, picture.name] = base64.b64encode(images.get("svg", b"")).decode()
+    for name, place, picture in _placed_pictures(report):
+        images = picture.images({*kinds, *(["svg"] if "html" in formats else [])})
+        for kind in kinds:
+            _write(folder / "figures" / place / f"{picture.name}.{kind}", images[kind])
+        drawn[name, picture.name] = base64.b64encode(images.get("svg", b"")).decode()
     if "html" in formats:
         _write(folder / "index.html", render_page(report, drawn).encode())
     return folder
@@ -152,7 +158,7 @@ def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
 
     Args:
         report: what to show.
-        drawn: SVG in base64 by names of data set and picture.
+        drawn: SVG in base64 by names of data set (none for the plane) and picture.
     """
     environment = Environment(
         loader=PackageLoader("analysis"),
@@ -241,7 +247,7 @@ def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], li
     try:
         ranks = rank_table(results, baseline=baseline)
         columns = [
-            Column("label", "strategy", text),
+            Column("strategy", "strategy", text),
             Column("mean_rank", "average rank", number(2)),
             Column("p", "p", p_value),
             Column("p_holm", "p (Holm)", p_value),
@@ -251,7 +257,7 @@ def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], li
             table_of(
                 "ranks",
                 "Average ranks over data sets",
-                ranks,
+                ranks.rename(columns={"label": "strategy"}),
                 columns,
                 f"By mean area under the curve; exact Wilcoxon signed-rank test against {baseline} over data sets, Holm"
                 f" for {len(ranks) - 1} comparisons.",
@@ -262,7 +268,7 @@ def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], li
         notes += [warning] if (warning := rank_warning(n_data, len(ranks))) else []
         iqm = iqm_table(results, rng=np.random.default_rng(seed), baseline=baseline)
         columns = [
-            Column("label", "strategy", text),
+            Column("strategy", "strategy", text),
             *(Column(key, name, number(3)) for key, name in (("iqm", "IQM"), ("low", "from"), ("high", "to"))),
             Column("n", "trajectories", integer),
         ]
@@ -270,7 +276,7 @@ def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], li
             table_of(
                 "iqm",
                 "Interquartile mean over data sets",
-                iqm,
+                iqm.rename(columns={"label": "strategy"}),
                 columns,
                 f"Normalised area: 0 is {baseline}, 1 a curve at 100 %. 95 % interval: seeds resampled within each data"
                 f" set (2000 resamples, generator seed {seed}).",
@@ -281,6 +287,35 @@ def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], li
     except AnalysisError as error:
         notes.append(f"No numbers across data sets: {error}")
     return tables, notes
+
+
+def _plane(results: Results) -> Table:
+    columns = [
+        Column("data", "data", text),
+        Column("strategy", "strategy", text),
+        Column("n_labels", "labels", integer),
+        Column("seed", "seed", integer),
+        Column("points", "points", integer),
+        Column("estimated", "estimated", percent),
+        Column("true", "true", percent),
+        Column("agreement", "estimate is right", percent),
+    ]
+    return table_of(
+        "coverage_2d",
+        "Coverage in two dimensions",
+        share_table(results.coverage),
+        columns,
+        "Percent of all points after one round. Estimated: in the strategy's own view; true: the classifier trained on"
+        " the labels predicts the class. One seed, so an illustration and not a measurement.",
+        "Estimated coverage: for Coreset, within the covering radius of a label, which is all points by definition; for"
+        " ProbCover, nearer than delta to a label; for NTKCPL, the kernel regression on pseudo-labels predicts the"
+        " point's pseudo-label. Other strategies estimate none. `Estimate is right`: points about which estimate and"
+        " classifier agree.",
+    )
+
+
+def _pictured(results: Results) -> pd.DataFrame:
+    return results.coverage[["picture", "command"]].drop_duplicates().rename(columns={"picture": "study"})
 
 
 def _environments(results: Results) -> Table:
@@ -300,13 +335,29 @@ def _environments(results: Results) -> Table:
 
 
 def _placed_tables(report: Report) -> Iterator[tuple[str, Sequence[Table]]]:
-    yield "", [*report.tables, *report.across]
+    yield "", [*report.tables, *report.across, *report.plane]
     for section in report.sections:
         yield _place(report, section), section.tables
 
 
+def _placed_pictures(report: Report) -> Iterator[tuple[str, str, Picture]]:
+    """Data set, folder, picture."""
+    yield from (("", "", picture) for picture in report.plane_pictures)
+    for section in report.sections:
+        yield from ((section.name, _place(report, section), picture) for picture in section.pictures)
+
+
 def _place(report: Report, section: Section) -> str:
-    return slug(section.name) if len(report.sections) > 1 else ""
+    """Folder of a data set among several; names that would share one, also where case does not count, do not."""
+    if len(report.sections) == 1:
+        return ""
+    places: list[str] = []
+    for each in report.sections:
+        place = slug(each.name)
+        while place.lower() in [other.lower() for other in places]:
+            place += "_"
+        places.append(place)
+    return places[list(report.sections).index(section)]
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -18,9 +18,12 @@ from pyarrow import fs
 from analysis.exceptions import DamagedFileError, MixedSettingsError, SelectionError, StoreReadError
 from harness import schema
 
+T = TypeVar("T")
+
 _KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}
 _LISTING_ATTEMPTS = 5
 _READERS = 2
+_BATCH = 64
 _MOST_SHOWN = 2
 _ABSENT = "absent"
 
@@ -40,6 +43,7 @@ class Results:
         queries: the labels that they bought.
         failures: the rows of trajectories whose status is not ok.
         studies: the studies that these trajectories belong to, with their commands.
+        coverage: pictures of coverage in two dimensions; their data sets are none of the rest.
         unread: damaged files that were left out on request.
     """
 
@@ -48,9 +52,10 @@ class Results:
     queries: pd.DataFrame
     failures: pd.DataFrame
     studies: pd.DataFrame
+    coverage: pd.DataFrame
     unread: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def data_names(self) -> list[str]:
         """Names of the data sets, sorted; one whose trajectories all failed is among them."""
         return sorted({*self.trajectories["data"], *self.failures["data"]})
@@ -131,10 +136,20 @@ class Results:
         if data not in names:
             got = "none was named" if data is None else f"got `{data}`"
             raise SelectionError(f"Expected the name of a data set in these results ({_listing(names)}), but {got}.")
-        of_data = pd.concat(
-            [frame.loc[frame["data"] == data, "trajectory_id"] for frame in (self.trajectories, self.failures)]
-        )
-        return self._keep(of_data)
+        frames = (self.trajectories, self.failures)
+        of_data = (frame.loc[frame["data"] == data, "trajectory_id"] for frame in frames)
+        return self.cached(("only", data), lambda: self._keep(pd.concat(of_data)))
+
+    def cached(self, key: Hashable, build: Callable[[], T]) -> T:
+        """What `build` returns, computed once for these results; whoever may change it takes a copy."""
+        if key not in self._memo:
+            self._memo[key] = build()
+        value: T = self._memo[key]
+        return value
+
+    @cached_property
+    def _memo(self) -> dict[Hashable, Any]:
+        return {}
 
     def shared_seeds(self) -> Results:
         """Restrict to the seeds that all configurations on the same data and evaluation data have finished.
@@ -172,7 +187,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
 
     Args:
         stores: folders, or addresses that pyarrow understands, such as `s3://bucket/folder`.
-        study: keep the trajectories of this study alone.
+        study: keep the trajectories of this study alone, and no picture.
         queries: read the labels bought, too; without them `Results.queries` is empty.
         skip_damaged: leave files out that cannot be read, and name them in `Results.unread`; a trajectory
             without readable rounds counts as not finished.
@@ -186,7 +201,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     """
     # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
     damaged: list[str] | None = [] if skip_damaged else None
-    tables = ["trajectories", "studies", "rounds", *(["queries"] if queries else [])]
+    tables = ["trajectories", "studies", "rounds", "coverage", *(["queries"] if queries else [])]
     read = {name: _read(stores, name, damaged) for name in tables}
     read.setdefault("queries", schema.QUERIES.empty_table().to_pandas().assign(_store=0))
     trajectories = read["trajectories"]
@@ -212,6 +227,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         name: read[name].merge(source, on=["trajectory_id", "_store"]).drop_duplicates(keys).drop(columns="_store")
         for name, keys in _KEYS.items()
     }
+    pictures = read["coverage"].drop(columns="_store").iloc[: None if study is None else 0]
     studies = read["studies"]
     mine = studies["trajectory_id"].isin(trajectories["trajectory_id"]) & (
         True if study is None else studies["study"] == study
@@ -222,6 +238,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         queries=details["queries"].reset_index(drop=True),
         failures=failures.drop(columns="_store").reset_index(drop=True),
         studies=studies[mine].drop(columns="_store").drop_duplicates().reset_index(drop=True),
+        coverage=pictures.drop_duplicates(["picture", "strategy", "point"], ignore_index=True),
         unread=tuple(dict.fromkeys(damaged or ())),
     )
     _refuse_mixed(results)
@@ -250,11 +267,15 @@ def _read_table(store: str | Path, name: str, damaged: list[str] | None) -> pa.T
         raise StoreReadError(f"Expected a store with the folders trajectories and rounds, but got {store}.")
     for attempt in range(1, _LISTING_ATTEMPTS + 1):
         listing = filesystem.get_file_info(fs.FileSelector(f"{root}/{name}", allow_not_found=True))
-        paths = sorted(entry.path for entry in listing if entry.base_name.endswith(".parquet"))
-        visible = [path for path in paths if not Path(path).name.startswith((".", "_"))]
+        files = [entry for entry in listing if entry.base_name.endswith(".parquet")]
+        visible = sorted(entry.path for entry in files if not entry.base_name.startswith((".", "_")))
         try:
             with ThreadPoolExecutor(_READERS) as readers:
-                tables = list(readers.map(lambda path: _read_or_skip(filesystem, path, name, damaged), visible))
+                batches = [visible[start : start + _BATCH] for start in range(0, len(visible), _BATCH)]
+                read = readers.map(
+                    lambda paths: [_read_or_skip(filesystem, path, name, damaged) for path in paths], batches
+                )
+                tables = [table for batch in read for table in batch]
         except FileNotFoundError as error:  # replaced by the writer since the listing
             if attempt == _LISTING_ATTEMPTS:
                 raise StoreReadError(
@@ -262,31 +283,35 @@ def _read_table(store: str | Path, name: str, damaged: list[str] | None) -> pa.T
                 ) from error
         else:
             break
-    return pa.concat_tables(tables) if tables else schema.TABLES[name].empty_table()
+    # In one piece: selecting rows from thousands of pieces is slow.
+    return pa.concat_tables(tables).combine_chunks() if tables else schema.ALL_TABLES[name].empty_table()
 
 
 def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list[str] | None) -> pa.Table:
     try:
-        return _read_file(filesystem, path, schema.TABLES[name])
+        return _read_file(filesystem, path, schema.ALL_TABLES[name])
     except DamagedFileError:
         if damaged is None:
             raise
         damaged.append(path)
-        return schema.TABLES[name].empty_table()
+        return schema.ALL_TABLES[name].empty_table()
 
 
 def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.Table:
     try:
-        with pq.ParquetFile(path, filesystem=filesystem) as file:
+        source = pa.OSFile(path) if isinstance(filesystem, fs.LocalFileSystem) else filesystem.open_input_file(path)
+        with source, pq.ParquetFile(source) as file:
             found = file.schema_arrow
             version = (found.metadata or {}).get(schema.VERSION_KEY, b"none").decode()
             if version != schema.VERSION:
                 raise StoreReadError(f"Expected schema version {schema.VERSION}, but got {version} in {path}.")
-            if missing := [column for column in expected.names if column not in found.names]:
-                raise StoreReadError(f"Expected the columns {_listing(missing)}, but got none of that name in {path}.")
             # Many small files: threads per file would cost more than they save.
-            table = file.read(columns=expected.names, use_threads=False)
-            return table if table.schema.equals(expected) else table.select(expected.names).cast(expected)
+            if found.equals(expected):
+                return file.read(use_threads=False)
+            names = found.names
+            if missing := [column for column in expected.names if column not in names]:
+                raise StoreReadError(f"Expected the columns {_listing(missing)}, but got none of that name in {path}.")
+            return file.read(columns=expected.names, use_threads=False).select(expected.names).cast(expected)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:

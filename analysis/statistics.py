@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
         raise InvalidValuesError(f"Expected a confidence in (0, 1), but got {confidence:g}.")
     mean, std = mean_std(values)
     n = len(_sample(values))
-    half = float(stats.t.ppf((1 + confidence) / 2, df=n - 1)) * std / np.sqrt(n) if n > 1 else float("nan")
+    half = _critical_t(n - 1, confidence) * std / np.sqrt(n) if n > 1 else float("nan")
     return Interval(mean, float(mean - half), float(mean + half), n, f"Student's t, {100 * confidence:g} %")
 
 
@@ -159,10 +160,21 @@ def detectable_difference(std: float, n: int, *, power: float = 0.8, confidence:
     """
     if n < 2 or not np.isfinite(std):
         return float("nan")
-    critical = float(stats.t.ppf((1 + confidence) / 2, n - 1))
+    return float(_detectable_shift(n - 1, power, confidence) * std / np.sqrt(n))
+
+
+@lru_cache
+def _detectable_shift(df: int, power: float, confidence: float) -> float:
+    """`detectable_difference` in standard errors."""
+    critical = _critical_t(df, confidence)
     # The power grows with the shift; a shift of 4 critical values has practically all of it.
-    shift = optimize.brentq(lambda value: stats.nct.sf(critical, n - 1, value) - power, 0.0, 4 * critical)
-    return float(shift * std / np.sqrt(n))
+    shift = optimize.brentq(lambda value: stats.nct.sf(critical, df, value) - power, 0.0, 4 * critical)
+    return float(shift)
+
+
+@lru_cache
+def _critical_t(df: int, confidence: float) -> float:
+    return float(stats.t.ppf((1 + confidence) / 2, df))
 
 
 def bootstrap_weights(n: int, n_resamples: int, rng: np.random.Generator, *, confidence: float = 0.95) -> FloatArray:

@@ -78,6 +78,10 @@ def missing_cells(results: Results, data: str | None = None) -> pd.DataFrame:
         SelectionError: `data` does not name one data set of the results.
     """
     results = results.only(data)
+    return results.cached("missing", lambda: _missing_cells(results)).copy()
+
+
+def _missing_cells(results: Results) -> pd.DataFrame:
     cells = results.configurations
     failed = set(results.failures["trajectory_id"])
     rows = []
@@ -99,6 +103,10 @@ def common_window(results: Results, data: str | None = None) -> tuple[int, int]:
         MixedSettingsError: the curves share no label count.
     """
     results = results.only(data)
+    return results.cached("window", lambda: _common_window(results))
+
+
+def _common_window(results: Results) -> tuple[int, int]:
     if results.rounds.empty:
         raise SelectionError("Expected finished trajectories, but got none.")
     spans = results.rounds.groupby("trajectory_id")["n_labels"].agg(["min", "max"])
@@ -130,7 +138,11 @@ def trajectory_table(
         InvalidValuesError: a window beyond a curve.
     """
     results = results.only(data)
-    window = common_window(results) if window is None else window
+    span = common_window(results) if window is None else window
+    return results.cached(("trajectories", log, span), lambda: _trajectories(results, log, span)).copy()
+
+
+def _trajectories(results: Results, log: bool, window: tuple[float, float]) -> pd.DataFrame:
     sums = results.rounds.groupby("trajectory_id")[["select_seconds", "train_seconds"]].sum()
     ids = results.configurations.loc[results.configurations.index.isin(sums.index), ["label", "seed"]]
     parts = [

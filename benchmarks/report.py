@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -115,21 +116,44 @@ def main() -> None:
         root = options.keep or Path(scratch) / "store"
         if not root.exists():
             write_store(root, options.layout, options.data, options.configurations, options.seeds)
-        start = time.perf_counter()
+        clock = Clock()
         from analysis import load
         from analysis.report import make_report, write_report
 
-        times = {"import": time.perf_counter() - start}
+        clock.lap("import")
         results = load(root, queries=False)
-        times["load"] = time.perf_counter() - start - sum(times.values())
+        clock.lap("load")
         report = make_report(results)
-        times["compute"] = time.perf_counter() - start - sum(times.values())
+        clock.lap("compute")
         write_report(report, Path(scratch) / "report")
-        times["write"] = time.perf_counter() - start - sum(times.values())
-    shown = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items())
-    print(
-        f"{len(results.trajectories)} trajectories, {len(results.rounds)} rounds: {shown}; {sum(times.values()):.1f} s"
-    )
+        clock.lap("write")
+    print(f"{len(results.trajectories)} trajectories, {len(results.rounds)} rounds; wall (CPU) seconds: {clock}")
+
+
+class Clock:
+    """Wall and CPU seconds of steps, those of child processes included; on shared cores the latter say more."""
+
+    def __init__(self) -> None:
+        self._laps: dict[str, tuple[float, float]] = {}
+        self._last = self._now()
+
+    def lap(self, name: str) -> None:
+        """End a step."""
+        now = self._now()
+        self._laps[name] = (now[0] - self._last[0], now[1] - self._last[1])
+        self._last = now
+
+    def __str__(self) -> str:
+        """Each step and their sum."""
+        wall, cpu = (sum(lap[i] for lap in self._laps.values()) for i in range(2))
+        return ", ".join(
+            f"{name} {lap[0]:.1f} ({lap[1]:.1f})" for name, lap in {**self._laps, "all": (wall, cpu)}.items()
+        )
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        used = os.times()
+        return time.perf_counter(), used.user + used.system + used.children_user + used.children_system
 
 
 if __name__ == "__main__":

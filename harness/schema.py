@@ -85,6 +85,28 @@ TRIALS = _table(
     ("seconds", pa.float64()),
 )
 
+COVERAGE = _table(
+    ("picture", pa.string()),
+    ("command", pa.string()),
+    ("trajectory_id", pa.string()),
+    ("data", pa.string()),
+    ("strategy", pa.string()),
+    ("params", pa.string()),  # JSON
+    ("seed", pa.int64()),
+    ("point", pa.int64()),
+    ("x", pa.float64()),
+    ("y", pa.float64()),
+    ("class", pa.string()),
+    ("pick", pa.int64()),  # from 0; null where the label was not bought
+    ("pseudo_label", pa.int64()),
+    ("predicted", pa.string()),  # class, by the classifier
+    ("covered_estimated", pa.bool_()),
+    ("covered_true", pa.bool_()),
+    ("ball_x", pa.float64()),  # circle around a pick in which points count as covered
+    ("ball_y", pa.float64()),
+    ("ball_radius", pa.float64()),
+)
+
 TABLES: dict[str, pa.Schema] = {
     "trajectories": TRAJECTORIES,
     "rounds": ROUNDS,
@@ -92,3 +114,7 @@ TABLES: dict[str, pa.Schema] = {
     "studies": STUDIES,
     "trials": TRIALS,
 }
+"""What every store has."""
+
+ALL_TABLES: dict[str, pa.Schema] = {**TABLES, "coverage": COVERAGE}
+"""What a store may have: `coverage` is there once a picture has been made (`ntkcpl picture`)."""

@@ -41,7 +41,7 @@ class Store:
         self.root = root
         if root.exists() and not root.is_dir():
             raise StoreError(f"Expected `{root}` to be a folder, but it is a file; choose another --out.")
-        for table in schema.TABLES:
+        for table in schema.ALL_TABLES:
             for path in self._files(table)[:1]:
                 self._check_version(path)
 
@@ -128,6 +128,10 @@ class Store:
         rows = [{"study": study, "trajectory_id": name, "command": command} for name in trajectory_ids]
         self._write("studies", study, rows)
 
+    def write_coverage(self, picture: str, rows: Sequence[Row]) -> None:
+        """Replace a picture of coverage in two dimensions."""
+        self._write("coverage", picture, rows)
+
     def _path(self, table: str, name: str) -> Path:
         return self.root / table / f"{name}.parquet"
 
@@ -137,7 +141,7 @@ class Store:
 
     def _sweep(self) -> None:
         """Remove what an interrupted write left behind."""
-        for table in schema.TABLES:
+        for table in schema.ALL_TABLES:
             for stray in (self.root / table).glob(".*.parquet"):
                 stray.unlink()
 
@@ -145,8 +149,9 @@ class Store:
         path = self._path(table, name)
         hidden = path.with_name(f".{path.name}")
         try:
+            path.parent.mkdir(exist_ok=True)
             with hidden.open("wb") as file:
-                content = pa.Table.from_pylist(list(rows), schema=schema.TABLES[table])
+                content = pa.Table.from_pylist(list(rows), schema=schema.ALL_TABLES[table])
                 pq.write_table(content, file, write_page_checksum=True)
                 file.flush()
                 os.fsync(file.fileno())

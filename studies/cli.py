@@ -164,6 +164,39 @@ def report(
         typer.echo(folder / "index.html" if "html" in wanted else folder)
 
 
+@app.command()
+def picture(
+    out: Annotated[Path, typer.Option(help="Folder of the store; `ntkcpl report` on it draws the picture.")],
+    data: Annotated[
+        str | None, typer.Option(help="A .npz, .parquet or folder with two features; default: a built-in mixture.")
+    ] = None,
+    labels: Annotated[int, typer.Option(min=1, help="Labels to buy, in one round.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Of selection and training.")] = 0,
+    strategies: Annotated[
+        str, typer.Option(help="Names (`ntkcpl list strategies`) or module:Class, with commas.")
+    ] = "coreset_self,probcover,ntkcpl_self",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="strategy.parameter=value or learner.setting=value; repeatable.")
+    ] = None,
+) -> None:
+    """Compare what strategies believe to have covered with what the classifier gets right, in two dimensions."""
+    with _one_line_errors():
+        from studies.compare import parse_settings, parse_strategies
+        from studies.picture import run_picture
+
+        names = parse_strategies(strategies)
+        table = run_picture(
+            data,
+            out,
+            strategies=names,
+            labels=labels,
+            seed=seed,
+            settings=parse_settings(settings or [], names),
+            command=shlex.join(["ntkcpl", *sys.argv[1:]]),
+        )
+        typer.echo(table)
+
+
 class Listed(StrEnum):
     """What `ntkcpl list` can name."""
 

@@ -70,6 +70,12 @@ def test_save(results, tmp_path, suffix, magic):
     assert (tmp_path / f"curves.{suffix}").read_bytes().startswith(magic)
 
 
+def test_a_name_with_dollar_signs_is_no_formula(tmp_path, trajectory, write_store):
+    results = load(write_store(tmp_path, [trajectory("$\\nothing$", data="$\\frac$")]))
+    save_curves(results, tmp_path / "curves.svg")
+    assert (tmp_path / "curves.svg").exists()
+
+
 def test_figure_without_a_finished_trajectory(tmp_path, trajectory, write_store):
     save_curves(load(write_store(tmp_path, [trajectory(status="failed")])), tmp_path / "empty.png")
     assert (tmp_path / "empty.png").exists()

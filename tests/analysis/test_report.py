@@ -176,6 +176,31 @@ def test_several_data_sets(tmp_path, trajectory, write_store):
     assert "2 data sets are too few for a test" in (folder / "index.html").read_text()
 
 
+def test_data_sets_whose_names_differ_in_signs_alone_keep_apart(tmp_path, trajectory, write_store):
+    names = ("a&b", "a+b", "A b")
+    rows = [trajectory("random", accuracy=[k / 10] * 3, data=name, data_hash=name) for k, name in enumerate(names)]
+    folder = write_report(make_report(load(write_store(tmp_path / "store", rows))), tmp_path / "report", ["csv"])
+    found = {path.parent.name: pd.read_csv(path)["final_mean"].item() for path in folder.glob("tables/*/area.csv")}
+    assert len({name.lower() for name in found}) == 3
+    assert sorted(found.values()) == pytest.approx([0, 0.1, 0.2])
+
+
+def test_names_that_look_like_formulas_of_any_kind(tmp_path, trajectory, write_store):
+    names = ("=1+1", "[2] $\\frac$", "$\\nothing$", "*a&b_c%")
+    rows = [
+        trajectory(name, seed, [0.5 + k / 50 + seed / 100 * k] * 3, data="$\\alpha$")
+        for k, name in enumerate(("random", *names))
+        for seed in range(3)
+    ]
+    folder = write_report(make_report(load(write_store(tmp_path / "store", rows))), tmp_path / "report")
+    assert "'=1+1" in (folder / "tables" / "area.csv").read_text()
+    rows = (folder / "tables" / "area.tex").read_text().splitlines()
+    assert not [row for row in rows if row.startswith(("[", "*"))]
+    assert r"{}[2] \$\textbackslash{}frac\$ &" in "\n".join(rows)
+    assert "$\\nothing$" in (folder / "figures" / "curves.svg").read_text()
+    assert "$\\alpha$" in (folder / "index.html").read_text()
+
+
 def test_one_seed_and_one_round(tmp_path, trajectory, write_store):
     rows = [trajectory(name, accuracy=(0.5,), n_labels=(10,), schedule="10x1") for name in ("random", "badge")]
     html = page(write_store(tmp_path / "store", rows), tmp_path / "report")

@@ -88,6 +88,17 @@ class TestRoundTrip:
             "s": [{"study": "s", "trajectory_id": name, "command": "ntkcpl compare"} for name in ("a", "b")]
         }
 
+    def test_coverage_is_there_once_a_picture_was_written(self, store):
+        assert not (store.root / "coverage").exists()
+        row = dict.fromkeys(schema.COVERAGE.names) | {"picture": "p", "point": 0, "x": 1.5, "covered_true": True}
+        with store.writing():
+            store.write_coverage("p", [row])
+        assert pq.read_table(f"{store.root}/coverage/p.parquet").to_pylist() == [row]
+        (stray := store.root / "coverage" / ".p.parquet").write_bytes(b"PAR1 half")
+        with store.writing():
+            assert not stray.exists()
+        assert store.rounds("a")[0] == [round_row(round_=k) for k in range(2)]
+
     def test_a_folder_that_does_not_exist_holds_nothing(self, tmp_path):
         store = Store(tmp_path / "new")
         assert (store.trajectories(), store.studies()) == ({}, {})

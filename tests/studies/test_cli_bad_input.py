@@ -113,11 +113,11 @@ def test_out_is_a_file(ntkcpl, command, out):
     assert out.read_text() == "mine"
 
 
-@pytest.mark.parametrize("table", schema.TABLES)
+@pytest.mark.parametrize("table", schema.ALL_TABLES)
 def test_out_holds_another_schema_version(ntkcpl, command, out, table):
     path = out / table / "a.parquet"
     path.parent.mkdir(parents=True)
-    pq.write_table(schema.TABLES[table].empty_table().replace_schema_metadata({schema.VERSION_KEY: b"0"}), path)
+    pq.write_table(schema.ALL_TABLES[table].empty_table().replace_schema_metadata({schema.VERSION_KEY: b"0"}), path)
     before = path.read_bytes()
     result = ntkcpl(*command(out))
     assert result.exit_code == 2
