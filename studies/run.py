@@ -72,7 +72,7 @@ def run_comparison(
                 plan = make_plan(specs, store)
                 store.write_study(study, command, [spec.trajectory_id for spec in specs])
                 with StudyProgress(plan.jobs, settled.workers or 1, progress_console) as progress:
-                    failures = drive(plan, data, store, settled, progress)
+                    failures = drive(plan.jobs, data, store, settled, progress)
     else:
         progress_console.print(describe(plan), soft_wrap=True, highlight=False)
         if dry_run:
