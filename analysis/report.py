@@ -23,6 +23,7 @@ from analysis.provenance import environment_table, study_table, warnings
 from analysis.render import WRITERS, Column, Table, integer, number, p_value, table_of, text
 from analysis.results import Results
 from analysis.sheets import Estimates, Refusal, sheets
+from analysis.sweeps import SweepSection, sweep_sections
 
 TABLE_FORMATS = tuple(WRITERS)
 FIGURE_FORMATS = ("svg", "pdf", "png")
@@ -64,6 +65,7 @@ class Report:
     Attributes:
         title: of the page.
         sections: one per data set.
+        sweeps: one per sweep.
         across: tables over data sets, from two data sets on.
         notes: what must be known of the comparison over data sets.
         warnings: what must be known before numbers are compared.
@@ -75,6 +77,7 @@ class Report:
 
     title: str
     sections: Sequence[Section]
+    sweeps: Sequence[SweepSection]
     across: Sequence[Table]
     notes: Sequence[str]
     warnings: Sequence[str]
@@ -103,6 +106,7 @@ def make_report(results: Results, *, baseline: str = "random", seed: int = RESAM
     return Report(
         title=f"Active learning on {', '.join(results.data_names)}",
         sections=sections,
+        sweeps=sweep_sections(results),
         across=across,
         notes=notes,
         warnings=warnings(results),
@@ -136,12 +140,14 @@ def write_report(report: Report, folder: Path, formats: Sequence[str] = FORMATS)
                 _write(folder / "tables" / place / f"{table.name}.{kind}", WRITERS[kind](table).encode())
     kinds = [kind for kind in FIGURE_FORMATS if kind in formats]
     drawn: dict[tuple[str, str], str] = {}
-    for section in report.sections:
-        for picture in section.pictures:
+    placed = [(section.name, _place(report, section), section.pictures) for section in report.sections]
+    placed += [(sweep.study, slug(sweep.study), sweep.pictures) for sweep in report.sweeps]
+    for name, place, shown in placed:
+        for picture in shown:
             images = picture.images({*kinds, *(["svg"] if "html" in formats else [])})
             for kind in kinds:
-                _write(folder / "figures" / _place(report, section) / f"{picture.name}.{kind}", images[kind])
-            drawn[section.name, picture.name] = base64.b64encode(images.get("svg", b"")).decode()
+                _write(folder / "figures" / place / f"{picture.name}.{kind}", images[kind])
+            drawn[name, picture.name] = base64.b64encode(images.get("svg", b"")).decode()
     if "html" in formats:
         _write(folder / "index.html", render_page(report, drawn).encode())
     return folder
@@ -152,7 +158,7 @@ def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
 
     Args:
         report: what to show.
-        drawn: SVG in base64 by names of data set and picture.
+        drawn: SVG in base64 by names of data set (or sweep) and picture.
     """
     environment = Environment(
         loader=PackageLoader("analysis"),
@@ -300,7 +306,7 @@ def _environments(results: Results) -> Table:
 
 
 def _placed_tables(report: Report) -> Iterator[tuple[str, Sequence[Table]]]:
-    yield "", [*report.tables, *report.across]
+    yield "", [*report.tables, *report.across, *(table for sweep in report.sweeps for table in sweep.tables)]
     for section in report.sections:
         yield _place(report, section), section.tables
 

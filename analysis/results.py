@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Results:
         failures: the rows of trajectories whose status is not ok.
         studies: the studies that these trajectories belong to, with their commands.
         unread: damaged files that were left out on request.
+        trials: the trials of sweeps that have one of these trajectories.
     """
 
     trajectories: pd.DataFrame
@@ -49,6 +50,7 @@ class Results:
     failures: pd.DataFrame
     studies: pd.DataFrame
     unread: tuple[str, ...] = ()
+    trials: pd.DataFrame = field(default_factory=lambda: schema.TRIALS.empty_table().to_pandas())
 
     @property
     def data_names(self) -> list[str]:
@@ -161,6 +163,7 @@ class Results:
             queries=kept(self.queries),
             failures=kept(self.failures),
             studies=kept(self.studies),
+            trials=self.trials[self.trials["trajectory_ids"].map(lambda names: not wanted.isdisjoint(names))],
         )
 
 
@@ -186,7 +189,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     """
     # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
     damaged: list[str] | None = [] if skip_damaged else None
-    tables = ["trajectories", "studies", "rounds", *(["queries"] if queries else [])]
+    tables = ["trajectories", "trials", "studies", "rounds", *(["queries"] if queries else [])]
     read = {name: _read(stores, name, damaged) for name in tables}
     read.setdefault("queries", schema.QUERIES.empty_table().to_pandas().assign(_store=0))
     trajectories = read["trajectories"]
@@ -216,6 +219,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     mine = studies["trajectory_id"].isin(trajectories["trajectory_id"]) & (
         True if study is None else studies["study"] == study
     )
+    trials = read["trials"].drop(columns="_store").drop_duplicates(["study", "trial"])
     results = Results(
         trajectories=finished.drop(columns="_store").reset_index(drop=True),
         rounds=details["rounds"].reset_index(drop=True),
@@ -223,6 +227,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         failures=failures.drop(columns="_store").reset_index(drop=True),
         studies=studies[mine].drop(columns="_store").drop_duplicates().reset_index(drop=True),
         unread=tuple(dict.fromkeys(damaged or ())),
+        trials=(trials if study is None else trials[trials["study"] == study]).reset_index(drop=True),
     )
     _refuse_mixed(results)
     return results

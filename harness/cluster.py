@@ -278,10 +278,11 @@ def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> 
         ).remote(shared, resources, group)
 
     source, closed = iter(jobs), False
-    idle: list[tuple[Any, PlacementGroup | None]] = []
+    groups = [_reserve(resources) for _ in range(resources.workers)]
+    idle = [(start(group), group) for group in groups]
     running: dict[Any, tuple[Job, Any, PlacementGroup | None]] = {}
     while running or not closed:
-        while not closed and len(running) < resources.workers:
+        while idle and not closed:
             try:
                 next_job = next(source)
             except StopIteration:
@@ -289,9 +290,6 @@ def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> 
                 break
             if next_job is None:
                 break
-            if not idle:
-                group = _reserve(resources)
-                idle.append((start(group), group))
             actor, group = idle.pop()
             call: Any = actor.run.options(num_returns="streaming").remote(
                 next_job.spec, next_job.history, next_job.fingerprint, next_job.until
@@ -301,8 +299,7 @@ def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> 
         if not running:
             time.sleep(0 if closed else _ASK_SECONDS)
             continue
-        is_asking = not closed and len(running) < resources.workers
-        ready, _ = ray.wait(list(running), num_returns=1, timeout=_ASK_SECONDS if is_asking else 1.0)
+        ready, _ = ray.wait(list(running), num_returns=1, timeout=_ASK_SECONDS if idle and not closed else 1.0)
         for call in ready:
             job, actor, group = running[call]
             try:

@@ -110,7 +110,7 @@ def _query_rows(name: str, record: RoundRecord) -> list[Row]:
 
 def _trajectory_row(job: Job, started: datetime, commit: str | None, status: str, message: str | None) -> Row:
     spec = job.spec
-    seconds = sum(_seconds(row) for row in job.rounds)
+    seconds = sum(round_seconds(row) for row in job.rounds)
     row: dict[str, Any] = {
         "trajectory_id": spec.trajectory_id,
         "data": spec.data,
@@ -134,6 +134,7 @@ def _peak(row: Row) -> int:
     return int(from_json(row["stats"]).get("peak_bytes", 0))
 
 
-def _seconds(row: Row) -> float:
+def round_seconds(row: Row) -> float:
+    """Seconds that a row of `rounds` took, measuring included."""
     measured: float = from_json(row["stats"]).get("measure_seconds", 0.0)
     return float(row["select_seconds"] + row["train_seconds"]) + measured

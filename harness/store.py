@@ -76,6 +76,11 @@ class Store:
         rows = [row for path in self._files("trajectories") for row in self._read(path)]
         return {row["trajectory_id"]: row for row in rows}
 
+    def trajectory(self, trajectory_id: str) -> Row:
+        """The row of one trajectory that has ended."""
+        (row,) = self._read(self._path("trajectories", trajectory_id))
+        return row
+
     def studies(self) -> dict[str, list[Row]]:
         """Rows of `studies` by study."""
         studies: dict[str, list[Row]] = {}
@@ -127,6 +132,15 @@ class Store:
         """Record which trajectories a study is made of."""
         rows = [{"study": study, "trajectory_id": name, "command": command} for name in trajectory_ids]
         self._write("studies", study, rows)
+
+    def trials(self, study: str) -> list[Row]:
+        """Rows of `trials` of a sweep, by number; none where it has not finished one."""
+        path = self._path("trials", study)
+        return sorted(self._read(path), key=lambda row: int(row["trial"])) if path.exists() else []
+
+    def write_trials(self, study: str, rows: Sequence[Row]) -> None:
+        """Replace all trials of a sweep."""
+        self._write("trials", study, rows)
 
     def _path(self, table: str, name: str) -> Path:
         return self.root / table / f"{name}.parquet"
