@@ -18,6 +18,7 @@ _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_MEMORY_MONITOR": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
 }
 for _name, _value in _QUIET.items():
     os.environ.setdefault(_name, _value)

@@ -92,9 +92,7 @@ def confirmed(sweep: Sweep, data: Dataset, finalists: Sequence[Record], n_seeds:
     own = [record for record in finalists if list(record.specs) != default]
     return Confirmation(
         seeds=seeds,
-        default=", ".join(
-            [*(f"{name}={default[0].params[name]}" for name in sweep.space.parameters), default[0].schedule]
-        ),
+        default=", ".join([*(f"{name}={value}" for name, value in sweep.defaults.items()), default[0].schedule]),
         advantages=tuple(
             Advantage(
                 record.number,

@@ -64,7 +64,7 @@ def propose(
     """
     study = _study(n_objectives, _sampler(sampler, int(stream(seed, "search", number).integers(2**32))))
     for trial in sorted(told, key=lambda trial: trial.number):
-        study.add_trial(_frozen(trial, space))
+        study.add_trial(_frozen(trial, space, n_objectives))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # experimental samplers
         return dict(study.ask(_distributions(space)).params)
@@ -94,7 +94,7 @@ def mirror(path: Path, name: str, space: Space, told: Sequence[Told], *, n_objec
         known = {(each.user_attrs.get("trial"), each.state.name) for each in study.get_trials(deepcopy=False)}
         for trial in sorted(told, key=lambda trial: trial.number):
             if (trial.number, _STATES[trial.status]) not in known:
-                study.add_trial(_frozen(trial, space))
+                study.add_trial(_frozen(trial, space, n_objectives))
         storage.engine.dispose()
     except (OSError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         line = " ".join(str(error).split())[:200]
@@ -141,12 +141,12 @@ def _distribution(dimension: Dimension) -> Any:
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
 
 
-def _frozen(trial: Told, space: Space) -> Any:
+def _frozen(trial: Told, space: Space, n_objectives: int) -> Any:
     import optuna
 
     return optuna.trial.create_trial(
         state=optuna.trial.TrialState[_STATES[trial.status]],
-        values=list(trial.objectives) if trial.status == "complete" else None,
+        values=list(trial.objectives[:n_objectives]) if trial.status == "complete" else None,
         params=trial.values,
         distributions=_distributions(space),
         intermediate_values=dict(trial.reports) if trial.status in ("complete", "stopped") else {},

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from harness.exceptions import SpecError
 from harness.schedule import Schedule
@@ -137,8 +137,15 @@ class Family(_Model):
         return Schedule((first, *(1 + after - before for before, after in itertools.pairwise(bought))))
 
 
+def _kind(schedules: Any) -> str:
+    return "family" if isinstance(schedules, dict | Family) else "list"
+
+
 class _File(_Model):
-    schedules: tuple[str, ...] | Family | None = None
+    schedules: (
+        Annotated[Annotated[tuple[str, ...], Tag("list")] | Annotated[Family, Tag("family")], Discriminator(_kind)]
+        | None
+    ) = None
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, Annotated[Dimension, Field(discriminator="type")]]
 
@@ -290,10 +297,9 @@ def _read(path: Path) -> _File:
 
 
 def _complaint(error: ValidationError) -> str:
-    """The complaint of pydantic that says most, in one line; of a union, about the branch that came furthest."""
-    worst = max(error.errors(), key=lambda item: len(item["loc"]))
-    where = ".".join(str(part) for part in worst["loc"])
-    return f"`{where}`: {worst['msg']}"
+    """What pydantic says, in one line."""
+    found = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
+    return "; ".join(f"`{where}`: {message}" for where, message in found)
 
 
 def _one_line(error: Exception) -> str:

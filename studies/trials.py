@@ -118,11 +118,16 @@ class Sweep:
         self, data: Dataset, *, seeds: Sequence[int] | None = None, evaluate_on: EvaluateOn = "tune"
     ) -> list[TrajectorySpec]:
         """The configuration to beat: what is searched at the strategy's own defaults, on the first schedule."""
-        defaults = make_strategy(self.strategy)
-        values = {name: getattr(defaults, name) for name in self.space.parameters}
+        values = self.defaults
         fixed = Space({}, (str(self.space.first_schedule),))
         sweep = Sweep(self.strategy, fixed, self.seeds, self._with(values), self.shared)
         return sweep.specs({SCHEDULE: fixed.schedules[0]}, data, seeds=seeds, evaluate_on=evaluate_on)  # type: ignore[index]
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The strategy's own values of what is searched."""
+        defaults = make_strategy(self.strategy, {**self.settings.get(self.strategy, {}), **self.shared})
+        return {name: getattr(defaults, name) for name in self.space.parameters}
 
     def study(self, data: Dataset) -> str:
         """Name in the store: equal for sweeps that try the same configurations; more trials continue it."""
