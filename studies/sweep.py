@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -27,7 +27,9 @@ from studies.search import Told, mirror, propose
 from studies.space import Values
 from studies.sweep_summary import show_confirmation, show_trials, write_figures
 from studies.trials import REDUCTION, Record, Sweep, best_first, make_record, pareto_front, reports, values_of
-from studies.tuning import LABELS, OBJECTIVE, Tuning
+
+if TYPE_CHECKING:
+    from studies.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,8 @@ class _Search:
         """Start Tune over the pending trials; None where there are none."""
         if not self.pending:
             return None
+        from studies.tuning import Tuning  # late: where nothing is left to run, Tune is not even loaded
+
         is_asha = self.sweep.scheduler == "asha"
         # ASHA learns from what earlier runs have finished before it judges anything new.
         replayed = sorted(self.records) if is_asha else []
@@ -255,12 +259,11 @@ class _Search:
             # The last report waits for the rows that say that all is well.
             new = [(labels, value) for labels, value in new if labels < self.sweep.space.budget]
         trial.sent += [labels for labels, _ in new]
-        answers = [{LABELS: float(labels), OBJECTIVE: value} for labels, value in new]
         if is_over:
             del self._open[trial.number]
             self._answered.add(trial.number)
-        if answers or is_over:
-            tuning.reply(trial.number, [*answers, *([None] if is_over else [])])
+        if new or is_over:
+            tuning.reply(trial.number, new, is_over=is_over)
         if not is_over and trial.asked > len(trial.sent) and self._queue_leg(trial):
             self._advance(trial, tuning)
 

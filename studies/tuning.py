@@ -18,6 +18,7 @@ from typing import Any
 
 for _name, _value in {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }.items():
@@ -140,18 +141,21 @@ class Tuning:
             self._error = error
 
     @property
-    def error(self) -> BaseException | None:
-        """What ended Tune before its trials had ended."""
-        return None if self._thread.is_alive() else self._error
+    def error(self) -> str | None:
+        """What ended Tune, in one line; None while it runs."""
+        if self._thread.is_alive():
+            return None
+        return (str(self._error).strip().splitlines() or [type(self._error).__name__])[-1]
 
     def requests(self) -> list[tuple[int, int]]:
         """Trials that wait for a report, with its position among theirs."""
         requests: list[tuple[int, int]] = ray.get(self._broker.requests.remote())
         return requests
 
-    def reply(self, number: int, answers: Sequence[Report | None]) -> None:
-        """Hand reports to a trial; None ends it."""
-        self._broker.reply.remote(number, answers)
+    def reply(self, number: int, reports: Sequence[tuple[int, float]], *, is_over: bool) -> None:
+        """Hand reports, label counts with objectives, to a trial, and end it where it is over."""
+        answers: list[Report | None] = [{LABELS: labels, OBJECTIVE: value} for labels, value in reports]
+        self._broker.reply.remote(number, [*answers, None] if is_over else answers)
 
     def ended(self) -> list[tuple[int, int, bool]]:
         """Trials that ended since the last call: number, labels of the last report, whether by an error."""

@@ -1,5 +1,6 @@
 """`ntkcpl sweep`, from the command to the files, with Tune for real on logical GPUs."""
 
+import importlib
 import json
 import re
 import signal
@@ -16,8 +17,7 @@ from harness.store import Store
 
 pytestmark = pytest.mark.ray
 
-SETTINGS = ["trial", "params", "schedule", "objective", "objective_std", "final_accuracy", "n_seeds", "labels_reached"]
-N_TRIALS, N_TRAJECTORIES = 6, 8
+N_TRIALS, N_TRAJECTORIES = 6, 12
 
 
 def trials(out):
@@ -46,7 +46,7 @@ class TestGrid:
         assert "unconfirmed" in printed
         assert "the cap never binds: as 10" in printed
         assert str(out / "trials") in printed
-        assert progress.startswith("6 trials of 2 seeds; 12 trajectories: 12 to run\n".replace("12", "12"))
+        assert progress.startswith("6 trials of 2 seeds; 12 trajectories: 12 to run\n")
         assert len(re.findall(r"^trial \d", progress, re.MULTILINE)) == N_TRIALS
         assert "(6/6, 0 running, best " in progress
         assert "Error" not in progress
@@ -72,7 +72,7 @@ class TestGrid:
     def test_trajectories_see_the_tune_half_alone(self, grid):
         frame = pd.read_parquet(grid[0] / "trajectories")
         assert set(frame["evaluate_on"]) == {"tune"}
-        assert len(frame) == 8
+        assert len(frame) == N_TRAJECTORIES
 
     def test_figures_and_report(self, grid, ntkcpl):
         out, *_ = grid
@@ -97,10 +97,8 @@ class TestGrid:
 
     def test_again_it_runs_nothing_and_starts_nothing(self, grid, ntkcpl, sweep_command, monkeypatch):
         out, *_ = grid
-        ntkcpl  # imports the command's modules on its first use
-        import studies.sweep
-
-        monkeypatch.setattr(studies.sweep, "cluster", None)
+        importlib.import_module("studies.sweep")
+        monkeypatch.setattr("studies.sweep.cluster", None)
         before = {table: files(out / table) for table in ("trajectories", "rounds", "queries")}
         wanted = trials(out)
         result = ntkcpl(*sweep_command(out, gpus_per_trajectory=0))
@@ -112,20 +110,20 @@ class TestGrid:
     def test_status_counts_trials(self, grid, ntkcpl):
         result = ntkcpl("status", grid[0])
         assert result.exit_code == 0
-        assert "6 trials" in result.stdout
-        assert "8/8" in result.stdout
+        assert re.search(r"ok +12/12", result.stdout)
+        assert re.search(r"complete trials +6/6", result.stdout)
 
 
 class TestOnLogicalGPUs:
     """The cluster has 4 CPUs and 2 GPUs; trials hold none of them."""
 
     def test_every_trajectory_actor_sees_its_own_gpu(self, ntkcpl_on_ray, sweep_command, tmp_path):
-        words = sweep_command(tmp_path, strategy="plugins:ShowsGPU", max_clusters=None, schedules="5x4;10x2;4x5")
+        words = sweep_command(tmp_path, strategy="plugins:ShowsGPU", max_clusters=None, schedules="5x2;2x5;10")
         result = ntkcpl_on_ray(*words)
         assert result.exit_code == 0, result.stderr
         assert "2 at once, 1 CPU and 1 GPU each" in result.stderr
         stats = [json.loads(text) for text in pd.read_parquet(tmp_path / "rounds")["stats"]]
-        assert len(stats) == 2 * (4 + 2 + 5)
+        assert len(stats) == 2 * (2 + 5 + 1)
         assert {values["gpus"] for values in stats} == {"0", "1"}
         assert all(values["visible"] == values["gpus"] for values in stats)
         assert list(trials(tmp_path)["status"]) == ["complete"] * 3
@@ -133,7 +131,7 @@ class TestOnLogicalGPUs:
     def test_asha_marks_what_it_stops_and_confirmation_uses_what_the_search_never_saw(
         self, ntkcpl_on_ray, sweep_command, tmp_path
     ):
-        options = {"max_clusters": "2,3,4,6,8", "schedules": "5x8", "gpus_per_trajectory": 0, "concurrent_trials": 1}
+        options = {"max_clusters": "2,3,4,8", "schedules": "5x4", "gpus_per_trajectory": 0, "concurrent_trials": 1}
         mirror = tmp_path / "optuna.db"
         words = sweep_command(tmp_path, **options, scheduler="asha", confirm_seeds=2, optuna_storage=mirror)
         result = ntkcpl_on_ray(*words)
@@ -141,10 +139,9 @@ class TestOnLogicalGPUs:
         frame = pd.read_parquet(tmp_path / "trials")
         stopped, complete = (frame[frame["status"] == status] for status in ("stopped", "complete"))
         assert len(stopped) >= 1
-        assert len(stopped) + len(complete) == 5
+        assert len(stopped) + len(complete) == 4
         assert stopped["objective"].isna().all()
-        assert (stopped["labels_reached"] < 40).all()
-        assert set(stopped["labels_reached"]) <= {5, 10, 20}
+        assert set(stopped["labels_reached"]) <= {5, 10}
         rounds = pd.read_parquet(tmp_path / "rounds")
         for row in stopped.itertuples():  # a stopped trial costs nothing more
             assert rounds[rounds["trajectory_id"].isin(row.trajectory_ids)]["n_labels"].max() == row.labels_reached
@@ -165,7 +162,7 @@ class TestOnLogicalGPUs:
 
         wanted = trials(tmp_path)
         again = ntkcpl_on_ray(*words)
-        assert again.stderr == "5 trials of 2 seeds: 5 done already\n"
+        assert again.stderr == "4 trials of 2 seeds: 4 done already\n"
         assert again.stdout == result.stdout
         pd.testing.assert_frame_equal(trials(tmp_path), wanted)
 
@@ -228,7 +225,7 @@ class TestBadInput:
         result = ntkcpl_on_ray(*sweep_command(tmp_path / "out", dry_run=True))
         assert (result.exit_code, result.stdout) == (0, "")
         assert result.stderr.splitlines() == [
-            "6 trials of 2 seeds; 8 trajectories: 8 to run",
+            "6 trials of 2 seeds; 12 trajectories: 12 to run",
             "2 at once, 1 CPU and 1 GPU each; no estimate of the time yet",
         ]
         assert not (tmp_path / "out").exists()
