@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -163,7 +164,9 @@ class Results:
             queries=kept(self.queries),
             failures=kept(self.failures),
             studies=kept(self.studies),
-            trials=self.trials[self.trials["trajectory_ids"].map(lambda names: not wanted.isdisjoint(names))],
+            trials=self.trials[
+                np.array([not wanted.isdisjoint(names) for names in self.trials["trajectory_ids"]], dtype=bool)
+            ],
         )
 
 
