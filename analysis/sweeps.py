@@ -21,7 +21,7 @@ from scipy import stats
 from analysis import figures
 from analysis.figures import INK, line, line_styles, percent_axis
 from analysis.maps import legend_below
-from analysis.pictures import Picture, slug
+from analysis.pictures import MOST_DRAWN, Picture, slug
 from analysis.render import Column, Table, integer, number, percent, table_of, text
 from analysis.results import Results
 
@@ -224,7 +224,7 @@ def sweep_pictures(results: Results, study: str) -> list[Picture]:
     schedules = sorted(done[SCHEDULE].unique())
     for schedule in schedules if len(schedules) <= _MOST_ABLATIONS else []:
         curves = ablation_data(results, study, schedule)
-        if curves["label"].nunique() > 1:
+        if 1 < curves["label"].nunique() <= MOST_DRAWN:
             name = f"ablation-{slug(schedule)}"
             title = f"Accuracy by most clusters, schedule {schedule}"
             made.append(Picture(name, title, figures.caption(curves), partial(figures.draw_curves, curves)))

@@ -155,6 +155,10 @@ class SweepProgress(StudyProgress):
             found = f"{record.objective:.2%}" if record.scores else f"{record.status} at {record.labels} labels"
             self._say(f"trial {record.number}  {found}  ({self._state()})")
 
+    def confirming(self, n_jobs: int) -> None:
+        """Take notice of the search's end."""
+        self._say(f"confirming: {n_jobs} trajectories with other seeds, or of the default")
+
     def _end(self, job: Job) -> None:
         self._running.pop(job.spec.trajectory_id, None)
 

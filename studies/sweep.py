@@ -16,7 +16,7 @@ from harness.cluster import Event, Failed, Finished, Paused, Resources, RoundDon
 from harness.data import Dataset
 from harness.driver import Restarted, drive
 from harness.exceptions import ResourceError, SpecError
-from harness.plan import Job, make_plan
+from harness.plan import Job, Plan, make_plan
 from harness.schedule import MAX_SEEDS
 from harness.spec import TrajectorySpec
 from harness.store import Row, Store
@@ -80,12 +80,10 @@ class _Open:
 class _Search:
     """Turns the trials that Tune starts into jobs, and what their trajectories give into reports and records."""
 
-    def __init__(
-        self, sweep: Sweep, data: Dataset, store: Store, options: Options, progress: SweepProgress | None = None
-    ) -> None:
+    def __init__(self, sweep: Sweep, data: Dataset, store: Store, options: Options) -> None:
         self.sweep = sweep
         self.study = sweep.study(data)
-        self.progress = progress
+        self.progress: SweepProgress | None = None
         self._data = data
         self._store = store
         self._options = options
@@ -99,11 +97,13 @@ class _Search:
         self._under_way: set[str] = set()
         self._queue: deque[Job] = deque()
         self._answered: set[int] = set()
-        self.records = self._recorded()
+        self.records: dict[int, Record] = {}
+        self._read_trials()
+        if sweep.scheduler == "none":
+            self._take_what_is_done()
 
-    def _recorded(self) -> dict[int, Record]:
+    def _read_trials(self) -> None:
         """Trials of earlier runs; those that failed are tried again, with their configuration."""
-        records = {}
         for row in self._store.trials(self.study):
             number, values = int(row["trial"]), values_of(row, self.sweep.space)
             self._values[number] = values
@@ -113,8 +113,27 @@ class _Search:
             curves = [self._store.rounds(spec.trajectory_id)[0] for spec in specs]
             if all(curves):  # else its rows were removed, and it runs again
                 status, labels = row["status"], int(row["labels_reached"])
-                records[number] = make_record(self.sweep, number, values, specs, curves, status, labels)
-        return records
+                self.records[number] = make_record(self.sweep, number, values, specs, curves, status, labels)
+
+    def _take_what_is_done(self) -> None:
+        """Trials whose trajectories the store has already, from whatever study: they need no worker and no Tune."""
+        for number in self.pending:
+            values = self.configure(number)
+            specs = self.sweep.specs(values, self._data)
+            if all(self._is_done(spec) for spec in specs):
+                curves = [self._store.rounds(spec.trajectory_id)[0] for spec in specs]
+                budget = self.sweep.space.budget
+                self.records[number] = make_record(self.sweep, number, values, specs, curves, "complete", budget)
+            elif not self._is_known:
+                return  # what comes next depends on this one
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether every configuration is known before the others have ended."""
+        return self.sweep.search in ("grid", "random")
+
+    def _is_done(self, spec: TrajectorySpec) -> bool:
+        return bool(self._known.get(spec.trajectory_id, {}).get("status") == "ok")
 
     @property
     def n_trials(self) -> int:
@@ -149,11 +168,31 @@ class _Search:
                 )
         return self._values[number]
 
-    def planned(self) -> list[TrajectorySpec]:
-        """Trajectories of pending trials as far as they are known: each once."""
-        known = [self.configure(number) for number in self.pending] if self._grid is not None else []
+    def plan(self) -> Plan:
+        """What the pending trials still need, each trajectory once, where that is known."""
+        known = [self.configure(number) for number in self.pending] if self._is_known else []
         specs = [spec for values in known for spec in self.sweep.specs(values, self._data)]
-        return list({spec.trajectory_id: spec for spec in specs}.values())
+        return make_plan(list({spec.trajectory_id: spec for spec in specs}.values()), self._store, self._known)
+
+    @property
+    def confirmation(self) -> list[TrajectorySpec]:
+        """Trajectories that the confirmation of the trials so far needs."""
+        n_seeds = self._options.confirm_seeds
+        return confirm_plan(self.sweep, self._data, self.finalists, n_seeds) if n_seeds and self.finalists else []
+
+    @property
+    def n_left(self) -> int:
+        """Most trajectories that may still have to run."""
+        if not self.pending:
+            return len(make_plan(self.confirmation, self._store, self._known).jobs)
+        return max(1, len(self.plan().jobs) if self._is_known else len(self.pending) * len(self.sweep.seeds))
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.records)} done already"] if self.records else []
+        if self.pending:
+            n_most = len(self.pending) * len(self.sweep.seeds)
+            parts.append(describe(self.plan()) if self._is_known else f"up to {n_most} trajectories to run")
+        return f"{self.n_trials} trials of {len(self.sweep.seeds)} seeds: {'; '.join(parts)}"
 
     def tune(self, n_workers: int) -> Tuning | None:
         """Start Tune over the pending trials; None where there are none."""
@@ -176,6 +215,7 @@ class _Search:
     def jobs(self, tuning: Tuning | None) -> Iterator[Job | None]:
         """A live queue: jobs of the trials that Tune starts, then those of the confirmation."""
         while tuning is not None and self.pending:
+            error = tuning.error
             for number, position in tuning.requests():
                 if number in self._answered:
                     continue
@@ -184,13 +224,15 @@ class _Search:
                 self._advance(trial, tuning)
             for number, labels, has_failed in tuning.ended():
                 self._end_of(number, labels, has_failed)
-            if tuning.error is not None and self.pending:
-                raise ResourceError(f"Expected Ray Tune to run all trials, but it ended with: {tuning.error}.")
+            if error is not None and self.pending:
+                raise ResourceError(f"Expected Ray Tune to run all trials, but it ended with: {error}.")
             yield self._queue.popleft() if self._queue else None
-        if self._options.confirm_seeds:
-            specs = confirm_plan(self.sweep, self._data, self.finalists, self._options.confirm_seeds)
+        if specs := self.confirmation:
             self._join(specs)
-            yield from make_plan(specs, self._store, self._known).jobs
+            jobs = make_plan(specs, self._store, self._known).jobs
+            if jobs and self.progress is not None:
+                self.progress.confirming(len(jobs))
+            yield from jobs
 
     def listener(self, tuning: Tuning | None) -> Callable[[Event | Restarted], None]:
         """What is to be called with each event of the workers."""
@@ -251,7 +293,7 @@ class _Search:
         else:
             found = reports(curves, self.sweep.objective, self.sweep.space.window, self.sweep.rungs)
             is_over = bool(found) and found[-1][0] == self.sweep.space.budget
-            is_over = is_over and all(name in self._known and self._known[name]["status"] == "ok" for name in names)
+            is_over = is_over and all(self._is_done(spec) for spec in trial.specs)
             if is_over:
                 self._record(trial, "complete", self.sweep.space.budget)
         new = [(labels, value) for labels, value in found if not trial.sent or labels > trial.sent[-1]]
@@ -279,7 +321,7 @@ class _Search:
         goal = next((rung for rung in self.sweep.rungs if rung > reached), self.sweep.space.budget)
         for spec in trial.specs:
             name = spec.trajectory_id
-            if name in self._under_way or self._known.get(name, {}).get("status") == "ok":
+            if name in self._under_way or self._is_done(spec):
                 continue
             (job,) = make_plan([spec], self._store, self._known).jobs
             counts = self.sweep.space.schedule(trial.values).label_counts
@@ -306,10 +348,12 @@ class _Search:
             self.progress.trial_ended(record)
 
     def save(self) -> None:
-        """Write the trials, and the mirror where one is wanted."""
+        """Write the trials with their trajectories, and the mirror where one is wanted."""
+        self._join([spec for record in self.records.values() for spec in record.specs])
         rows = {int(row["trial"]): row for row in self._store.trials(self.study)}
         rows |= {number: record.row(self.study) for number, record in self.records.items()}
-        self._store.write_trials(self.study, [rows[number] for number in sorted(rows)])
+        if rows:
+            self._store.write_trials(self.study, [rows[number] for number in sorted(rows)])
         if self._options.optuna_storage is not None:
             told = [record.told for record in self.records.values()]
             n_objectives = self.sweep.n_objectives
@@ -336,18 +380,19 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Path, resources: Resources, opti
     store = Store(out)
     search = _Search(sweep, data, store, options)
     failures: list[Failed] = []
-    if n_left := _n_left(search, data, store, options):
+    if n_left := search.n_left:
         data_bytes = sum(array.nbytes for array in (data.x_train, data.x_test, data.y_train, data.y_test))
         # The stack is outside: Tune's thread ends with the cluster.
         with ExitStack() as stack, cluster(resources, data_bytes):
             settled = settle(resources, n_left)
-            _say(progress_console, _describe(search, store))
-            _say(progress_console, describe_resources(settled, search.planned(), store))
+            _say(progress_console, str(search))
+            _say(progress_console, describe_resources(settled, [job.spec for job in search.plan().jobs], store))
             if options.dry_run:
                 return SweepOutcome(search.study, 0)
             with store.writing():
                 # Read again: another process may have written until the lock was taken.
                 search = _Search(sweep, data, store, options)
+                search.save()
                 with SweepProgress(search.n_trials, list(search.records.values()), progress_console) as progress:
                     search.progress = progress
                     tuning = search.tune(settled.workers or 1)
@@ -355,7 +400,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Path, resources: Resources, opti
                         stack.callback(tuning.close)
                     failures = drive(search.jobs(tuning), data, store, settled, search.listener(tuning))
     else:
-        _say(progress_console, _describe(search, store))
+        _say(progress_console, str(search))
         if options.dry_run:
             return SweepOutcome(search.study, 0)
         with store.writing():
@@ -374,31 +419,6 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Path, resources: Resources, opti
     n_failed = sum(record.status == "failed" for record in records)
     n_unconfirmed = sum(failed.job.spec.evaluate_on == "confirm" for failed in failures)
     return SweepOutcome(search.study, n_failed, n_unconfirmed)
-
-
-def _n_left(search: _Search, data: Dataset, store: Store, options: Options) -> int:
-    """Most trajectories that may still have to run."""
-    sweep = search.sweep
-    n_left = len(search.planned()) if sweep.search == "grid" else len(search.pending) * len(sweep.seeds)
-    if search.pending:
-        return max(n_left, 1)
-    if not (options.confirm_seeds and search.finalists):
-        return 0
-    return len(make_plan(confirm_plan(sweep, data, search.finalists, options.confirm_seeds), store).jobs)
-
-
-def _describe(search: _Search, store: Store) -> str:
-    n_done = len(search.records)
-    text = (
-        f"{search.n_trials} trials of {len(search.sweep.seeds)} seeds: {n_done} done already"
-        if n_done
-        else (f"{search.n_trials} trials of {len(search.sweep.seeds)} seeds")
-    )
-    if not search.pending:
-        return text
-    if search.sweep.search != "grid":
-        return f"{text}; up to {len(search.pending) * len(search.sweep.seeds)} trajectories to run"
-    return f"{text}; {describe(make_plan(search.planned(), store))}"
 
 
 def _say(console: Console, line: str) -> None:

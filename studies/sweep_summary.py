@@ -63,10 +63,8 @@ def show_confirmation(confirmation: Confirmation | None, console: Console) -> No
 
 
 def write_figures(out: Path, study: str) -> list[Path]:
-    """Draw the figures of a sweep into `out/sweep`; returns the paths of the pictures for the screen."""
-    return [
-        path for path in save_pictures(load(out, study=study, queries=False), out / "sweep") if path.suffix == ".png"
-    ]
+    """Draw the figures of a sweep into a folder of its name; returns the paths of the pictures for the screen."""
+    return [path for path in save_pictures(load(out, study=study, queries=False), out / study) if path.suffix == ".png"]
 
 
 def _numbers(record: Record) -> list[str]:

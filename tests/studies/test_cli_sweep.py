@@ -46,7 +46,7 @@ class TestGrid:
         assert "unconfirmed" in printed
         assert "the cap never binds: as 10" in printed
         assert str(out / "trials") in printed
-        assert progress.startswith("6 trials of 2 seeds; 12 trajectories: 12 to run\n")
+        assert progress.startswith("6 trials of 2 seeds: 12 trajectories: 12 to run\n")
         assert len(re.findall(r"^trial \d", progress, re.MULTILINE)) == N_TRIALS
         assert "(6/6, 0 running, best " in progress
         assert "Error" not in progress
@@ -76,7 +76,7 @@ class TestGrid:
 
     def test_figures_and_report(self, grid, ntkcpl):
         out, *_ = grid
-        names = {path.name for path in (out / "sweep").iterdir()}
+        names = {path.name for path in next(out.glob("sweep-*")).iterdir()}
         for name in ("ablation-5x4", "ablation-10x2", "interaction", "history", "importances"):
             assert {f"{name}.png", f"{name}.svg"} <= names
         result = ntkcpl("report", out, "--format", "html,csv")
@@ -106,6 +106,18 @@ class TestGrid:
         assert result.stderr == "6 trials of 2 seeds: 6 done already\n"
         assert {table: files(out / table) for table in before} == before
         pd.testing.assert_frame_equal(trials(out), wanted)
+
+    def test_another_sweep_takes_what_is_there(self, grid, ntkcpl, sweep_command, monkeypatch):
+        """A trial is a cache hit whichever study ran its trajectories; without a worker, without Tune."""
+        out, *_ = grid
+        importlib.import_module("studies.sweep")
+        monkeypatch.setattr("studies.sweep.cluster", None)
+        result = ntkcpl(*sweep_command(out, gpus_per_trajectory=0, search="random", trials=3, max_clusters="6,3,99"))
+        assert result.exit_code == 0
+        assert result.stderr == "3 trials of 2 seeds: 3 done already\n"
+        assert len(trials(out)) == N_TRIALS + 3
+        (mine,) = (path for path in (out / "trials").iterdir() if len(pd.read_parquet(path)) == 3)
+        mine.unlink()
 
     def test_status_counts_trials(self, grid, ntkcpl):
         result = ntkcpl("status", grid[0])
@@ -225,7 +237,7 @@ class TestBadInput:
         result = ntkcpl_on_ray(*sweep_command(tmp_path / "out", dry_run=True))
         assert (result.exit_code, result.stdout) == (0, "")
         assert result.stderr.splitlines() == [
-            "6 trials of 2 seeds; 12 trajectories: 12 to run",
+            "6 trials of 2 seeds: 12 trajectories: 12 to run",
             "2 at once, 1 CPU and 1 GPU each; no estimate of the time yet",
         ]
         assert not (tmp_path / "out").exists()
@@ -234,7 +246,7 @@ class TestBadInput:
 INTERRUPTED = {
     "grid": {},
     "random": {"search": "random", "trials": 8, "max_clusters": "2..12"},
-    "tpe": {"search": "tpe", "trials": 14, "max_clusters": "2..12", "concurrent_trials": 1},
+    "tpe": {"search": "tpe", "trials": 12, "max_clusters": "2..12", "concurrent_trials": 1},
 }
 
 
