@@ -170,7 +170,7 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
         else:
             quiet.pop("include_dashboard")
             ray.init(address=resources.address, runtime_env=environment, **quiet)
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises bare ones, too, such as when a machine is too busy to start it.
         first_line = str(error).strip().splitlines()[0]
         raise ResourceError(
             f"Expected a Ray cluster at `{resources.address or 'local'}`, but got: {first_line}"
