@@ -66,7 +66,7 @@ def draw_transitions(gains: pd.DataFrame, transitions: pd.DataFrame, ax: Axes, *
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", color="#EEEEEE")
-    _legend_below(ax, 3)
+    legend_below(ax, 3)
     return ax
 
 
@@ -137,11 +137,12 @@ def draw_clusters(clusters: pd.DataFrame, ax: Axes) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("Most clusters")
     percent_axis(ax, "Area under the curve (%)")
-    _legend_below(ax, 2)
+    legend_below(ax, 2)
     return ax
 
 
-def _legend_below(ax: Axes, n_columns: int) -> None:
+def legend_below(ax: Axes, n_columns: int) -> None:
+    """Put the legend under the axis and its label."""
     below = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-36, units="points")
     place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
     ax.legend(ncols=n_columns, frameon=False, fontsize=8.5, **place)

@@ -24,6 +24,7 @@ from analysis.provenance import environment_table, study_table, warnings
 from analysis.render import WRITERS, Column, Table, integer, number, p_value, percent, table_of, text
 from analysis.results import Results
 from analysis.sheets import Estimates, Refusal, sheets
+from analysis.sweeps import SweepSection, sweep_sections
 
 TABLE_FORMATS = tuple(WRITERS)
 FIGURE_FORMATS = ("svg", "pdf", "png")
@@ -65,6 +66,7 @@ class Report:
     Attributes:
         title: of the page.
         sections: one per data set.
+        sweeps: one per sweep.
         across: tables over data sets, from two data sets on.
         notes: what must be known of the comparison over data sets.
         plane: table of coverage in two dimensions, if there is a picture of it.
@@ -78,6 +80,7 @@ class Report:
 
     title: str
     sections: Sequence[Section]
+    sweeps: Sequence[SweepSection]
     across: Sequence[Table]
     notes: Sequence[str]
     plane: Sequence[Table]
@@ -108,6 +111,7 @@ def make_report(results: Results, *, baseline: str = "random", seed: int = RESAM
     return Report(
         title=f"Active learning on {', '.join(results.data_names or results.coverage['data'].unique())}",
         sections=sections,
+        sweeps=sweep_sections(results),
         across=across,
         notes=notes,
         plane=[] if results.coverage.empty else [_plane(results)],
@@ -158,7 +162,7 @@ def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
 
     Args:
         report: what to show.
-        drawn: SVG in base64 by names of data set (none for the plane) and picture.
+        drawn: SVG in base64 by names of data set or sweep (none for the plane) and picture.
     """
     environment = Environment(
         loader=PackageLoader("analysis"),
@@ -335,16 +339,21 @@ def _environments(results: Results) -> Table:
 
 
 def _placed_tables(report: Report) -> Iterator[tuple[str, Sequence[Table]]]:
-    yield "", [*report.tables, *report.across, *report.plane]
+    yield (
+        "",
+        [*report.tables, *report.across, *(table for sweep in report.sweeps for table in sweep.tables), *report.plane],
+    )
     for section in report.sections:
         yield _place(report, section), section.tables
 
 
 def _placed_pictures(report: Report) -> Iterator[tuple[str, str, Picture]]:
-    """Data set, folder, picture."""
+    """Data set or sweep, folder, picture."""
     yield from (("", "", picture) for picture in report.plane_pictures)
     for section in report.sections:
         yield from ((section.name, _place(report, section), picture) for picture in section.pictures)
+    for sweep in report.sweeps:
+        yield from ((sweep.study, slug(sweep.study), picture) for picture in sweep.pictures)
 
 
 def _place(report: Report, section: Section) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,6 +46,7 @@ class Results:
         studies: the studies that these trajectories belong to, with their commands.
         coverage: pictures of coverage in two dimensions; their data sets are none of the rest.
         unread: damaged files that were left out on request.
+        trials: the trials of sweeps that have one of these trajectories.
     """
 
     trajectories: pd.DataFrame
@@ -54,6 +56,7 @@ class Results:
     studies: pd.DataFrame
     coverage: pd.DataFrame
     unread: tuple[str, ...] = ()
+    trials: pd.DataFrame = field(default_factory=lambda: schema.TRIALS.empty_table().to_pandas())
 
     @cached_property
     def data_names(self) -> list[str]:
@@ -176,6 +179,9 @@ class Results:
             queries=kept(self.queries),
             failures=kept(self.failures),
             studies=kept(self.studies),
+            trials=self.trials[
+                np.array([not wanted.isdisjoint(names) for names in self.trials["trajectory_ids"]], dtype=bool)
+            ],
         )
 
 
@@ -201,7 +207,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     """
     # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
     damaged: list[str] | None = [] if skip_damaged else None
-    tables = ["trajectories", "studies", "rounds", "coverage", *(["queries"] if queries else [])]
+    tables = ["trajectories", "trials", "studies", "rounds", "coverage", *(["queries"] if queries else [])]
     read = {name: _read(stores, name, damaged) for name in tables}
     read.setdefault("queries", schema.QUERIES.empty_table().to_pandas().assign(_store=0))
     trajectories = read["trajectories"]
@@ -232,6 +238,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     mine = studies["trajectory_id"].isin(trajectories["trajectory_id"]) & (
         True if study is None else studies["study"] == study
     )
+    trials = read["trials"].drop(columns="_store").drop_duplicates(["study", "trial"])
     results = Results(
         trajectories=finished.drop(columns="_store").reset_index(drop=True),
         rounds=details["rounds"].reset_index(drop=True),
@@ -240,6 +247,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         studies=studies[mine].drop(columns="_store").drop_duplicates().reset_index(drop=True),
         coverage=pictures.drop_duplicates(["picture", "strategy", "point"], ignore_index=True),
         unread=tuple(dict.fromkeys(damaged or ())),
+        trials=(trials if study is None else trials[trials["study"] == study]).reset_index(drop=True),
     )
     _refuse_mixed(results)
     return results

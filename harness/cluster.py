@@ -7,8 +7,8 @@ import math
 import os
 import signal
 import socket
-from collections import deque
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +18,7 @@ _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_MEMORY_MONITOR": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
 }
 for _name, _value in _QUIET.items():
     os.environ.setdefault(_name, _value)
@@ -42,6 +43,8 @@ _MEMORY_SHARE = 0.6
 _RESERVATION_SECONDS = 60
 _MOST_SHARDS = 1_000
 _CONNECTION_SECONDS = 10
+_ASK_SECONDS = 0.05
+"""Until a source that had nothing yet is asked again."""
 _SMALLEST_SHARE = 1e-4
 """Of a GPU, in Ray's books."""
 
@@ -113,6 +116,13 @@ class RoundDone:
 
 
 @dataclass(frozen=True, eq=False)
+class Paused:
+    """The rounds that the job was for are finished, but not all of its schedule."""
+
+    job: Job
+
+
+@dataclass(frozen=True, eq=False)
 class Finished:
     """All rounds are finished."""
 
@@ -128,7 +138,7 @@ class Failed:
     message: str
 
 
-Event = Started | RoundDone | Finished | Failed
+Event = Started | RoundDone | Paused | Finished | Failed
 
 
 @contextmanager
@@ -160,7 +170,7 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
         else:
             quiet.pop("include_dashboard")
             ray.init(address=resources.address, runtime_env=environment, **quiet)
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises bare ones, too, such as when a machine is too busy to start it.
         first_line = str(error).strip().splitlines()[0]
         raise ResourceError(
             f"Expected a Ray cluster at `{resources.address or 'local'}`, but got: {first_line}"
@@ -234,25 +244,26 @@ class TrajectoryActor:
         )
 
     def run(
-        self, spec: TrajectorySpec, history: History | None, history_fingerprint: str | None
+        self, spec: TrajectorySpec, history: History | None, history_fingerprint: str | None, until: int | None
     ) -> Iterator[RoundRecord | Summary]:
-        """The rounds of a trajectory as they finish, then its summary."""
+        """The rounds of a trajectory as they finish, up to round `until`, then its summary."""
         arithmetic = fingerprint(self._compute.device)
         if history_fingerprint != digest(arithmetic):
             history = None
         reset_peak()
         peak = 0
-        for record in run_trajectory(spec, self._data, compute=self._compute, history=history):
+        for record in run_trajectory(spec, self._data, compute=self._compute, history=history, until=until):
             peak = max(peak, record.stats["peak_bytes"])
             yield replace(record, stats={**record.stats, "fingerprint": digest(arithmetic)})
         yield Summary(self._compute.device, {**versions(), "fingerprint": arithmetic}, max(peak, peak_bytes()))
 
 
-def execute(jobs: Sequence[Job], data: Dataset, resources: Resources) -> Iterator[Event]:
+def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> Iterator[Event]:
     """Run jobs on the connected cluster; their events come in the order in which they happen.
 
     Args:
-        jobs: what to run, started in this order.
+        jobs: what to run, started in this order. It is asked when a worker is free: None says that there is
+            nothing yet, the end that nothing more will come.
         data: the data set, put into the object store once.
         resources: settled (`settle`).
     """
@@ -267,17 +278,29 @@ def execute(jobs: Sequence[Job], data: Dataset, resources: Resources) -> Iterato
             scheduling_strategy=strategy,
         ).remote(shared, resources, group)
 
-    waiting = deque(jobs)
-    groups = [_reserve(resources) for _ in range(min(resources.workers, len(jobs)))]
+    source, closed = iter(jobs), False
+    groups = [_reserve(resources) for _ in range(resources.workers)]
     idle = [(start(group), group) for group in groups]
     running: dict[Any, tuple[Job, Any, PlacementGroup | None]] = {}
-    while waiting or running:
-        while waiting and idle:
-            job, (actor, group) = waiting.popleft(), idle.pop()
-            call: Any = actor.run.options(num_returns="streaming").remote(job.spec, job.history, job.fingerprint)
-            running[call] = (job, actor, group)
-            yield Started(job)
-        ready, _ = ray.wait(list(running), num_returns=1, timeout=1.0)
+    while running or not closed:
+        while idle and not closed:
+            try:
+                next_job = next(source)
+            except StopIteration:
+                closed = True
+                break
+            if next_job is None:
+                break
+            actor, group = idle.pop()
+            call: Any = actor.run.options(num_returns="streaming").remote(
+                next_job.spec, next_job.history, next_job.fingerprint, next_job.until
+            )
+            running[call] = (next_job, actor, group)
+            yield Started(next_job)
+        if not running:
+            time.sleep(0 if closed else _ASK_SECONDS)
+            continue
+        ready, _ = ray.wait(list(running), num_returns=1, timeout=_ASK_SECONDS if idle and not closed else 1.0)
         for call in ready:
             job, actor, group = running[call]
             try:
@@ -290,7 +313,10 @@ def execute(jobs: Sequence[Job], data: Dataset, resources: Resources) -> Iterato
             except (RayError, StopIteration) as error:
                 event = Failed(job, _one_line(error))
             else:
-                event = RoundDone(job, message) if isinstance(message, RoundRecord) else Finished(job, message)
+                if isinstance(message, RoundRecord):
+                    event = RoundDone(job, message)
+                else:
+                    event = Finished(job, message) if job.is_last_leg else Paused(job)
             if not isinstance(event, RoundDone):
                 del running[call]
                 idle.append((actor, group))

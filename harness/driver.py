@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from harness.cluster import Event, Failed, Finished, Resources, RoundDone, Started, execute
 from harness.data import Dataset
 from harness.fingerprint import git_commit
-from harness.plan import Job, Plan
+from harness.plan import Job
 from harness.spec import canonical_json
 from harness.store import Row, Store, from_json
 from harness.trajectory import RoundRecord
@@ -25,12 +25,16 @@ class Restarted:
 
 
 def drive(
-    plan: Plan, data: Dataset, store: Store, resources: Resources, listen: Callable[[Event | Restarted], None]
+    jobs: Iterable[Job | None],
+    data: Dataset,
+    store: Store,
+    resources: Resources,
+    listen: Callable[[Event | Restarted], None],
 ) -> list[Failed]:
-    """Run all jobs of a plan.
+    """Run jobs, those of a plan or a live queue of them.
 
     Args:
-        plan: what is left to run.
+        jobs: what is left to run; None where there is nothing yet (`harness.cluster.execute`).
         data: the data set.
         store: held for writing.
         resources: settled for the connected cluster.
@@ -42,7 +46,7 @@ def drive(
     failures = []
     commit = git_commit()
     started: dict[str, datetime] = {}
-    for event in execute(plan.jobs, data, resources):
+    for event in execute(jobs, data, resources):
         job = event.job
         name = job.spec.trajectory_id
         match event:
@@ -106,7 +110,7 @@ def _query_rows(name: str, record: RoundRecord) -> list[Row]:
 
 def _trajectory_row(job: Job, started: datetime, commit: str | None, status: str, message: str | None) -> Row:
     spec = job.spec
-    seconds = sum(_seconds(row) for row in job.rounds)
+    seconds = sum(round_seconds(row) for row in job.rounds)
     row: dict[str, Any] = {
         "trajectory_id": spec.trajectory_id,
         "data": spec.data,
@@ -130,6 +134,7 @@ def _peak(row: Row) -> int:
     return int(from_json(row["stats"]).get("peak_bytes", 0))
 
 
-def _seconds(row: Row) -> float:
+def round_seconds(row: Row) -> float:
+    """Seconds that a row of `rounds` took, measuring included."""
     measured: float = from_json(row["stats"]).get("measure_seconds", 0.0)
     return float(row["select_seconds"] + row["train_seconds"]) + measured

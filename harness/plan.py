@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,6 +25,7 @@ class Job:
         rounds: rows of `rounds` that are finished; grows as the job runs.
         queries: rows of `queries`, a list per finished round.
         picks: picks of the finished rounds that were there at the start.
+        until: the round to stop before, leaving the rest to a later job; None runs them all.
     """
 
     spec: TrajectorySpec
@@ -32,6 +33,12 @@ class Job:
     rounds: list[Row] = field(default_factory=list)
     queries: list[list[Row]] = field(default_factory=list)
     picks: list[IndexArray] = field(default_factory=list)
+    until: int | None = None
+
+    @property
+    def is_last_leg(self) -> bool:
+        """Whether nothing is left of the schedule after this job."""
+        return self.until is None or self.until >= len(self.spec.queries)
 
     @property
     def history(self) -> History | None:
@@ -53,9 +60,15 @@ class Plan:
     jobs: list[Job]
 
 
-def make_plan(specs: Sequence[TrajectorySpec], store: Store) -> Plan:
-    """Compare a study with its store."""
-    rows = store.trajectories()
+def make_plan(specs: Sequence[TrajectorySpec], store: Store, trajectories: Mapping[str, Row] | None = None) -> Plan:
+    """Compare a study with its store.
+
+    Args:
+        specs: what the study is made of.
+        store: what there is.
+        trajectories: the store's rows of `trajectories`, where they are known; None reads them.
+    """
+    rows = store.trajectories() if trajectories is None else trajectories
     finished = {name: TrajectorySpec.model_validate_json(row["spec"]) for name, row in rows.items() if _ok(row)}
     by_lineage: dict[str, list[TrajectorySpec]] = {}
     for spec in finished.values():

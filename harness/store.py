@@ -76,6 +76,11 @@ class Store:
         rows = [row for path in self._files("trajectories") for row in self._read(path)]
         return {row["trajectory_id"]: row for row in rows}
 
+    def trajectory(self, trajectory_id: str) -> Row:
+        """The row of one trajectory that has ended."""
+        (row,) = self._read(self._path("trajectories", trajectory_id))
+        return row
+
     def studies(self) -> dict[str, list[Row]]:
         """Rows of `studies` by study."""
         studies: dict[str, list[Row]] = {}
@@ -131,6 +136,15 @@ class Store:
     def write_coverage(self, picture: str, rows: Sequence[Row]) -> None:
         """Replace a picture of coverage in two dimensions."""
         self._write("coverage", picture, rows)
+
+    def trials(self, study: str) -> list[Row]:
+        """Rows of `trials` of a sweep, by number; none where it has not finished one."""
+        path = self._path("trials", study)
+        return sorted(self._read(path), key=lambda row: int(row["trial"])) if path.exists() else []
+
+    def write_trials(self, study: str, rows: Sequence[Row]) -> None:
+        """Replace all trials of a sweep."""
+        self._write("trials", study, rows)
 
     def _path(self, table: str, name: str) -> Path:
         return self.root / table / f"{name}.parquet"

@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["initial", "selection", "training"]
+Purpose = Literal["initial", "selection", "training", "search"]
 
 
 def stream(seed: int, purpose: Purpose, round_: int = 0) -> np.random.Generator:
-    """The generator of one purpose in one round of one repetition.
+    """The generator of one purpose in one round of one repetition; of a search, in one of its trials.
 
     It depends neither on the strategy nor on the number of workers nor on the order of execution.
     """

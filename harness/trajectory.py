@@ -46,7 +46,12 @@ class History:
 
 
 def run_trajectory(
-    spec: TrajectorySpec, data: Dataset, *, compute: Compute | None = None, history: History | None = None
+    spec: TrajectorySpec,
+    data: Dataset,
+    *,
+    compute: Compute | None = None,
+    history: History | None = None,
+    until: int | None = None,
 ) -> Iterator[RoundRecord]:
     """Buy labels, train, measure; round after round.
 
@@ -56,6 +61,7 @@ def run_trajectory(
         compute: the share of the machine; it changes no result.
         history: rounds to go on from. Their last learner is trained again; if its accuracy is not the
             recorded one to the last bit, the trajectory starts again at round 0.
+        until: the round to stop before; None runs them all.
 
     Yields:
         A record for each round that was run, from the first after `history`.
@@ -67,7 +73,7 @@ def run_trajectory(
             first = len(history.picks)
         else:
             trajectory = _Trajectory(spec, data, compute or Compute())
-    for round_, n_query in enumerate(spec.queries):
+    for round_, n_query in enumerate(spec.queries[:until]):
         if round_ >= first:
             with one_thread():
                 record = trajectory.run_round(round_, n_query)

@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from harness.cluster import Resources
 
 app = typer.Typer(
     help="Active-learning studies on frozen self-supervised features.",
@@ -30,6 +33,27 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 def main() -> None:
     """Entry point of `ntkcpl`."""
     app()
+
+
+DataOption = Annotated[str, typer.Option(help="Built-in data set (`ntkcpl list data`), or a .npz, .parquet or folder.")]
+OutOption = Annotated[Path, typer.Option(help="Folder of the store; the same command continues it.")]
+SeedsOption = Annotated[str, typer.Option(help="Number of seeds, or a range such as 10-14.")]
+CandidatesOption = Annotated[str | None, typer.Option(help="Points that a look-ahead works on, or `all`.")]
+SettingsOption = Annotated[
+    list[str] | None, typer.Option("--set", help="strategy.parameter=value or learner.setting=value; repeatable.")
+]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Trajectories at once; default: what fits.")]
+CpusOption = Annotated[int, typer.Option(min=1, help="CPU threads of a trajectory.")]
+GpusOption = Annotated[
+    float | None, typer.Option(min=0, help="GPUs of a trajectory, fractions allowed; default: 1 if there are any.")
+]
+NumGpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs of the local cluster; default: found out.")]
+ShardsOption = Annotated[int, typer.Option(min=1, help="Actors that share the look-ahead of a trajectory.")]
+MemoryOption = Annotated[
+    str | None, typer.Option(help="Memory that a look-ahead may hold, such as 8GiB; default: found out.")
+]
+AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; default: a local one.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
 
 @contextmanager
@@ -53,42 +77,47 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _local(out: Path) -> Path:
+    from harness.exceptions import SpecError
+
+    if ":/" in str(out):  # An address; as a path its slashes have been merged.
+        raise SpecError(f"Expected a local folder for --out, but got `{out}`.")
+    return out
+
+
+def _resources(memory_limit: str | None, **options: Any) -> Resources:
+    from harness.cluster import Resources
+    from studies.compare import parse_bytes
+
+    return Resources(memory_limit=parse_bytes(memory_limit) if memory_limit else None, **options)
+
+
 @app.command()
 def compare(
-    data: Annotated[str, typer.Option(help="Built-in data set (`ntkcpl list data`), or a .npz, .parquet or folder.")],
+    data: DataOption,
     strategies: Annotated[str, typer.Option(help="Names (`ntkcpl list strategies`) or module:Class, with commas.")],
     schedule: Annotated[str, typer.Option(help="Labels per round, such as 20x5,100x4.")],
-    out: Annotated[Path, typer.Option(help="Folder of the store; the same command continues it.")],
-    seeds: Annotated[str, typer.Option(help="Number of seeds, or a range such as 10-14.")] = "5",
+    out: OutOption,
+    seeds: SeedsOption = "5",
     max_clusters: Annotated[int | None, typer.Option(help="Most clusters of NTKCPL after the first round.")] = None,
-    candidates: Annotated[str | None, typer.Option(help="Points that a look-ahead works on, or `all`.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="strategy.parameter=value or learner.setting=value; repeatable.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Trajectories at once; default: what fits.")] = None,
-    cpus_per_trajectory: Annotated[int, typer.Option(min=1, help="CPU threads of a trajectory.")] = 1,
-    gpus_per_trajectory: Annotated[
-        float | None, typer.Option(min=0, help="GPUs of a trajectory, fractions allowed; default: 1 if there are any.")
-    ] = None,
-    num_gpus: Annotated[int | None, typer.Option(min=0, help="GPUs of the local cluster; default: found out.")] = None,
-    shards: Annotated[int, typer.Option(min=1, help="Actors that share the look-ahead of a trajectory.")] = 1,
-    memory_limit: Annotated[
-        str | None, typer.Option(help="Memory that a look-ahead may hold, such as 8GiB; default: found out.")
-    ] = None,
-    address: Annotated[str | None, typer.Option(help="Ray cluster to run on; default: a local one.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    candidates: CandidatesOption = None,
+    settings: SettingsOption = None,
+    workers: WorkersOption = None,
+    cpus_per_trajectory: CpusOption = 1,
+    gpus_per_trajectory: GpusOption = None,
+    num_gpus: NumGpusOption = None,
+    shards: ShardsOption = 1,
+    memory_limit: MemoryOption = None,
+    address: AddressOption = None,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Run strategies x seeds as full active-learning trajectories and compare their accuracy."""
     with _one_line_errors():
-        from harness.cluster import Resources
         from harness.data import load_dataset
-        from harness.exceptions import SpecError
         from harness.schedule import Schedule, parse_seeds
-        from studies.compare import Comparison, parse_bytes, parse_settings, parse_strategies
+        from studies.compare import Comparison, parse_settings, parse_strategies
         from studies.run import run_comparison
 
-        if ":/" in str(out):  # An address; as a path its slashes have been merged.
-            raise SpecError(f"Expected a local folder for --out, but got `{out}`.")
         names = parse_strategies(strategies)
         shared: dict[str, Any] = {"max_clusters": max_clusters, "candidates": candidates}
         comparison = Comparison(
@@ -98,26 +127,164 @@ def compare(
             settings=parse_settings(settings or [], names),
             shared={key: value for key, value in shared.items() if value is not None},
         )
-        resources = Resources(
+        resources = _resources(
+            memory_limit,
             workers=workers,
             cpus_per_trajectory=cpus_per_trajectory,
             gpus_per_trajectory=gpus_per_trajectory,
             num_gpus=num_gpus,
             shards=shards,
-            memory_limit=parse_bytes(memory_limit) if memory_limit else None,
             address=address,
         )
         signal.signal(signal.SIGTERM, _interrupt)
         outcome = run_comparison(
             comparison,
             load_dataset(data),
-            out,
+            _local(out),
             resources,
             command=shlex.join(["ntkcpl", *sys.argv[1:]]),
             dry_run=dry_run,
         )
     if outcome.n_failed:
         typer.echo(f"{outcome.n_failed} trajectories failed; the same command tries them again.", err=True)
+        raise typer.Exit(FAILED)
+
+
+class SearchOption(StrEnum):
+    """How a sweep chooses configurations."""
+
+    grid = "grid"
+    random = "random"
+    tpe = "tpe"
+    gp = "gp"
+
+
+class SchedulerOption(StrEnum):
+    """Whether hopeless trials end early."""
+
+    none = "none"
+    asha = "asha"
+
+
+class ObjectiveOption(StrEnum):
+    """What a sweep maximises."""
+
+    area = "area"
+    log_area = "log_area"
+    final = "final"
+
+
+class SecondOption(StrEnum):
+    """What a sweep minimises as well."""
+
+    seconds = "seconds"
+
+
+@app.command()
+def sweep(
+    data: DataOption,
+    strategy: Annotated[str, typer.Option(help="Name (`ntkcpl list strategies`) or module:Class.")],
+    out: OutOption,
+    max_clusters: Annotated[
+        str | None, typer.Option(help="Numbers of clusters: a list 10,50,100 or a log-integer range 10..200.")
+    ] = None,
+    schedules: Annotated[
+        str | None, typer.Option(help='Schedules of one total budget, such as "20x10;50x4;100x2".')
+    ] = None,
+    space: Annotated[Path | None, typer.Option(help="YAML file with further hyperparameters, or schedules.")] = None,
+    seeds: SeedsOption = "3",
+    confirm_seeds: Annotated[
+        int,
+        typer.Option(min=0, help="Further seeds of the best trial and the default on the other half of the test data."),
+    ] = 0,
+    search: Annotated[SearchOption, typer.Option(help="How configurations are chosen.")] = SearchOption.grid,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all; a grid has as many as it has points.")] = 20,
+    search_seed: Annotated[int, typer.Option(min=0, help="Seed of the sampler.")] = 0,
+    scheduler: Annotated[
+        SchedulerOption, typer.Option(help="asha stops trials whose objective so far is in the lower half.")
+    ] = SchedulerOption.none,
+    objective: Annotated[
+        ObjectiveOption,
+        typer.Option(
+            help="Area under the accuracy curve over the label counts that all schedules span, area over log labels, or"
+            " accuracy at the budget."
+        ),
+    ] = ObjectiveOption.area,
+    second_objective: Annotated[
+        SecondOption | None, typer.Option(help="Minimise the seconds of selection as well: a Pareto front.")
+    ] = None,
+    concurrent_trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Trials at once; default: what keeps the workers busy. 1 makes tpe and gp repeatable."
+        ),
+    ] = None,
+    optuna_storage: Annotated[
+        Path | None, typer.Option(help="sqlite file to mirror the trials for optuna-dashboard.")
+    ] = None,
+    candidates: CandidatesOption = None,
+    settings: SettingsOption = None,
+    workers: WorkersOption = None,
+    cpus_per_trajectory: CpusOption = 1,
+    gpus_per_trajectory: GpusOption = None,
+    num_gpus: NumGpusOption = None,
+    shards: ShardsOption = 1,
+    memory_limit: MemoryOption = None,
+    address: AddressOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Search the number of clusters, the query steps and other hyperparameters of a strategy; a trial has all seeds."""
+    with _one_line_errors():
+        from harness.data import load_dataset
+        from harness.schedule import parse_seeds
+        from studies.compare import parse_settings, parse_strategies
+        from studies.space import make_space
+        from studies.sweep import Options, run_sweep
+        from studies.trials import Sweep
+
+        (name,) = parse_strategies(strategy.replace(",", " "))
+        asked = Sweep(
+            strategy=name,
+            space=make_space(max_clusters, schedules, space),
+            seeds=parse_seeds(seeds),
+            settings=parse_settings(settings or [], [name]),
+            shared={} if candidates is None else {"candidates": candidates},
+            search=search.value,
+            n_trials=trials,
+            search_seed=search_seed,
+            objective=objective.value,
+            by_seconds=second_objective is not None,
+            scheduler=scheduler.value,
+        )
+        resources = _resources(
+            memory_limit,
+            workers=workers,
+            cpus_per_trajectory=cpus_per_trajectory,
+            gpus_per_trajectory=gpus_per_trajectory,
+            num_gpus=num_gpus,
+            shards=shards,
+            address=address,
+        )
+        signal.signal(signal.SIGTERM, _interrupt)
+        outcome = run_sweep(
+            asked,
+            load_dataset(data),
+            _local(out),
+            resources,
+            Options(
+                concurrent_trials=concurrent_trials,
+                confirm_seeds=confirm_seeds,
+                optuna_storage=optuna_storage,
+                command=shlex.join(["ntkcpl", *sys.argv[1:]]),
+                dry_run=dry_run,
+            ),
+        )
+    if outcome.n_failed or outcome.n_unconfirmed:
+        typer.echo(
+            f"{outcome.n_failed} trials and {outcome.n_unconfirmed} trajectories of the confirmation failed; the same"
+            " command tries them again.",
+            err=True,
+        )
         raise typer.Exit(FAILED)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from harness.data import Dataset
+from harness.data import Dataset, EvaluateOn
 from harness.exceptions import SpecError
 from harness.learner import LearnerSpec
 from harness.schedule import Schedule
@@ -35,13 +35,15 @@ class Comparison:
         seeds: repetitions.
         settings: parameters by owner, a strategy or `learner`.
         shared: parameters for every strategy that has one of that name.
+        evaluate_on: part of the test data that accuracy is measured on.
     """
 
     strategies: tuple[str, ...]
     schedule: Schedule
     seeds: tuple[int, ...]
-    settings: Mapping[str, Mapping[str, str]]
+    settings: Mapping[str, Mapping[str, Any]]
     shared: Mapping[str, Any]
+    evaluate_on: EvaluateOn = "all"
 
     def specs(self, data: Dataset) -> list[TrajectorySpec]:
         """The trajectories, seed by seed.
@@ -69,6 +71,7 @@ class Comparison:
                 schedule=str(self.schedule),
                 seed=seed,
                 learner=learner,
+                evaluate_on=self.evaluate_on,
             )
             for seed in self.seeds
             for name, version, params in resolved

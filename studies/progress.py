@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,9 +13,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from harness.cluster import Event, Failed, Finished, RoundDone, Started
+from harness.cluster import Event, Failed, Finished, Paused, RoundDone, Started
 from harness.driver import Restarted
 from harness.plan import Job
+
+if TYPE_CHECKING:
+    from studies.trials import Record
 
 
 class StudyProgress:
@@ -73,10 +77,19 @@ class StudyProgress:
                 self._say(f"{_title(job)}  failed: {message}")
             case Finished():
                 self._end(job)
-                if not self._live:
-                    self._say(f"{_title(job)}  done  ({self._ended}/{self._n_jobs}, {self._time_left()})")
+                self._say_done(job)
+            case Paused():
+                self._running.pop(name, None)
         if self._live:
             self._live.update(self._render())
+
+    def _say_done(self, job: Job) -> None:
+        if not self._live:
+            self._say(f"{_title(job)}  done  ({self._ended}/{self._n_jobs}, {self._time_left()})")
+
+    def _heading(self) -> tuple[int, str]:
+        """Trajectories done, and what is said beside them."""
+        return self._ended, self._time_left()
 
     def _end(self, job: Job) -> None:
         self._running.pop(job.spec.trajectory_id, None)
@@ -93,7 +106,8 @@ class StudyProgress:
         return f"about {duration(seconds)} left"
 
     def _render(self) -> Group:
-        self._bar.update(self._task, completed=self._ended, left=self._time_left())
+        completed, left = self._heading()
+        self._bar.update(self._task, completed=completed, left=left)
         table = Table(box=None, pad_edge=False)
         for heading in ("strategy", "seed", "round", "labels", "accuracy"):
             table.add_column(heading, justify="left" if heading == "strategy" else "right")
@@ -107,6 +121,67 @@ class StudyProgress:
                 "" if accuracy is None else f"{accuracy:.1%}",
             )
         return Group(self._bar, table)
+
+
+class SweepProgress(StudyProgress):
+    """Listens to a sweep's events and shows its trials beside the running trajectories.
+
+    Args:
+        n_trials: how many there will be.
+        records: trials that had ended before.
+        console: where to write.
+    """
+
+    def __init__(self, n_trials: int, records: list[Record], console: Console) -> None:
+        super().__init__([], 1, console)
+        self._n_trials = n_trials
+        self._counts = Counter(record.status for record in records)
+        self._n_before = len(records)
+        self._running_trials: set[int] = set()
+        self._best = max(records, key=lambda record: record.objective, default=None)
+        self._bar.update(self._task, description="trials", total=n_trials)
+
+    def trial_started(self, number: int) -> None:
+        """Take notice of a trial that begins."""
+        self._running_trials.add(number)
+
+    def trial_ended(self, record: Record) -> None:
+        """Take notice of a trial that has ended."""
+        self._running_trials.discard(record.number)
+        self._counts[record.status] += 1
+        if self._best is None or record.objective > self._best.objective:
+            self._best = record
+        if not self._live:
+            found = f"{record.objective:.2%}" if record.scores else f"{record.status} at {record.labels} labels"
+            self._say(f"trial {record.number}  {found}  ({self._state()})")
+
+    def confirming(self, n_jobs: int) -> None:
+        """Take notice of the search's end."""
+        self._say(f"confirming: {n_jobs} trajectories with other seeds, or of the default")
+
+    def _end(self, job: Job) -> None:
+        self._running.pop(job.spec.trajectory_id, None)
+
+    def _say_done(self, job: Job) -> None:
+        pass
+
+    def _state(self) -> str:
+        n_ended = sum(self._counts.values())
+        parts = [f"{n_ended}/{self._n_trials}", f"{len(self._running_trials)} running"]
+        parts += [f"{self._counts[status]} {status}" for status in ("stopped", "failed") if self._counts[status]]
+        if self._best is not None and self._best.scores:
+            parts.append(f"best {self._best.objective:.2%} in trial {self._best.number}")
+        return ", ".join([*parts, self._time_left()])
+
+    def _time_left(self) -> str:
+        n_ended = sum(self._counts.values())
+        if n_ended == self._n_before:
+            return "time left unknown yet"
+        seconds = (time.monotonic() - self._began) / (n_ended - self._n_before) * (self._n_trials - n_ended)
+        return f"about {duration(seconds)} left"
+
+    def _heading(self) -> tuple[int, str]:
+        return sum(self._counts.values()), self._state()
 
 
 def _title(job: Job) -> str:

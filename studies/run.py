@@ -55,7 +55,7 @@ def run_comparison(
     """
     specs = comparison.specs(data)
     study = study_name("compare", specs)
-    console, progress_console = _console(), Console(stderr=True)
+    console, progress_console = terminal(), Console(stderr=True)
     store = Store(out)
     plan = make_plan(specs, store)
     failures = []
@@ -64,7 +64,9 @@ def run_comparison(
         with cluster(resources, data_bytes):
             settled = settle(resources, len(plan.jobs))
             progress_console.print(describe(plan), soft_wrap=True, highlight=False)
-            progress_console.print(_describe_resources(settled, plan, store), soft_wrap=True, highlight=False)
+            progress_console.print(
+                describe_resources(settled, [job.spec for job in plan.jobs], store), soft_wrap=True, highlight=False
+            )
             if dry_run:
                 return Outcome(study, 0)
             with store.writing():
@@ -72,7 +74,7 @@ def run_comparison(
                 plan = make_plan(specs, store)
                 store.write_study(study, command, [spec.trajectory_id for spec in specs])
                 with StudyProgress(plan.jobs, settled.workers or 1, progress_console) as progress:
-                    failures = drive(plan, data, store, settled, progress)
+                    failures = drive(plan.jobs, data, store, settled, progress)
     else:
         progress_console.print(describe(plan), soft_wrap=True, highlight=False)
         if dry_run:
@@ -94,7 +96,8 @@ def _named(results: Results, data: str) -> Results:
     return replace(results, **tables)
 
 
-def _console() -> Console:
+def terminal() -> Console:
+    """The console for results: wide where it is no terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=_FILE_WIDTH)
 
@@ -114,16 +117,19 @@ def describe(plan: Plan) -> str:
     return f"{n_all} trajectories: {', '.join(parts)}"
 
 
-def _describe_resources(resources: Resources, plan: Plan, store: Store) -> str:
+def describe_resources(resources: Resources, specs: Sequence[TrajectorySpec], store: Store) -> str:
+    """With what trajectories run, and for about how long; nothing of the time where none is known yet."""
     share = f"{resources.cpus_per_trajectory} CPU"
     if resources.gpus_per_trajectory:
         share += f" and {resources.gpus_per_trajectory:g} GPU"
-    left = _estimate([job.spec for job in plan.jobs], store, resources.workers or 1)
+    left = _estimate(specs, store, resources.workers or 1)
     return f"{resources.workers} at once, {share} each; {left}"
 
 
 def _estimate(specs: Sequence[TrajectorySpec], store: Store, n_workers: int) -> str:
     """Time for trajectories, from finished ones of the same strategy, data and schedule."""
+    if not specs:
+        return "no estimate of the time yet"
     finished = [row for row in store.trajectories().values() if row["status"] == "ok"]
     total = 0.0
     for spec in specs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from harness.store import Store
 
 
 def study_status(root: Path) -> Iterator[tuple[str, str, Table]]:
-    """Name, command and a table by status of each study in a store.
+    """Name, command and a table by status of each study in a store, with the trials of a sweep that have ended.
 
     Raises:
         StoreError: there is no store, or it cannot be read.
@@ -40,6 +41,9 @@ def study_status(root: Path) -> Iterator[tuple[str, str, Table]]:
                 messages.append(f"{spec.strategy} seed {spec.seed}: {found['message']}")
         for state, count in counts.items():
             table.add_row(state, f"{count}/{len(rows)}")
+        trials = Counter(row["status"] for row in store.trials(study))
+        for state, count in trials.items():
+            table.add_row(f"{state} trials", f"{count}/{trials.total()}")
         for message in messages:
             table.add_row("", escape(message))
         yield study, rows[0]["command"], table

@@ -96,7 +96,7 @@ def run_serially(pool, monkeypatch):
                 raise KeyboardInterrupt
 
         with store.writing(), suppress(KeyboardInterrupt):
-            driver.drive(plan, pool, store, Resources(), listen)
+            driver.drive(plan.jobs, pool, store, Resources(), listen)
         return plan
 
     return run

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.cluster import Resources, RoundDone, _room, settle
+from harness.cluster import Finished, Paused, Resources, RoundDone, _room, settle
 from harness.driver import drive
 from harness.exceptions import ResourceError
 from harness.plan import make_plan
@@ -86,7 +86,7 @@ def run(specs, data, store, resources=ONE):
     """Plan and drive; returns the events and the failures."""
     events = []
     with store.writing():
-        failures = drive(make_plan(list(specs), store), data, store, resources, events.append)
+        failures = drive(make_plan(list(specs), store).jobs, data, store, resources, events.append)
     return events, failures
 
 
@@ -229,6 +229,30 @@ class TestWorkers:
             "misbehaves again",
             "dies again",
         ]
+
+    def test_a_live_queue_in_legs_gives_what_one_run_gives(self, ray_cluster, pool, make_spec, tmp_path):
+        """Jobs come when others have ended; a leg stops before its round, the next goes on from the store."""
+        specs = [make_spec("ntkcpl_al", seed=seed, schedule="5x3") for seed in range(2)]
+        store, events = Store(tmp_path), []
+
+        def jobs():
+            for leg, until in enumerate((1, 2, None), start=1):
+                for job in make_plan(specs, store).jobs:
+                    job.until = until
+                    yield job
+                while sum(isinstance(event, Paused | Finished) for event in events) < leg * len(specs):
+                    yield None
+
+        with store.writing():
+            assert drive(jobs(), pool, store, ONE, events.append) == []
+        assert kinds(event for event in events if event.job.spec == specs[0]) == [
+            *["Started", "RoundDone", "Paused"] * 2,
+            *["Started", "RoundDone", "Finished"],
+        ]
+        for spec in specs:
+            _, picks, _ = store.rounds(spec.trajectory_id)
+            np.testing.assert_array_equal(picks, [record.picks for record in run_trajectory(spec, pool)])
+        assert {row["status"] for row in store.trajectories().values()} == {"ok"}
 
     def test_every_worker_sees_its_own_gpu(self, ray_cluster, pool, make_spec, tmp_path):
         specs = [make_spec("plugins:ShowsGPU", seed=seed, schedule="5x2") for seed in range(4)]

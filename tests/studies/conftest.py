@@ -1,3 +1,4 @@
+import importlib
 import signal
 import subprocess
 import sys
@@ -35,6 +36,24 @@ def command(pool_file):
     return words
 
 
+@pytest.fixture(scope="session")
+def sweep_command(pool_file):
+    """Words of a quick sweep: `sweep_command(out, search="tpe", ...)`."""
+
+    def words(out: Path, **options: object) -> list[str]:
+        quick = {
+            "data": pool_file,
+            "strategy": "ntkcpl_al",
+            "max_clusters": "3,6,50",
+            "schedules": "5x4;10x2",
+            "seeds": 2,
+            "out": out,
+        }
+        return ["sweep", *_flags(quick | options), *FAST]
+
+    return words
+
+
 @pytest.fixture
 def ntkcpl():
     """Run the command line in this process."""
@@ -46,7 +65,10 @@ def ntkcpl():
 @pytest.fixture
 def ntkcpl_on_ray(ntkcpl, ray_cluster, monkeypatch):
     """Run the command line in this process, on the cluster of all tests instead of one of its own."""
-    monkeypatch.setattr("studies.run.cluster", lambda resources, data_bytes: nullcontext())
+    for module in ("run", "sweep"):
+        importlib.import_module(f"studies.{module}")
+        monkeypatch.setattr(f"studies.{module}.cluster", lambda resources, data_bytes: nullcontext())
+    monkeypatch.setattr("studies.tuning._ENDING_SECONDS", 0.1)  # Tune takes 5 s to put idle trials away
     return ntkcpl
 
 

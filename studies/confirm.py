@@ -1,0 +1,105 @@
+"""What is left of a tuned advantage with other seeds, on the half of the test data that the search never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.statistics import Interval, paired_difference
+from harness.data import Dataset
+from harness.spec import TrajectorySpec
+from harness.store import Store
+from studies.trials import Record, Sweep, score
+
+
+@dataclass(frozen=True)
+class Advantage:
+    """A tuned configuration against the default one.
+
+    Attributes:
+        trial: number of the tuned one.
+        searched: difference of objectives in the search: its seeds, the `tune` half.
+        confirmed: the same with other seeds on the `confirm` half; None where a trajectory failed.
+    """
+
+    trial: int
+    searched: Interval | None
+    confirmed: Interval | None
+
+    @property
+    def survived(self) -> float | None:
+        """Confirmed advantage as a share of the searched one; None where there was none to begin with."""
+        if self.searched is None or self.confirmed is None or self.searched.estimate <= 0:
+            return None
+        return self.confirmed.estimate / self.searched.estimate
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What was confirmed.
+
+    Attributes:
+        seeds: of the confirmation.
+        default: what the default configuration is, in words.
+        advantages: one per tuned configuration that is not the default itself.
+        trials_at_default: tuned configurations that are.
+    """
+
+    seeds: tuple[int, ...]
+    default: str
+    advantages: tuple[Advantage, ...]
+    trials_at_default: tuple[int, ...]
+
+
+def confirm_seeds(sweep: Sweep, n_seeds: int) -> tuple[int, ...]:
+    """Seeds that the search has not used: those that follow its largest."""
+    first = max(sweep.seeds) + 1
+    return tuple(range(first, first + n_seeds))
+
+
+def confirm_plan(sweep: Sweep, data: Dataset, finalists: Sequence[Record], n_seeds: int) -> list[TrajectorySpec]:
+    """Trajectories that a confirmation needs: finalists and default on `confirm`, the default on `tune` as well."""
+    seeds = confirm_seeds(sweep, n_seeds)
+    specs = sweep.default_specs(data)
+    specs += sweep.default_specs(data, seeds=seeds, evaluate_on="confirm")
+    for record in finalists:
+        specs += sweep.specs(record.values, data, seeds=seeds, evaluate_on="confirm")
+    return list({spec.trajectory_id: spec for spec in specs}.values())
+
+
+def confirmed(sweep: Sweep, data: Dataset, finalists: Sequence[Record], n_seeds: int, store: Store) -> Confirmation:
+    """Compare finalists with the default, paired by seed, in the search and in the confirmation."""
+    seeds = confirm_seeds(sweep, n_seeds)
+    known = store.trajectories()
+
+    def scores(specs: Sequence[TrajectorySpec]) -> pd.Series[float] | None:
+        if any(known.get(spec.trajectory_id, {}).get("status") != "ok" for spec in specs):
+            return None
+        curves = [store.rounds(spec.trajectory_id)[0] for spec in specs]
+        values = [score(curve, sweep.objective, sweep.space.window) for curve in curves]
+        return pd.Series(values, index=[spec.seed for spec in specs])
+
+    def difference(own: Sequence[TrajectorySpec], other: Sequence[TrajectorySpec]) -> Interval | None:
+        pair = scores(own), scores(other)
+        return None if pair[0] is None or pair[1] is None else paired_difference(pair[0], pair[1])
+
+    default, default_confirmed = (
+        sweep.default_specs(data),
+        sweep.default_specs(data, seeds=seeds, evaluate_on="confirm"),
+    )
+    own = [record for record in finalists if list(record.specs) != default]
+    return Confirmation(
+        seeds=seeds,
+        default=", ".join([*(f"{name}={value}" for name, value in sweep.defaults.items()), default[0].schedule]),
+        advantages=tuple(
+            Advantage(
+                record.number,
+                difference(record.specs, default),
+                difference(sweep.specs(record.values, data, seeds=seeds, evaluate_on="confirm"), default_confirmed),
+            )
+            for record in own
+        ),
+        trials_at_default=tuple(record.number for record in finalists if record not in own),
+    )

@@ -1,0 +1,327 @@
+"""What a sweep searches: hyperparameters of a strategy, and schedules under one total budget."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+
+from harness.exceptions import SpecError
+from harness.schedule import Schedule
+
+SCHEDULE = "schedule"
+FIRST, GROWTH, ROUNDS = "schedule.first", "schedule.growth", "schedule.rounds"
+MAX_CLUSTERS = "max_clusters"
+
+Scalar: TypeAlias = bool | int | float | str
+Values: TypeAlias = Mapping[str, Any]
+"""A value for each dimension of a space."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Range(_Model):
+    log: bool = False
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise ValueError(f"expected finite low <= high, but got {self.low:g} and {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"expected low > 0 on a log scale, but got {self.low:g}")
+        return self
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """Values that stand for all when the strategy is asked whether it allows them."""
+        return (self.low, self.high)
+
+
+class Int(_Range):
+    """Whole numbers from `low` to `high`, both included."""
+
+    type: Literal["int"] = "int"
+    low: int
+    high: int
+
+
+class Float(_Range):
+    """Real numbers from `low` to `high`."""
+
+    type: Literal["float"] = "float"
+
+
+class Categorical(_Model):
+    """Some values."""
+
+    type: Literal["categorical"] = "categorical"
+    choices: Annotated[tuple[Scalar, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len({repr(choice) for choice in self.choices}) < len(self.choices):
+            raise ValueError("expected each choice once")
+        return self
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """All of them."""
+        return self.choices
+
+
+Dimension = Int | Float | Categorical
+
+
+class _Counts(_Model):
+    low: Annotated[int, Field(ge=1)]
+    high: Annotated[int, Field(ge=1)]
+
+
+class _Growth(_Model):
+    low: Annotated[float, Field(gt=0)] = 1.0
+    high: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Family(_Model):
+    """Schedules of one budget: a first query, then queries that grow by a factor from round to round.
+
+    Attributes:
+        budget: total labels of each schedule.
+        first: labels of the first query.
+        growth: each later query over the one before it.
+        rounds: number of rounds, at least 2.
+    """
+
+    budget: Annotated[int, Field(ge=2)]
+    first: _Counts
+    growth: _Growth = _Growth()
+    rounds: _Counts
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.rounds.low < 2:
+            raise ValueError("expected at least 2 rounds")
+        if self.first.high + self.rounds.high - 1 > self.budget:
+            raise ValueError(
+                f"expected a first query of {self.first.high} and a label in each of {self.rounds.high - 1} more rounds"
+                f" within the budget of {self.budget}"
+            )
+        return self
+
+    @property
+    def dimensions(self) -> dict[str, Dimension]:
+        """What is searched."""
+        return {
+            FIRST: Int(low=self.first.low, high=self.first.high, log=True),
+            GROWTH: Float(low=self.growth.low, high=self.growth.high, log=True),
+            ROUNDS: Int(low=self.rounds.low, high=self.rounds.high),
+        }
+
+    def schedule(self, values: Values) -> Schedule:
+        """The schedule of one point: after the first query, each round has a label and its share of the rest."""
+        first, growth, rounds = values[FIRST], values[GROWTH], values[ROUNDS]
+        shares = list(itertools.accumulate(growth**k for k in range(rounds - 1)))
+        free = self.budget - first - (rounds - 1)
+        bought = [0, *(round(free * share / shares[-1]) for share in shares)]
+        return Schedule((first, *(1 + after - before for before, after in itertools.pairwise(bought))))
+
+
+def _kind(schedules: Any) -> str:
+    return "family" if isinstance(schedules, dict | Family) else "list"
+
+
+class _File(_Model):
+    schedules: (
+        Annotated[Annotated[tuple[str, ...], Tag("list")] | Annotated[Family, Tag("family")], Discriminator(_kind)]
+        | None
+    ) = None
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, Annotated[Dimension, Field(discriminator="type")]]
+
+
+@dataclass(frozen=True)
+class Space:
+    """All configurations of a sweep.
+
+    Attributes:
+        parameters: hyperparameters of the strategy.
+        schedules: a list in canonical form, or a family.
+
+    Raises:
+        SpecError: no schedule, or schedules of unequal budgets.
+    """
+
+    parameters: Mapping[str, Dimension]
+    schedules: tuple[str, ...] | Family
+
+    def __post_init__(self) -> None:
+        if isinstance(self.schedules, Family):
+            return
+        budgets = {text: Schedule.parse(text).budget for text in self.schedules}
+        if len(set(budgets.values())) > 1:
+            listed = ", ".join(f"{budget} in {text}" for text, budget in budgets.items())
+            raise SpecError(f"Expected schedules of one total budget, but got {listed} labels.")
+
+    @cached_property
+    def dimensions(self) -> dict[str, Dimension]:
+        """Everything that is searched, schedules last."""
+        if isinstance(self.schedules, Family):
+            return {**self.parameters, **self.schedules.dimensions}
+        return {**self.parameters, SCHEDULE: Categorical(choices=self.schedules)}
+
+    @property
+    def budget(self) -> int:
+        """Total labels of every schedule."""
+        if isinstance(self.schedules, Family):
+            return self.schedules.budget
+        return Schedule.parse(self.schedules[0]).budget
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Label counts that every schedule of the space spans: from the largest first query to the budget."""
+        if isinstance(self.schedules, Family):
+            return self.schedules.first.high, self.budget
+        return max(Schedule.parse(text).queries[0] for text in self.schedules), self.budget
+
+    def schedule(self, values: Values) -> Schedule:
+        """The schedule of one configuration."""
+        return (
+            self.schedules.schedule(values) if isinstance(self.schedules, Family) else Schedule.parse(values[SCHEDULE])
+        )
+
+    @property
+    def first_schedule(self) -> Schedule:
+        """The schedule listed first; of a family, the one at its lower ends."""
+        if isinstance(self.schedules, Family):
+            return self.schedules.schedule({name: each.ends[0] for name, each in self.schedules.dimensions.items()})
+        return Schedule.parse(self.schedules[0])
+
+    def grid(self) -> Iterator[dict[str, Any]]:
+        """All configurations, the last dimension fastest.
+
+        Raises:
+            SpecError: a range, which has no grid.
+        """
+        for name, dimension in self.dimensions.items():
+            if not isinstance(dimension, Categorical):
+                raise SpecError(f"Expected a list for `{name}` with --search grid, but got a range; use random or tpe.")
+        lists = [dimension.ends for dimension in self.dimensions.values()]
+        return (dict(zip(self.dimensions, values, strict=True)) for values in itertools.product(*lists))
+
+    def describe(self) -> dict[str, Any]:
+        """The space as plain values: equal for equal spaces."""
+        shown = {name: dimension.model_dump(mode="json") for name, dimension in self.parameters.items()}
+        family = self.schedules
+        return {**shown, "schedules": family.model_dump(mode="json") if isinstance(family, Family) else list(family)}
+
+
+def make_space(max_clusters: str | None, schedules: str | None, file: Path | None) -> Space:
+    """Put the space together from the command line and a file.
+
+    Args:
+        max_clusters: `10,50,100` or `10..200`.
+        schedules: `20x10;50x4`.
+        file: YAML.
+
+    Raises:
+        SpecError: a text that does not parse, a dimension given twice, no schedule, or unequal budgets.
+    """
+    described = _read(file) if file else _File()
+    parameters = dict(described.__pydantic_extra__ or {})
+    if max_clusters is not None:
+        if MAX_CLUSTERS in parameters:
+            raise SpecError(f"Expected max_clusters once, but it is in `{file}` and in --max-clusters.")
+        parameters[MAX_CLUSTERS] = parse_counts(max_clusters)
+    listed = described.schedules
+    if schedules is not None:
+        if listed is not None:
+            raise SpecError(f"Expected schedules once, but they are in `{file}` and in --schedules.")
+        listed = tuple(schedules.split(";"))
+    if not listed:
+        raise SpecError('Expected schedules such as --schedules "20x10;50x4", or in the --space file, but got none.')
+    if not isinstance(listed, Family):
+        listed = tuple(str(Schedule.parse(text)) for text in listed)
+        if repeated := [text for text in listed if listed.count(text) > 1]:
+            raise SpecError(f"Expected each schedule once, but got `{repeated[0]}` {len(repeated)} times.")
+    return Space(parameters, listed)
+
+
+def parse_counts(text: str) -> Dimension:
+    """Numbers of clusters from a list `10,50,100,200` or a log-integer range `10..200`.
+
+    Raises:
+        SpecError: a text of another form.
+    """
+    low, dots, high = text.partition("..")
+    try:
+        if dots:
+            return Int(low=_count(low), high=_count(high), log=True)
+        return Categorical(choices=tuple(_count(piece) for piece in text.split(",")))
+    except ValueError as error:
+        raise SpecError(
+            f"Expected --max-clusters as a list of distinct numbers `10,50,100` or a range `10..200`, but got `{text}`."
+        ) from error
+
+
+def _count(text: str) -> int:
+    count = TypeAdapter(Annotated[int, Field(ge=1)]).validate_python(text.strip())
+    return int(count)
+
+
+def _read(path: Path) -> _File:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"Expected a readable file for --space, but got `{path}`: {_one_line(error)}.") from error
+    except yaml.YAMLError as error:
+        raise SpecError(f"Expected YAML in `{path}`, but got: {_one_line(error)}.") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise SpecError(
+            f"Expected hyperparameters by name in `{path}`, such as `max_clusters: {{type: int, low: 10, high: 200}}`."
+        )
+    try:
+        return _File.model_validate(content)
+    except ValidationError as error:
+        raise SpecError(f"Expected a search space in `{path}`, but got {_complaint(error)}.") from error
+
+
+def _complaint(error: ValidationError) -> str:
+    """What pydantic says, in one line."""
+    found = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
+    return "; ".join(f"`{where}`: {message}" for where, message in found)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def asked_parameters(values: Values) -> dict[str, Any]:
+    """The hyperparameters of the strategy in a configuration: all but what makes the schedule."""
+    return {name: value for name, value in values.items() if name.partition(".")[0] != SCHEDULE}
+
+
+def check_dimensions(names: Sequence[str], known: Sequence[str], fixed: Sequence[str], strategy: str) -> None:
+    """Make sure that a space searches hyperparameters that a strategy has and that are not set as well.
+
+    Raises:
+        SpecError: a name that the strategy lacks, or one that is fixed.
+    """
+    for name in names:
+        if name not in known:
+            raise SpecError(
+                f"Expected hyperparameters of `{strategy}` among {', '.join(known) or 'none'} to search, but got"
+                f" `{name}`."
+            )
+        if name in fixed:
+            raise SpecError(f"Expected `{name}` to be searched or set, but it is both.")

@@ -1,0 +1,336 @@
+"""A sweep as data: its configurations, its trials and their objective."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from analysis.metrics import area_under_curve
+from analysis.statistics import mean_std
+from harness.data import Dataset, EvaluateOn
+from harness.driver import round_seconds
+from harness.exceptions import SpecError
+from harness.spec import TrajectorySpec, canonical_json
+from harness.store import Row
+from strategies.functional.pseudo_labels import n_pseudo_classes
+from strategies.ntkcpl import NTKCPL
+from strategies.registry import make_strategy, parameter_names, strategy_class
+from studies.compare import Comparison
+from studies.search import Search, Told
+from studies.space import MAX_CLUSTERS, SCHEDULE, Categorical, Space, Values, asked_parameters, check_dimensions
+
+Objective = Literal["area", "log_area", "final"]
+Scheduler = Literal["none", "asha"]
+Status = Literal["complete", "stopped", "failed"]
+OBJECTIVES: tuple[str, ...] = get_args(Objective)
+REDUCTION = 2
+"""ASHA: one trial in so many goes on at each rung, and rungs are so many times the label count apart."""
+_NO_CAP = 2**62
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What `ntkcpl sweep` was asked for.
+
+    Attributes:
+        strategy: name.
+        space: what is searched.
+        seeds: repetitions of each configuration.
+        settings: fixed parameters by owner, the strategy or `learner`.
+        shared: fixed parameters of the strategy from options of their own.
+        search: how configurations are chosen.
+        n_trials: how many there will be; a grid has as many as it has points.
+        search_seed: of the sampler.
+        objective: what is maximised.
+        by_seconds: whether the seconds of selection are minimised as well.
+        scheduler: whether trials are stopped early.
+
+    Raises:
+        SpecError: a space that does not fit the strategy or the search.
+    """
+
+    strategy: str
+    space: Space
+    seeds: tuple[int, ...]
+    settings: Mapping[str, Mapping[str, Any]]
+    shared: Mapping[str, Any]
+    search: Search = "grid"
+    n_trials: int = 20
+    search_seed: int = 0
+    objective: Objective = "area"
+    by_seconds: bool = False
+    scheduler: Scheduler = "none"
+
+    def __post_init__(self) -> None:
+        known = parameter_names(strategy_class(self.strategy))
+        fixed = [*self.settings.get(self.strategy, {}), *self.shared]
+        check_dimensions(list(self.space.parameters), known, fixed, self.strategy)
+        if self.search == "grid":
+            self.space.grid()
+        if self.by_seconds and self.scheduler == "asha":
+            raise SpecError("Expected one objective with --scheduler asha, which compares by it, but got a second one.")
+
+    @property
+    def rungs(self) -> list[int]:
+        """Label counts at which trials may be stopped, from the start of the window; the last is the budget."""
+        low, budget = self.space.window
+        if self.scheduler == "none":
+            return [budget]
+        powers = itertools.takewhile(lambda rung: rung < budget, (low * REDUCTION**k for k in itertools.count()))
+        return [*powers, budget]
+
+    @property
+    def n_objectives(self) -> int:
+        """Objectives that the sampler is told."""
+        return 2 if self.by_seconds else 1
+
+    def check(self, data: Dataset) -> None:
+        """Build the configurations at the ends of each dimension, so that what cannot be is refused at once.
+
+        Raises:
+            SpecError, StrategyError: a value that the strategy or the data does not allow.
+        """
+        data.test_half("tune")
+        start = {name: dimension.ends[0] for name, dimension in self.space.dimensions.items()}
+        for name, dimension in self.space.dimensions.items():
+            for value in dimension.ends:
+                self.specs({**start, name: value}, data)
+
+    def specs(
+        self, values: Values, data: Dataset, *, seeds: Sequence[int] | None = None, evaluate_on: EvaluateOn = "tune"
+    ) -> list[TrajectorySpec]:
+        """The trajectories of a configuration, by seed; a cap on clusters that cannot bind is lowered until it may."""
+        own = {**self.settings.get(self.strategy, {}), **asked_parameters(values)}
+        schedule = self.space.schedule(values)
+        specs = self._compare(schedule, own, seeds, evaluate_on).specs(data)
+        cap = effective_cap(self.strategy, specs[0].params, schedule.queries)
+        if cap == specs[0].params.get(MAX_CLUSTERS):
+            return specs
+        return self._compare(schedule, {**own, MAX_CLUSTERS: cap}, seeds, evaluate_on).specs(data)
+
+    def default_specs(
+        self, data: Dataset, *, seeds: Sequence[int] | None = None, evaluate_on: EvaluateOn = "tune"
+    ) -> list[TrajectorySpec]:
+        """The configuration to beat: what is searched at the strategy's own defaults, on the first schedule."""
+        values = self.defaults
+        fixed = Space({}, (str(self.space.first_schedule),))
+        sweep = Sweep(self.strategy, fixed, self.seeds, self._with(values), self.shared)
+        return sweep.specs({SCHEDULE: fixed.schedules[0]}, data, seeds=seeds, evaluate_on=evaluate_on)  # type: ignore[index]
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The strategy's own values of what is searched."""
+        defaults = make_strategy(self.strategy, {**self.settings.get(self.strategy, {}), **self.shared})
+        return {name: getattr(defaults, name) for name in self.space.parameters}
+
+    def study(self, data: Dataset) -> str:
+        """Name in the store: equal for sweeps that try the same configurations; more trials continue it."""
+        sampled = [] if self.search == "grid" else [self.search_seed, self.objective, self.by_seconds]
+        content = {
+            "strategy": self.default_specs(data)[0].model_dump(mode="json", exclude={"data", "seed", "schedule"}),
+            "space": self.space.describe(),
+            "seeds": self.seeds,
+            "search": [self.search, *sampled],
+            "scheduler": [self.scheduler, self.objective],
+        }
+        return f"sweep-{hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]}"
+
+    def _compare(
+        self, schedule: Any, own: Mapping[str, Any], seeds: Sequence[int] | None, evaluate_on: EvaluateOn
+    ) -> Comparison:
+        return Comparison(
+            strategies=(self.strategy,),
+            schedule=schedule,
+            seeds=tuple(self.seeds if seeds is None else seeds),
+            settings={**self.settings, self.strategy: own},
+            shared=self.shared,
+            evaluate_on=evaluate_on,
+        )
+
+    def _with(self, values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        return {**self.settings, self.strategy: {**self.settings.get(self.strategy, {}), **values}}
+
+
+def effective_cap(strategy: str, params: Mapping[str, Any], queries: Sequence[int]) -> int | None:
+    """The cap on clusters, lowered to the most that a schedule asks for: any larger cap gives the same picks.
+
+    Args:
+        strategy: name.
+        params: all its hyperparameters.
+        queries: labels per round.
+
+    Returns:
+        The cap; None where the strategy has none that is known.
+    """
+    if not issubclass(strategy_class(strategy), NTKCPL):
+        return params.get(MAX_CLUSTERS)
+    capped_at_first = bool(params["cap_first_round"])
+    counts, n_labelled = [], 0
+    for n_query in queries:
+        if n_labelled or capped_at_first:
+            counts.append(n_pseudo_classes(n_labelled, n_query, _NO_CAP, cap_first_round=capped_at_first))
+        n_labelled += n_query
+    return int(min(params[MAX_CLUSTERS], max(counts, default=1)))
+
+
+def score(curve: Sequence[Row], objective: Objective, window: tuple[int, int], labels: float | None = None) -> float:
+    """The objective of one trajectory.
+
+    Args:
+        curve: its rows of `rounds`.
+        objective: area, log_area, or final (accuracy at the last label count).
+        window: label counts of the area.
+        labels: where to end instead of the window's end.
+
+    Returns:
+        In units of accuracy.
+    """
+    low, high = window[0], window[1] if labels is None else labels
+    x, y = [row["n_labels"] for row in curve], [row["accuracy"] for row in curve]
+    ends = (high, high) if objective == "final" else (low, high)
+    return area_under_curve(x, y, log=objective == "log_area", window=ends)
+
+
+def reports(
+    curves: Sequence[Sequence[Row]], objective: Objective, window: tuple[int, int], rungs: Iterable[int] = ()
+) -> list[tuple[int, float]]:
+    """What is known of a trial so far: mean objective over seeds at each label count that all of them have reached.
+
+    Args:
+        curves: rows of `rounds` of each seed.
+        objective: as in `score`.
+        window: as in `score`.
+        rungs: label counts to report beside those of the rounds.
+    """
+    reached = min((curve[-1]["n_labels"] if curve else 0 for curve in curves), default=0)
+    counts = {row["n_labels"] for curve in curves for row in curve} | set(rungs)
+    return [
+        (labels, float(np.mean([score(curve, objective, window, labels) for curve in curves])))
+        for labels in sorted(counts)
+        if window[0] <= labels <= min(reached, window[1])
+    ]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A trial that has ended.
+
+    Attributes:
+        number: of the trial.
+        values: its configuration, as asked for.
+        specs: its trajectories, by seed.
+        status: complete, stopped early, or failed.
+        labels: label count that all seeds have reached.
+        scores: objective by seed; of a complete trial alone, like what follows.
+        finals: accuracy at the budget by seed.
+        selection: seconds of selection by seed.
+        seconds: of all its trajectories.
+        reports: mean objective so far by label count.
+    """
+
+    number: int
+    values: dict[str, Any]
+    specs: tuple[TrajectorySpec, ...]
+    status: Status
+    labels: int
+    scores: tuple[float, ...] = ()
+    finals: tuple[float, ...] = ()
+    selection: tuple[float, ...] = ()
+    seconds: float = 0.0
+    reports: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def objective(self) -> float:
+        """Mean objective over seeds; of a trial that is not complete, minus infinity."""
+        return mean_std(self.scores)[0] if self.scores else float("-inf")
+
+    @property
+    def told(self) -> Told:
+        """What a sampler is told."""
+        objectives = (self.objective, float(np.mean(self.selection))) if self.scores else ()
+        return Told(self.number, self.values, self.status, objectives, self.reports)
+
+    @property
+    def cap_lowered_to(self) -> int | None:
+        """The cap on clusters that stands for the one asked for; None where that one may bind."""
+        asked, used = self.values.get(MAX_CLUSTERS), self.specs[0].params.get(MAX_CLUSTERS)
+        return used if asked is not None and asked != used else None
+
+    def row(self, study: str) -> Row:
+        """The row of `trials`."""
+        std = mean_std(self.scores)[1] if self.scores else None
+        return {
+            "study": study,
+            "trial": self.number,
+            "params": canonical_json({name: value for name, value in self.values.items() if name != SCHEDULE}),
+            "schedule": self.specs[0].schedule,
+            "objective": self.objective if self.scores else None,
+            "objective_std": None if std is None or np.isnan(std) else std,
+            "final_accuracy": mean_std(self.finals)[0] if self.finals else None,
+            "n_seeds": len(self.specs),
+            "labels_reached": self.labels,
+            "status": self.status,
+            "trajectory_ids": [spec.trajectory_id for spec in self.specs],
+            "seconds": self.seconds,
+        }
+
+
+def make_record(
+    sweep: Sweep,
+    number: int,
+    values: Mapping[str, Any],
+    specs: Sequence[TrajectorySpec],
+    curves: Sequence[Sequence[Row]],
+    status: Status,
+    labels: int,
+) -> Record:
+    """A trial that has ended, from the rounds of its trajectories."""
+    window = sweep.space.window
+    known = () if status == "failed" else tuple(reports(curves, sweep.objective, window, sweep.rungs))
+    record = Record(
+        number=number,
+        values=dict(values),
+        specs=tuple(specs),
+        status=status,
+        labels=labels,
+        seconds=sum(round_seconds(row) for curve in curves for row in curve),
+        reports=tuple((at, value) for at, value in known if at <= labels),
+    )
+    if status != "complete":
+        return record
+    return replace(
+        record,
+        scores=tuple(score(curve, sweep.objective, window) for curve in curves),
+        finals=tuple(float(curve[-1]["accuracy"]) for curve in curves),
+        selection=tuple(float(sum(row["select_seconds"] for row in curve)) for curve in curves),
+    )
+
+
+def values_of(row: Row, space: Space) -> dict[str, Any]:
+    """The configuration of a row of `trials`."""
+    values: dict[str, Any] = json.loads(row["params"])
+    if isinstance(space.dimensions.get(SCHEDULE), Categorical):
+        values[SCHEDULE] = row["schedule"]
+    return {name: values[name] for name in space.dimensions}
+
+
+def best_first(records: Iterable[Record]) -> list[Record]:
+    """Complete trials by objective, then stopped ones by how far they came, then failed ones."""
+    order = {"complete": 0, "stopped": 1, "failed": 2}
+    return sorted(records, key=lambda each: (order[each.status], -each.objective, -each.labels, each.number))
+
+
+def pareto_front(records: Iterable[Record]) -> list[Record]:
+    """Complete trials that no other one beats in objective and seconds of selection; best objective first."""
+    front: list[Record] = []
+    complete = [record for record in records if record.status == "complete"]
+    for record in sorted(complete, key=lambda each: (-each.objective, np.mean(each.selection), each.number)):
+        if not front or np.mean(record.selection) < np.mean(front[-1].selection):
+            front.append(record)
+    return front

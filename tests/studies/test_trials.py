@@ -1,0 +1,180 @@
+"""Objective, window, caps that never bind, records: without Ray."""
+
+import numpy as np
+import pytest
+
+from analysis.metrics import area_under_curve
+from harness.exceptions import SpecError
+from harness.trajectory import run_trajectory
+from strategies.exceptions import InvalidParameterError
+from studies.space import make_space
+from studies.trials import Sweep, best_first, effective_cap, make_record, pareto_front, reports, score, values_of
+
+LABELS = (10, 20, 40)
+
+
+def curve(*accuracies, labels=LABELS, seconds=1.0):
+    return [
+        {"n_labels": n, "accuracy": value, "select_seconds": seconds, "train_seconds": 0.5, "stats": "{}"}
+        for n, value in zip(labels, accuracies, strict=False)
+    ]
+
+
+def sweep(clusters="3,6", schedules="5x4;10x2", **options):
+    fast = {"learner": {"epochs": "3", "hidden": "16"}}
+    return Sweep("ntkcpl_al", make_space(clusters, schedules, None), (0, 1), fast, {}, **options)
+
+
+class TestObjective:
+    def test_is_the_area_over_the_common_window(self):
+        found = score(curve(0.2, 0.4, 0.8), "area", (20, 40))
+        assert found == pytest.approx(0.6)
+        assert score(curve(0.2, 0.4, 0.8), "log_area", (10, 40)) == pytest.approx(
+            area_under_curve(LABELS, (0.2, 0.4, 0.8), log=True)
+        )
+
+    def test_final_is_the_accuracy_at_the_end(self):
+        assert score(curve(0.2, 0.4, 0.8), "final", (20, 40)) == 0.8
+
+    def test_schedules_of_one_curve_have_one_objective(self):
+        """What rule 7 is for: a straight curve, read at other label counts."""
+        coarse, fine = curve(0.5, 1.0, labels=(50, 100)), curve(*np.arange(1, 11) / 10, labels=range(10, 101, 10))
+        assert score(coarse, "area", (50, 100)) == pytest.approx(score(fine, "area", (50, 100)))
+
+    def test_is_reported_as_far_as_all_seeds_have_come(self):
+        behind, ahead = curve(0.2, 0.4), curve(0.4, 0.6, 0.8)
+        assert reports([behind, ahead], "area", (10, 40)) == [(10, pytest.approx(0.3)), (20, pytest.approx(0.4))]
+        assert reports([[], ahead], "area", (10, 40)) == []
+
+    def test_is_reported_within_the_window_and_at_the_rungs(self):
+        found = reports([curve(0.2, 0.4, 0.8)], "area", (20, 40), rungs=(30, 40))
+        assert [labels for labels, _ in found] == [20, 30, 40]
+        assert found[1][1] == pytest.approx(0.5)
+
+
+class TestCap:
+    @pytest.mark.parametrize(
+        ("cap", "queries", "first", "effective"),
+        [
+            (100, [10] * 10, False, 50),
+            (50, [10] * 10, False, 50),
+            (49, [10] * 10, False, 49),
+            (100, [50, 50], False, 50),
+            (100, [20], False, 1),
+            (100, [20], True, 20),
+            (10, [50, 50], True, 10),
+        ],
+    )
+    def test_is_lowered_to_the_most_that_a_schedule_asks_for(self, cap, queries, first, effective):
+        params = {"max_clusters": cap, "cap_first_round": first}
+        assert effective_cap("ntkcpl_self", params, queries) == effective
+
+    def test_lowered_it_gives_the_same_picks(self, pool, make_spec):
+        spec = sweep("50").specs({"max_clusters": 50, "schedule": "5x4"}, pool)[0]
+        assert spec.params["max_clusters"] == 10
+        asked = spec.model_copy(update={"params": {**spec.params, "max_clusters": 50}})
+        for own, other in zip(run_trajectory(spec, pool), run_trajectory(asked, pool), strict=True):
+            np.testing.assert_array_equal(own.picks, other.picks)
+            assert own.accuracy == other.accuracy
+
+    def test_of_a_strategy_that_is_not_known_stays(self):
+        assert effective_cap("random", {"max_clusters": 100}, [5]) == 100
+        assert effective_cap("random", {}, [5]) is None
+
+    def test_makes_one_trial_the_cache_hit_of_another(self, pool):
+        asked = sweep("20,50")
+        ids = [[spec.trajectory_id for spec in asked.specs(values, pool)] for values in asked.space.grid()]
+        assert ids[0] == ids[2]
+        assert ids[1] == ids[3]
+        assert ids[0] != ids[1]
+
+
+class TestSweep:
+    def test_searches_on_the_tune_half_with_its_seeds(self, pool):
+        specs = sweep().specs({"max_clusters": 3, "schedule": "5x4"}, pool)
+        assert {(spec.seed, spec.evaluate_on) for spec in specs} == {(0, "tune"), (1, "tune")}
+
+    def test_the_default_is_the_strategys_own_on_the_first_schedule(self, pool):
+        (spec, _) = sweep("3,6", "10x2;5x4").default_specs(pool)
+        assert (spec.schedule, spec.params["max_clusters"]) == ("10x2", 10)
+
+    def test_its_name_is_that_of_what_it_tries(self, pool):
+        name = sweep().study(pool)
+        assert name == sweep(n_trials=99, search_seed=5).study(pool)
+        others = [sweep("3,7"), sweep(objective="final"), sweep(scheduler="asha"), sweep(search="random")]
+        assert len({name, *(other.study(pool) for other in others)}) == 5
+        assert sweep(search="tpe").study(pool) == sweep(search="tpe", n_trials=99).study(pool)
+        assert sweep(search="tpe").study(pool) != sweep(search="tpe", search_seed=5).study(pool)
+
+    def test_rungs_double_from_the_windows_start(self):
+        asked = sweep(schedules="10x10;20x5;50x2")
+        assert asked.rungs == [100]
+        assert sweep(schedules="10x10;20x5", scheduler="asha").rungs == [20, 40, 80, 100]
+
+    @pytest.mark.parametrize(
+        ("build", "error", "words"),
+        [
+            (lambda: sweep("3..6"), SpecError, "--search grid"),
+            (lambda: sweep(scheduler="asha", by_seconds=True), SpecError, "one objective with --scheduler asha"),
+            (lambda: Sweep("random", make_space("3", "5x2", None), (0,), {}, {}), SpecError, "among none to search"),
+            (
+                lambda: Sweep("ntkcpl_al", make_space("3", "5x2", None), (0,), {"ntkcpl_al": {"max_clusters": 3}}, {}),
+                SpecError,
+                "searched or set",
+            ),
+        ],
+    )
+    def test_what_does_not_fit_is_refused(self, build, error, words):
+        with pytest.raises(error, match=words):
+            build()
+
+    def test_values_that_the_strategy_does_not_allow_are_refused_before_the_start(self, pool, tmp_path):
+        path = tmp_path / "space.yaml"
+        path.write_text("risk: {type: categorical, choices: [zero_one, none]}")
+        asked = Sweep("ntkcpl_al", make_space(None, "5x2", path), (0,), {}, {})
+        with pytest.raises(InvalidParameterError, match=r"ntkcpl_al\.risk"):
+            asked.check(pool)
+
+    def test_a_budget_beyond_the_pool_is_refused_before_the_start(self, pool):
+        with pytest.raises(SpecError, match="at most 120 labels"):
+            sweep(schedules="5x40").check(pool)
+
+
+VALUES = {"max_clusters": 3, "schedule": "5x4"}
+
+
+class TestRecords:
+    def record(self, pool, number=0, status="complete", labels=20, curves=None):
+        asked = sweep()
+        curves = curves or [curve(0.2, 0.4, 0.6, 0.8, labels=(5, 10, 15, 20)) for _ in range(2)]
+        return make_record(asked, number, VALUES, asked.specs(VALUES, pool), curves, status, labels)
+
+    def test_a_complete_trial_has_an_objective(self, pool):
+        row = self.record(pool).row("sweep")
+        assert (row["objective"], row["objective_std"], row["final_accuracy"]) == (pytest.approx(0.6), 0, 0.8)
+        assert (row["status"], row["labels_reached"], row["n_seeds"]) == ("complete", 20, 2)
+        assert row["seconds"] == pytest.approx(2 * 4 * 1.5)
+        assert len(row["trajectory_ids"]) == 2
+        assert values_of(row, sweep().space) == VALUES
+
+    @pytest.mark.parametrize("status", ["stopped", "failed"])
+    def test_any_other_trial_has_none(self, pool, status):
+        record = self.record(pool, status=status, labels=10)
+        row = record.row("sweep")
+        assert (row["objective"], row["objective_std"], row["final_accuracy"]) == (None, None, None)
+        assert row["labels_reached"] == 10
+        assert [labels for labels, _ in record.told.reports] == ([10] if status == "stopped" else [])
+
+    def test_a_trial_that_was_stopped_early_is_never_the_best(self, pool):
+        good = [curve(0.9, 0.9, labels=(5, 10)) for _ in range(2)]
+        records = [self.record(pool, 0, "failed"), self.record(pool, 1, "stopped", 10, good), self.record(pool, 2)]
+        assert [record.number for record in best_first(records)] == [2, 1, 0]
+        assert [record.number for record in pareto_front(records)] == [2]
+
+    def test_the_pareto_front_has_what_no_other_trial_beats_twice(self, pool):
+        def trial(number, accuracy, seconds):
+            curves = [curve(*[accuracy] * 4, labels=(5, 10, 15, 20), seconds=seconds) for _ in range(2)]
+            return self.record(pool, number, curves=curves)
+
+        records = [trial(0, 0.5, 1), trial(1, 0.9, 9), trial(2, 0.8, 3), trial(3, 0.7, 4), trial(4, 0.5, 2)]
+        assert [record.number for record in pareto_front(records)] == [1, 2, 0]
