@@ -71,7 +71,7 @@ class Machine:
         return shards
 
 
-CPU = Machine(1.6e9, 2e9, 1e-3, 1.2e11, 2.0e8, 1.1e-3, 1e9, 12e9)
+CPU = Machine(1.45e9, 2e9, 1e-2, 1.1e11, 1.6e8, 1.1e-3, 1e9, 12e9)
 """Two cores, measured (`--fit`)."""
 H200 = Machine(3.5e11, 2e11, 2e-4, 2.5e13, 2e11, 1.1e-3, 5e9, 100e9)
 """Not measured: instructions of the compiled kernel at 132 x 4 x 1.75 GHz, half the float32 peak, 40 launches."""
@@ -105,19 +105,23 @@ def fit(n_threads: int) -> Machine:
         print(f"{n:>7,} points: a pick {1e3 * picks[-1]:7.1f} ms, S built in {builds[-1]:6.2f} s", flush=True)
     weights = 1 / np.array(picks)
     solved = np.linalg.lstsq(np.array(rows) * weights[:, None], np.ones(len(rows)), rcond=None)[0]
-    machine = replace(CPU, pairs=1 / solved[0], launch=max(0.0, solved[1]))
+    machine = replace(CPU, pairs=float(1 / solved[0]), launch=max(0.0, float(solved[1])))
     for n, pick in zip(sizes, picks, strict=True):
         model = n * n / machine.pairs + machine.launch
         print(f"{n:>7,} points: model {1e3 * model:7.1f} ms, measured {1e3 * pick:7.1f} ms")
     return machine
 
 
+def _duration(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s" if seconds < 1_000 else f"{seconds:,.0f} s"
+
+
 def table(machine: Machine, sizes: Sequence[int], shards: Sequence[int], n_classes: int) -> str:
-    """Predicted milliseconds a pick as a Markdown table."""
+    """Predicted time of a pick as a Markdown table."""
     lines = ["| points | " + " | ".join(f"{k}" for k in shards) + " | more stops paying at |"]
     lines.append("|" + "---|" * (len(shards) + 2))
     for n in sizes:
-        cells = [f"{1e3 * machine.pick_seconds(n, n_classes, k):,.3g}" for k in shards]
+        cells = [_duration(machine.pick_seconds(n, n_classes, k)) for k in shards]
         lines.append(f"| {n:,} | " + " | ".join(cells) + f" | {machine.best_shards(n, n_classes)} |")
     return "\n".join(lines)
 
@@ -133,8 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(fit(options.threads))
         return
     sizes = (10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000)
-    print("Shards of 2 CPU cores, ms a pick\n" + table(CPU, sizes[:4], (1, 2, 4, 8, 16, 64), 100))
-    print("\nGPUs, ms a pick\n" + table(H200, sizes, (1, 2, 4, 8, 16, 32, 64), 100))
+    print("Shards of 2 CPU cores, a pick\n" + table(CPU, sizes[:4], (1, 2, 4, 8, 16, 64), 100))
+    print("\nGPUs, a pick\n" + table(H200, sizes, (1, 2, 4, 8, 16, 32, 64), 100))
 
 
 if __name__ == "__main__":
