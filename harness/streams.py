@@ -7,9 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal[
-    "initial", "selection", "training", "subset", "monitor", "encoder", "order", "augmentation", "split"
-]
+Purpose = Literal["initial", "selection", "training", "subset", "monitor", "encoder", "order", "augmentation", "split"]
 
 
 def stream(seed: int, purpose: Purpose, round_: int = 0) -> np.random.Generator:

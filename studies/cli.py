@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from studies import features_cli
 
 app = typer.Typer(
     help="Active-learning studies on frozen self-supervised features.",
@@ -23,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(features_cli.app, name="features")
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -33,7 +36,9 @@ def main() -> None:
 
 
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
+def _one_line_errors(
+    interrupted: str = "Interrupted: finished rounds are in the store; the same command goes on from there.",
+) -> Iterator[None]:
     """Turn errors meant for a user into a line on stderr and an exit code."""
     from analysis.exceptions import AnalysisError
     from harness.exceptions import HarnessError
@@ -45,7 +50,7 @@ def _one_line_errors() -> Iterator[None]:
         typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(BAD_INPUT) from None
     except KeyboardInterrupt:
-        typer.echo("Interrupted: finished rounds are in the store; the same command goes on from there.", err=True)
+        typer.echo(interrupted, err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -55,15 +60,25 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 @app.command()
 def compare(
-    data: Annotated[str, typer.Option(help="Built-in data set (`ntkcpl list data`), or a .npz, .parquet or folder.")],
-    strategies: Annotated[str, typer.Option(help="Names (`ntkcpl list strategies`) or module:Class, with commas.")],
-    schedule: Annotated[str, typer.Option(help="Labels per round, such as 20x5,100x4.")],
     out: Annotated[Path, typer.Option(help="Folder of the store; the same command continues it.")],
-    seeds: Annotated[str, typer.Option(help="Number of seeds, or a range such as 10-14.")] = "5",
+    data: Annotated[
+        str | None, typer.Option(help="Built-in data set (`ntkcpl list data`), or a .npz, .parquet or folder.")
+    ] = None,
+    strategies: Annotated[
+        str | None, typer.Option(help="Names (`ntkcpl list strategies`) or module:Class, with commas.")
+    ] = None,
+    schedule: Annotated[str | None, typer.Option(help="Labels per round, such as 20x5,100x4.")] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(help="Study (`ntkcpl list studies`) or YAML file: what other options leave open, from images on."),
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the study's images, where --data is not given.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Number of seeds, or a range such as 10-14; default: 5.")] = None,
     max_clusters: Annotated[int | None, typer.Option(help="Most clusters of NTKCPL after the first round.")] = None,
     candidates: Annotated[str | None, typer.Option(help="Points that a look-ahead works on, or `all`.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="strategy.parameter=value or learner.setting=value; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="strategy.parameter=value, learner.setting=value, features.setting=value."),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Trajectories at once; default: what fits.")] = None,
     cpus_per_trajectory: Annotated[int, typer.Option(min=1, help="CPU threads of a trajectory.")] = 1,
@@ -83,21 +98,19 @@ def compare(
         from harness.cluster import Resources
         from harness.data import load_dataset
         from harness.exceptions import SpecError
-        from harness.schedule import Schedule, parse_seeds
-        from studies.compare import Comparison, parse_bytes, parse_settings, parse_strategies
+        from studies.compare import parse_bytes
         from studies.run import run_comparison
+        from studies.study import Options, load_study
 
         if ":/" in str(out):  # An address; as a path its slashes have been merged.
             raise SpecError(f"Expected a local folder for --out, but got `{out}`.")
-        names = parse_strategies(strategies)
-        shared: dict[str, Any] = {"max_clusters": max_clusters, "candidates": candidates}
-        comparison = Comparison(
-            strategies=names,
-            schedule=Schedule.parse(schedule),
-            seeds=parse_seeds(seeds),
-            settings=parse_settings(settings or [], names),
-            shared={key: value for key, value in shared.items() if value is not None},
-        )
+        options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [])
+        plan = None if study is None else load_study(study)
+        comparison = options.comparison(plan)
+        if data is not None and (root is not None or options.feature_changes()):
+            raise SpecError("Expected --root and features settings for a --study without --data, but got --data too.")
+        if plan is None and data is None:
+            raise SpecError("Expected --data, or a --study that starts from images, but got neither.")
         resources = Resources(
             workers=workers,
             cpus_per_trajectory=cpus_per_trajectory,
@@ -108,14 +121,27 @@ def compare(
             address=address,
         )
         signal.signal(signal.SIGTERM, _interrupt)
+        if data is None and plan is not None:
+            from studies.stages import feature_path, make_features
+
+            stage = plan[1].features.changed(options.feature_changes())
+            path = feature_path(plan[1].data, out)
+            if dry_run and not path.exists():
+                typer.echo(f"First: pre-training and extraction, to {path}; then the plan of the comparison.", err=True)
+                return
+            data = str(path if dry_run else make_features(plan[1].data, stage, root, out))
         outcome = run_comparison(
             comparison,
-            load_dataset(data),
+            load_dataset(data or ""),
             out,
             resources,
             command=shlex.join(["ntkcpl", *sys.argv[1:]]),
             dry_run=dry_run,
         )
+        if plan is not None and not dry_run:
+            from studies.report import report_store
+
+            typer.echo(report_store([out]) / "index.html")
     if outcome.n_failed:
         typer.echo(f"{outcome.n_failed} trajectories failed; the same command tries them again.", err=True)
         raise typer.Exit(FAILED)
@@ -169,11 +195,12 @@ class Listed(StrEnum):
 
     strategies = "strategies"
     data = "data"
+    studies = "studies"
 
 
 @app.command("list")
 def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None:
-    """Name the strategies with their parameters, or the built-in data sets."""
+    """Name the strategies with their parameters, the built-in data sets, or the paper's studies."""
     with _one_line_errors():
         console = Console()
         table = Table(box=None, pad_edge=False)
@@ -184,6 +211,15 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None
             table.add_column("what it is")
             for name, text in describe_builtin().items():
                 table.add_row(escape(name), escape(text))
+        elif what is Listed.studies:
+            from studies.study import load_study, study_names
+
+            for heading in ("study", "what it is", "schedule", "not stated by the paper, chosen here"):
+                table.add_column(heading)
+            for name in study_names():
+                study = load_study(name)[1]
+                chosen = "\n".join(f"{key}: {text}" for key, text in study.not_stated.items())
+                table.add_row(name, escape(study.title), study.schedule, escape(chosen))
         else:
             from strategies.registry import make_strategy, resolved_parameters, strategy_class, strategy_names
 

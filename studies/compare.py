@@ -35,6 +35,7 @@ class Comparison:
         seeds: repetitions.
         settings: parameters by owner, a strategy or `learner`.
         shared: parameters for every strategy that has one of that name.
+        kind: first part of the study's name in the store.
     """
 
     strategies: tuple[str, ...]
@@ -42,6 +43,7 @@ class Comparison:
     seeds: tuple[int, ...]
     settings: Mapping[str, Mapping[str, str]]
     shared: Mapping[str, Any]
+    kind: str = "compare"
 
     def specs(self, data: Dataset) -> list[TrajectorySpec]:
         """The trajectories, seed by seed.

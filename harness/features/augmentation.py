@@ -76,7 +76,7 @@ def augment(images: Tensor, draws: Tensor, view: View, size: int) -> Tensor:
         `n x 3 x size x size` float32, normalised by `MEAN` and `STD`.
     """
     height, width = images.shape[2:]
-    area, aspect, order, single = draws.split((_TRIES, _TRIES, 4, N_DRAWS - 2 * _TRIES - 4), dim=1)
+    area, aspect, order, single = torch.split(draws, [_TRIES, _TRIES, 4, N_DRAWS - 2 * _TRIES - 4], dim=1)
     y, x, flip, jitter, brightness, contrast, saturation, hue, grey, sigma, blur, solarise = single.unbind(dim=1)
 
     top, left, box_height, box_width = _boxes(height, width, view.min_scale, area, aspect, y, x)

@@ -141,7 +141,9 @@ def _own(source: str, content: dict[str, Any], backbone: str | None, image_size:
         spec = EncoderSpec.model_validate(content["spec"])
         state, history = content["encoder"], tuple(content["history"])
     except (KeyError, ValidationError) as error:
-        raise CheckpointError(f"Expected a checkpoint of `features pretrain` in {source}, but it is damaged.") from error
+        raise CheckpointError(
+            f"Expected a checkpoint of `features pretrain` in {source}, but it is damaged."
+        ) from error
     for name, wanted, found in (("backbone", backbone, spec.backbone), ("image size", image_size, spec.image_size)):
         if wanted is not None and wanted != found:
             raise CheckpointError(f"Expected an encoder of {name} {wanted} in {source}, but it has {found}.")
@@ -163,7 +165,7 @@ def _foreign(source: str, content: dict[str, Any], backbone: str, image_size: in
     encoder = make_encoder(spec, 0)
     ignored = [name for name in own if _HEADS.match(name)]
     _fill(encoder, {name: own[name] for name in own if name not in ignored}, source, backbone)
-    return _loaded(encoder, spec, source, ignored=tuple([*ignored, *rest]))
+    return _loaded(encoder, spec, source, ignored=(*ignored, *rest))
 
 
 def _from_torchvision(weights: str, backbone: str, image_size: int) -> LoadedEncoder:
@@ -215,7 +217,9 @@ def _without_prefix(state: Mapping[str, Tensor], names: set[str]) -> tuple[dict[
     """The part of a state dict that has most of an encoder's names once a prefix is off; names of the rest."""
     prefixes = {""}
     for _ in range(3):
-        prefixes |= {old + new for old in prefixes for new in _PREFIXES if any(key.startswith(old + new) for key in state)}
+        prefixes |= {
+            old + new for old in prefixes for new in _PREFIXES if any(key.startswith(old + new) for key in state)
+        }
 
     def stripped(prefix: str) -> dict[str, Tensor]:
         return {_named(key.removeprefix(prefix)): value for key, value in state.items() if key.startswith(prefix)}
@@ -232,5 +236,7 @@ def _named(key: str) -> str:
 
 def _required(source: str, backbone: str | None) -> str:
     if backbone is None:
-        raise CheckpointError(f"Expected the architecture of {source}, which does not name it; give it with --backbone.")
+        raise CheckpointError(
+            f"Expected the architecture of {source}, which does not name it; give it with --backbone."
+        )
     return backbone

@@ -260,7 +260,9 @@ def _class_folders(folder: Path, wanted: list[str] | None = None) -> Images:
         raise DataError(f"Expected a folder with a folder per class in {folder}, but got: {error.strerror}.") from error
     missing = [name for name in wanted or [] if name not in present]
     if missing or not present:
-        found = f"{len(missing)} of {len(wanted or [])} classes are missing, such as {missing[0]}" if missing else "none"
+        found = (
+            f"{len(missing)} of {len(wanted or [])} classes are missing, such as {missing[0]}" if missing else "none"
+        )
         raise DataError(f"Expected a folder per class in {folder}, but found: {found}.")
     suffixes = set(Image.registered_extensions())
     paths: list[Path] = []
@@ -327,7 +329,9 @@ def _parquet(source: Source, path: Path) -> Images:
 
 def _encoded(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
-        column = pa.chunked_array([chunk.field("bytes") for chunk in column.chunks], type=column.type.field("bytes").type)
+        column = pa.chunked_array(
+            [chunk.field("bytes") for chunk in column.chunks], type=column.type.field("bytes").type
+        )
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         raise DataError(
             f"Expected encoded images (bytes) in `{name}` of {path}, but got {column.type}. Name another column with "
@@ -348,7 +352,7 @@ def _label_values(path: Path, name: str, column: pa.ChunkedArray) -> NDArray[Any
     if not len(column) or column.null_count:
         found = f"{column.null_count} rows without one" if len(column) else "no rows"
         raise DataError(f"Expected a label in every row of `{name}` of {path}, but got {found}.")
-    labels = column.to_numpy()
+    labels: NDArray[Any] = column.to_numpy()
     labels = labels.astype(np.str_) if is_text else labels.astype(np.int64)
     n_classes = len(np.unique(labels))
     if n_classes * SMALLEST_CLASS > len(labels) or n_classes < 2:

@@ -8,6 +8,7 @@ epoch: a checkpoint after each epoch needs weights and the optimiser's state, an
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -105,7 +106,7 @@ class SelfSupervised(nn.Module):
             self.projector = heads.ProjectionHead(
                 [
                     (n_in, n_out, nn.BatchNorm1d(n_out, affine=i < last), nn.ReLU() if i < last else None)
-                    for i, (n_in, n_out) in enumerate(zip(widths, widths[1:], strict=False))
+                    for i, (n_in, n_out) in enumerate(itertools.pairwise(widths))
                 ]
             )
             self.predictor = heads.SimSiamPredictionHead(out, recipe.predictor_hidden, out)
@@ -183,7 +184,7 @@ def pretrain(
     flops = _flops_per_image(model, recipe)
     model = model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if world > 1 and device == "cuda":
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     optimiser = _optimiser(model, recipe)
     history: list[dict[str, Any]] = []
     if out.exists():
@@ -219,7 +220,6 @@ def pretrain(
         if rank == 0:
             listen(Epoch(epochs=recipe.epochs, **history[0]))
     setup = time.monotonic() - began
-    finished_here = 0
     for epoch in range(resumed_at + 1, recipe.epochs + 1):
         epoch_began = time.monotonic()
         order = torch.from_numpy(stream(seed, "order", epoch).permutation(len(images))).to(pixels.device)
@@ -251,9 +251,8 @@ def pretrain(
         knn = monitor(model.encoder) if is_measured and rank == 0 else None
         history.append({"epoch": epoch, "loss": mean_loss, "spread": float(collapse), "knn": knn})
         save()
-        finished_here += 1
         elapsed = time.monotonic() - began
-        each = (elapsed - setup) / finished_here
+        each = (elapsed - setup) / (epoch - resumed_at)
         rate = steps * recipe.batch_size / seconds
         if rank == 0:
             listen(
@@ -288,7 +287,7 @@ class _Monitor:
         place = next(encoder.parameters()).device
         encoder.eval()
         with torch.no_grad(), _mixed_precision(place):
-            for rows in self._rows.split(_ROWS):
+            for rows in torch.split(self._rows, _ROWS):
                 batch = normalise(_centre(self._pixels[rows].to(place), self._size).float() / 255)
                 parts.append(encoder(batch.contiguous(memory_format=torch.channels_last)).float())
         encoder.train()
@@ -327,8 +326,8 @@ def _optimiser(model: SelfSupervised, recipe: Recipe) -> torch.optim.Optimizer:
     weights = [p for p in (*body, *model.predictor.parameters()) if p.ndim > 1]
     others = [p for p in (*body, *model.predictor.parameters()) if p.ndim <= 1]
     lars = vision.load("lightly.utils.lars").LARS
-    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    made: torch.optim.Optimizer = lars(groups, lr=recipe.lr, momentum=recipe.momentum)
+    lars_groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    made: torch.optim.Optimizer = lars(lars_groups, lr=recipe.lr, momentum=recipe.momentum)
     return made
 
 

@@ -30,11 +30,9 @@ class Worth(NamedTuple):
     linear: float
 
 
-def worth(
-    x_train: NDArray[Any], y_train: NDArray[np.int64], x_test: NDArray[Any], y_test: NDArray[np.int64]
-) -> Worth:
+def worth(x_train: NDArray[Any], y_train: NDArray[np.int64], x_test: NDArray[Any], y_test: NDArray[np.int64]) -> Worth:
     """Both figures; labels are 0..C-1."""
-    arrays = [torch.from_numpy(np.asarray(x, np.float32)) for x in (x_train, x_test)]
+    arrays = [torch.tensor(np.asarray(x, np.float32)) for x in (x_train, x_test)]
     labels = [torch.tensor(y) for y in (y_train, y_test)]
     return Worth(
         knn_accuracy(arrays[0], labels[0], arrays[1], labels[1]),

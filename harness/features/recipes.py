@@ -85,13 +85,13 @@ RECIPES: dict[str, tuple[str, Recipe]] = {
         ),
     ),
     "simsiam_digits": (
-        "SimSiam, narrow WRN-10-2, 16 x 16, for the digits of scikit-learn on a CPU; 60 epochs",
+        "SimSiam, narrow WRN-10-2, 16 x 16, for the digits of scikit-learn on a CPU; 20 epochs",
         Recipe(
             backbone="wrn10_2",
             image_size=16,
-            epochs=60,
-            batch_size=128,
-            lr=0.1,
+            epochs=20,
+            batch_size=64,
+            lr=0.2,
             projector_hidden=256,
             projector_out=256,
             predictor_hidden=64,
@@ -100,6 +100,12 @@ RECIPES: dict[str, tuple[str, Recipe]] = {
         ),
     ),
 }
+
+
+def default_recipe(data: str) -> str:
+    """The recipe for a data set that is named without one."""
+    large = {"imagenet100": "byol_imagenet", "pets": "byol_imagenet"}
+    return {"digits": "simsiam_digits", "cifar100": "simsiam_cifar100", **large}.get(data, "simsiam_cifar")
 
 
 def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
