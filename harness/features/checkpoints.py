@@ -28,7 +28,7 @@ UNTRAINED = "untrained"
 
 _PREFIXES = ("encoder.", "backbone.", "module.", "online_backbone.", "online_encoder.", "encoder_q.", "model.", "net.")
 _NESTS = ("state_dict", "model", "encoder", "teacher", "student")
-_HEADS = re.compile(r"(fc|head|heads|classifier|linear)\.")
+_HEADS = re.compile(r"(fc|heads?|classifier|linear|predict(or|ion_head)|project(or|ion_head))\.")
 _INDEXED = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 _MOST_NAMED = 3
 

@@ -83,7 +83,7 @@ def read_about(path: Path) -> dict[str, Any]:
             with safe_open(path, "numpy") as file:
                 note = file.metadata()[ABOUT]
         else:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
                 note = str(arrays[ABOUT])
         found = json.loads(note)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):

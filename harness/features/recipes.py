@@ -81,7 +81,13 @@ RECIPES: dict[str, tuple[str, Recipe]] = {
     "simsiam_cpu": (
         "SimSiam, narrow WRN-10-2, 32 x 32, for a trial on a CPU; 5 epochs",
         Recipe(
-            backbone="wrn10_2", epochs=5, batch_size=128, projector_hidden=256, projector_out=256, predictor_hidden=64
+            backbone="wrn10_2",
+            epochs=5,
+            batch_size=64,
+            lr=0.2,
+            projector_hidden=256,
+            projector_out=256,
+            predictor_hidden=64,
         ),
     ),
     "simsiam_digits": (
@@ -131,6 +137,7 @@ def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
             listed = ", ".join(name for name in known if name not in ("first", "second"))
             raise SpecError(f"Expected a setting of a recipe among {listed}, but got `{key}`.")
     try:
+        View.model_validate(values["first"])
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise SpecError(describe_error(f"recipe {name}", error)) from error
