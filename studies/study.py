@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.exceptions import SpecError
 from harness.schedule import Schedule, parse_seeds
-from strategies.registry import describe_error
+from strategies.registry import describe_error, parameter_names, strategy_class
 from studies.compare import LEARNER, Comparison, parse_settings, parse_strategies
 
 FEATURES = "features"
@@ -112,7 +112,9 @@ class Options:
             raise SpecError(f"Expected {listed}, or a --study that has them, but got neither.")
         names = parse_strategies(self.strategies or ",".join(plan.strategies if plan else ()))
         typed: dict[str, Any] = {"max_clusters": self.max_clusters, "candidates": self.candidates}
-        shared = {key: getattr(plan, key) if value is None and plan else value for key, value in typed.items()}
+        known = {parameter for name in names for parameter in parameter_names(strategy_class(name))}
+        planned = {key: getattr(plan, key) for key in typed if plan and key in known}
+        shared = {key: planned.get(key) if value is None else value for key, value in typed.items()}
         own = [text for text in self.settings if not text.startswith(f"{FEATURES}.")]
         settings = parse_settings(own, names)
         if plan and plan.learner:

@@ -103,7 +103,8 @@ def _choose(arrays: Mapping[str, NDArray[Any]], chosen: dict[Field, str]) -> dic
     features = [name for name, array in arrays.items() if _is_matrix(array)]
     uses: dict[str, str] = {field: name for field, name in chosen.items()}  # noqa: C416
     free = [name for name in features if name not in uses.values()]
-    uses.setdefault("x", _only([name for name in free if not _is_test(name)], "the features", "--x", arrays))
+    if "x" not in uses:
+        uses["x"] = _only([name for name in free if not _is_test(name)], "the features", "--x", arrays)
     tests = [name for name in free if _is_test(name)]
     if "x_test" not in uses and tests:
         uses["x_test"] = _only(tests, "the test features", "--x-test", arrays)

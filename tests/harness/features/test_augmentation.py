@@ -38,7 +38,9 @@ def test_crops_are_resized_as_pillow_does(data):
     cut = Image.fromarray(image).crop((left, top, left + box_width, top + box_height)).resize((size, size), 2)
     expected = np.asarray(cut)[:, :: -1 if flip else 1]
     rows, columns = (
-        augmentation._resizing(torch.tensor([float(start)]), torch.tensor([float(n)]), n_in, size, torch.tensor([turn]))[0]
+        augmentation._resizing(
+            torch.tensor([float(start)]), torch.tensor([float(n)]), n_in, size, torch.tensor([turn])
+        )[0]
         for start, n, n_in, turn in ((top, box_height, height, False), (left, box_width, width, flip))
     )
     found = (rows @ torch.from_numpy(image).float() @ columns.T).numpy()
@@ -66,7 +68,9 @@ def test_brightness_contrast_and_saturation_are_those_of_torchvision(pixels):
     images = pixels[:1] / 255
     factors, order = torch.tensor([[1.3], [0.6], [1.4]]), torch.tensor([[2, 0, 1, 3]])
     found = augmentation._jitter(images, factors, torch.zeros(1), order)
-    expected = functional.adjust_contrast(functional.adjust_brightness(functional.adjust_saturation(images, 1.4), 1.3), 0.6)
+    expected = functional.adjust_contrast(
+        functional.adjust_brightness(functional.adjust_saturation(images, 1.4), 1.3), 0.6
+    )
     assert torch.allclose(found, expected, atol=1e-3)  # torchvision's grey has four digits
 
 
@@ -93,14 +97,14 @@ def test_views_of_an_image_do_not_depend_on_the_others(pixels):
 
 
 def test_views_are_distributed_as_those_of_lightly(pixels):
-    """Statistics of 800 views of one image by lightly's SimSiamTransform and by ours: Kolmogorov-Smirnov, all seeds fixed."""
+    """Statistics of 800 views of one image, lightly's against ours: Kolmogorov-Smirnov, all seeds fixed."""
     from PIL import Image
 
     transforms = vision.load("lightly.transforms")
     make = transforms.SimSiamTransform(input_size=24, gaussian_blur=0.5)
     image, n = pixels[0], 800
     pillow = Image.fromarray(image.permute(1, 2, 0).numpy())
-    state = np.random.get_state()
+    state = np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng():
         torch.manual_seed(1)
         np.random.seed(1)  # noqa: NPY002  lightly draws its blur from the global generator
@@ -113,8 +117,13 @@ def test_views_are_distributed_as_those_of_lightly(pixels):
         detail = (levels[:, :, :, 1:] - levels[:, :, :, :-1]).abs().mean(dim=(1, 2, 3))
         slope = levels.mean(dim=1) @ torch.linspace(-1, 1, 24)
         colour = (levels[:, 0] - levels[:, 2]).mean(dim=(1, 2))
-        return {"mean": levels.mean(dim=(1, 2, 3)), "std": levels.std(dim=(1, 2, 3)), "detail": detail, "colour": colour,
-                "slope": slope.mean(dim=1)}
+        return {
+            "mean": levels.mean(dim=(1, 2, 3)),
+            "std": levels.std(dim=(1, 2, 3)),
+            "detail": detail,
+            "colour": colour,
+            "slope": slope.mean(dim=1),
+        }
 
     for name, (a, b) in {key: (value, statistics(theirs)[key]) for key, value in statistics(ours).items()}.items():
         assert ks_2samp(a.numpy(), b.numpy()).pvalue > 0.01, name

@@ -86,7 +86,12 @@ class Evil:
 def test_what_is_no_checkpoint_is_one_line(tmp_path, weights, kind, capsys):
     path = tmp_path / "bad.pt"
     torch.save(weights, path)
-    content = {"cut": path.read_bytes()[:5000], "text": b"not a checkpoint", "empty": b"", "pickle": pickle.dumps(Evil())}
+    content = {
+        "cut": path.read_bytes()[:5000],
+        "text": b"not a checkpoint",
+        "empty": b"",
+        "pickle": pickle.dumps(Evil()),
+    }
     if kind in content:
         path.write_bytes(content[kind])
     elif kind == "list":

@@ -6,7 +6,8 @@ from harness.features.encoders import encoder_spec, feature_dim, make_encoder
 
 
 @pytest.mark.parametrize(
-    ("backbone", "size", "dim"), [("resnet18", 32, 512), ("resnet18", 96, 512), ("resnet50", 32, 2048), ("wrn10_2", 16, 128)]
+    ("backbone", "size", "dim"),
+    [("resnet18", 32, 512), ("resnet18", 96, 512), ("resnet50", 32, 2048), ("wrn10_2", 16, 128)],
 )
 def test_features_have_the_backbones_width(backbone, size, dim):
     spec = encoder_spec(backbone, size)

@@ -58,8 +58,8 @@ def test_parquet_with_a_split_column(tmp_path):
 
 
 def test_names_that_are_given_win(tmp_path):
-    np.savez(tmp_path / "a.npz", one=X, two=X + 1, label=Y, other_label=Y[::-1])
-    with pytest.raises(DataError, match=r"2 that could be: one, two\. Say which with --x NAME"):
+    np.savez(tmp_path / "a.npz", one=X, two=X + 1, three=X, label=Y, other_label=Y[::-1])
+    with pytest.raises(DataError, match=r"3 that could be: one, two, three\. Say which with --x NAME"):
         import_features([tmp_path / "a.npz"])
     found = import_features([tmp_path / "a.npz"], {"x": "one", "y": "label"})
     assert found.held_out
@@ -68,7 +68,9 @@ def test_names_that_are_given_win(tmp_path):
 
 
 def test_pooled_maps_and_labels_in_columns(tmp_path):
-    np.savez(tmp_path / "a.npz", feats=X[:, :, None, None], y=Y[:, None].astype(float), feats_test=X_TEST, y_test=Y_TEST)
+    np.savez(
+        tmp_path / "a.npz", feats=X[:, :, None, None], y=Y[:, None].astype(float), feats_test=X_TEST, y_test=Y_TEST
+    )
     same(import_features([tmp_path / "a.npz"]))
 
 

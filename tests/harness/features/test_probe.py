@@ -11,7 +11,9 @@ from harness.features.probe import NEIGHBOURS, TEMPERATURE, WEIGHT_DECAY, knn_ac
 def split():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 4, 900)
-    x = rng.normal(size=(900, 12)) * np.linspace(0.1, 10, 12) + 1.2 * np.eye(4, 12)[:, ::-1][y] * np.linspace(0.1, 10, 12)
+    x = rng.normal(size=(900, 12)) * np.linspace(0.1, 10, 12) + 1.2 * np.eye(4, 12)[:, ::-1][y] * np.linspace(
+        0.1, 10, 12
+    )
     return [torch.tensor(a) for a in (x[:600].astype(np.float32), y[:600], x[600:].astype(np.float32), y[600:])]
 
 

@@ -11,5 +11,7 @@ def test_torchvision_and_lightly_import_whatever_torch_is_installed():
 
 
 def test_a_missing_module_is_one_line_that_says_how_to_install_it():
-    with pytest.raises(PackageError, match=r"torchvision\.nothing.*pip install -c constraints\.txt -e '\.\[features\]'"):
+    with pytest.raises(
+        PackageError, match=r"torchvision\.nothing.*pip install -c constraints\.txt -e '\.\[features\]'"
+    ):
         vision.load("torchvision.nothing")
