@@ -83,8 +83,7 @@ RECIPES: dict[str, tuple[str, Recipe]] = {
         Recipe(
             backbone="wrn10_2",
             epochs=5,
-            batch_size=64,
-            lr=0.2,
+            batch_size=128,
             projector_hidden=256,
             projector_out=256,
             predictor_hidden=64,
