@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis import comparison, diagnostics, tables
 from analysis.exceptions import AnalysisError
+from analysis.published import against_published
 from analysis.render import (
     Cell,
     Column,
@@ -223,6 +224,32 @@ def _accuracy(estimates: Estimates, title: str) -> Table:
         headings = ["labels", *cells]
         rows = [[count, *(cells[label][i] for label in cells)] for i, count in enumerate(counts)]
     return Table("accuracy", title, plain.drop(columns=["strategy", "params"]), headings, rows, note, method)
+
+
+def _published(estimates: Estimates, title: str) -> Table:
+    frame = against_published(estimates.results, estimates.accuracies)
+    labels, counts = list(frame["label"].unique()), sorted(frame["n_labels"].unique())
+    found = {(row["label"], row["n_labels"]): row for row in frame.to_dict("records")}
+
+    def cell(label: str, count: int) -> Cell:
+        row = found.get((label, count))
+        if row is None:
+            return Cell("")
+        distance = "" if pd.isna(row["in_stds"]) else f" ({row['in_stds']:+.1f})"
+        return Cell(f"{percent(row['mean'])} / {percent(row['published_mean'])}{distance}", row["in_stds"])
+
+    return Table(
+        "published",
+        title,
+        frame,
+        ["labels", *labels],
+        [[Cell(integer(count), float(count)), *(cell(label, count) for label in labels)] for count in counts],
+        "Mean accuracy here / published mean, percent; in brackets the difference in published standard deviations.",
+        "The published deviation is that of single runs. Two means of 5 runs each differ by more than 1.8 of it in one"
+        " of twenty cases by chance alone; twelve label counts of one strategy are not twelve independent cases. Other"
+        " features, other settings of the learner or other seeds shift whole columns: compare the order of strategies"
+        " before the numbers.",
+    )
 
 
 def _gain(estimates: Estimates, title: str) -> Table:
@@ -505,6 +532,7 @@ _SHEETS: dict[str, Callable[[Estimates, str], Table]] = {
     "Missing cells and failures": _missing,
     "Area under the curve and final accuracy": _area,
     "Accuracy by label count": _accuracy,
+    "Against the published numbers": _published,
     "Gain by label count": _gain,
     "Effective budget": _effective,
     "Phase transition": _transition,

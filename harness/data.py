@@ -2,7 +2,9 @@
 
 A feature file is a `.npz` with `x_train [n, d]`, `y_train [n]`, `x_test`, `y_test`; a folder of `.npy` files
 with those four names; or a `.parquet` with the columns `feature` (list of numbers), `label` and `split`
-("train" or "test"). Nothing is unpickled. Whatever is wrong with a file is a `DataError` of one line.
+("train" or "test"); or a `.safetensors` with the four names and integer labels. Features kept as small integers may
+come with `x_scale [d]`, a factor for each column. Nothing is unpickled. Whatever is wrong with a file is a
+`DataError` of one line.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 EvaluateOn = Literal["all", "tune", "confirm"]
 
 COLUMNS = ("feature", "label", "split")
+SCALE = "x_scale"
 MAX_SHOWN = 5
 CHECKED_ROWS = 4096
 
@@ -138,7 +141,8 @@ def load_dataset(source: str) -> Dataset:
     """Read a data set.
 
     Args:
-        source: a name in `BUILTIN`, or the path of a `.npz` file, a `.parquet` file or a folder of `.npy` files.
+        source: a name in `BUILTIN`, or the path of a `.npz`, `.parquet` or `.safetensors` file or a folder of `.npy`
+            files.
 
     Raises:
         DataError: there is no such data set, or it cannot be read, or it breaks the contract.
@@ -153,8 +157,8 @@ def load_dataset(source: str) -> Dataset:
             return Dataset.from_arrays(path.stem, READERS[path.suffix.lower()](path), source)
         problem = f"whose suffix is {path.suffix!r}" if path.exists() else "which does not exist"
         raise DataError(
-            f"Expected a built-in data set ({', '.join(BUILTIN)}) or the path of a .npz file, a .parquet file or "
-            f"a folder of .npy files, but got {_one_line(source)}, {problem}."
+            f"Expected a built-in data set ({', '.join(BUILTIN)}) or the path of a .npz, .parquet or .safetensors file "
+            f"or a folder of .npy files, but got {_one_line(source)}, {problem}."
         )
     except DataError:
         raise
@@ -185,14 +189,37 @@ def _read_folder(path: Path) -> Fields:
 
 def _read_arrays(path: Path, names: list[str], open_file: Callable[[str], IO[bytes]]) -> Fields:
     _require(path, "arrays", Fields._fields, [name.removesuffix(".npy") for name in names])
-    arrays = []
-    for field in Fields._fields:
+    arrays = {}
+    for field in (*Fields._fields, *([SCALE] if f"{SCALE}.npy" in names else [])):
         try:
             with open_file(f"{field}.npy") as stream:
-                arrays.append(np.lib.format.read_array(stream, allow_pickle=False))
+                arrays[field] = np.lib.format.read_array(stream, allow_pickle=False)
         except Exception as error:
             raise _unreadable(f"`{field}` of {path}", error) from error
-    return Fields(*arrays)
+    return _scaled(path, arrays)
+
+
+def _read_safetensors(path: Path) -> Fields:
+    try:
+        from safetensors.numpy import load_file
+    except ImportError as error:
+        raise DataError(
+            f"Expected the package safetensors, which {_one_line(path)} needs, but it is missing: "
+            "`pip install safetensors`, or save a .npz."
+        ) from error
+    arrays = load_file(path)
+    _require(path, "arrays", Fields._fields, list(arrays))
+    return _scaled(path, arrays)
+
+
+def _scaled(path: Path, arrays: dict[str, NDArray[Any]]) -> Fields:
+    fields = Fields(*(arrays[field] for field in Fields._fields))
+    if SCALE not in arrays:
+        return fields
+    scale = arrays[SCALE]
+    if scale.dtype.kind != "f" or scale.shape != fields.x_train.shape[1:] or scale.shape != fields.x_test.shape[1:]:
+        raise _error(path, SCALE, "a factor for each column of x_train and x_test", f"{scale.dtype} {scale.shape}")
+    return fields._replace(x_train=fields.x_train * scale, x_test=fields.x_test * scale)
 
 
 def _read_parquet(path: Path) -> Fields:
@@ -318,4 +345,8 @@ def _one_line(text: object) -> str:
 
 
 BUILTIN: dict[str, Callable[[], Fields]] = {"digits": _digits}
-READERS: dict[str, Callable[[Path], Fields]] = {".npz": _read_npz, ".parquet": _read_parquet}
+READERS: dict[str, Callable[[Path], Fields]] = {
+    ".npz": _read_npz,
+    ".parquet": _read_parquet,
+    ".safetensors": _read_safetensors,
+}

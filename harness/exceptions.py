@@ -4,7 +4,9 @@ HarnessError
 ├── DataError        a data set that cannot be read or does not fit the contract
 ├── SpecError        a schedule, a setting or an option that does not parse or does not fit
 ├── StoreError       a store that cannot be opened, read or written
-└── ResourceError    the cluster cannot give what was asked for
+├── ResourceError    the cluster cannot give what was asked for
+├── CheckpointError  the weights of an encoder cannot be read or do not fit
+└── PackageError     an optional package is not installed
 """
 
 
@@ -26,3 +28,11 @@ class StoreError(HarnessError, RuntimeError):
 
 class ResourceError(HarnessError, RuntimeError):
     """The cluster cannot give what was asked for."""
+
+
+class CheckpointError(HarnessError, ValueError):
+    """Weights of an encoder that cannot be read, or that belong to another architecture or run."""
+
+
+class PackageError(HarnessError, ImportError):
+    """A package that an optional part needs is not installed."""

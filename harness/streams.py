@@ -7,7 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["initial", "selection", "training", "search"]
+Purpose = Literal[
+    "initial", "selection", "training", "search", "subset", "monitor", "encoder", "order", "augmentation", "split"
+]
 
 
 def stream(seed: int, purpose: Purpose, round_: int = 0) -> np.random.Generator:

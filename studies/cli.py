@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from studies import features_cli
+
 if TYPE_CHECKING:
     from harness.cluster import Resources
 
@@ -26,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(features_cli.app, name="features")
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -57,7 +60,9 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan an
 
 
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
+def _one_line_errors(
+    interrupted: str = "Interrupted: finished rounds are in the store; the same command goes on from there.",
+) -> Iterator[None]:
     """Turn errors meant for a user into a line on stderr and an exit code."""
     from analysis.exceptions import AnalysisError
     from harness.exceptions import HarnessError
@@ -69,7 +74,7 @@ def _one_line_errors() -> Iterator[None]:
         typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(BAD_INPUT) from None
     except KeyboardInterrupt:
-        typer.echo("Interrupted: finished rounds are in the store; the same command goes on from there.", err=True)
+        typer.echo(interrupted, err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -94,14 +99,24 @@ def _resources(memory_limit: str | None, **options: Any) -> Resources:
 
 @app.command()
 def compare(
-    data: DataOption,
-    strategies: Annotated[str, typer.Option(help="Names (`ntkcpl list strategies`) or module:Class, with commas.")],
-    schedule: Annotated[str, typer.Option(help="Labels per round, such as 20x5,100x4.")],
     out: OutOption,
-    seeds: SeedsOption = "5",
+    data: DataOption | None = None,
+    strategies: Annotated[
+        str | None, typer.Option(help="Names (`ntkcpl list strategies`) or module:Class, with commas.")
+    ] = None,
+    schedule: Annotated[str | None, typer.Option(help="Labels per round, such as 20x5,100x4.")] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(help="Study (`ntkcpl list studies`) or YAML file: what other options leave open, from images on."),
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the study's images, where --data is not given.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Number of seeds, or a range such as 10-14; default: 5.")] = None,
     max_clusters: Annotated[int | None, typer.Option(help="Most clusters of NTKCPL after the first round.")] = None,
     candidates: CandidatesOption = None,
-    settings: SettingsOption = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="strategy.parameter=value, learner.setting=value, features.setting=value."),
+    ] = None,
     workers: WorkersOption = None,
     cpus_per_trajectory: CpusOption = 1,
     gpus_per_trajectory: GpusOption = None,
@@ -114,19 +129,18 @@ def compare(
     """Run strategies x seeds as full active-learning trajectories and compare their accuracy."""
     with _one_line_errors():
         from harness.data import load_dataset
-        from harness.schedule import Schedule, parse_seeds
-        from studies.compare import Comparison, parse_settings, parse_strategies
+        from harness.exceptions import SpecError
         from studies.run import run_comparison
+        from studies.study import Options, load_study
 
-        names = parse_strategies(strategies)
-        shared: dict[str, Any] = {"max_clusters": max_clusters, "candidates": candidates}
-        comparison = Comparison(
-            strategies=names,
-            schedule=Schedule.parse(schedule),
-            seeds=parse_seeds(seeds),
-            settings=parse_settings(settings or [], names),
-            shared={key: value for key, value in shared.items() if value is not None},
-        )
+        out = _local(out)
+        options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [])
+        plan = None if study is None else load_study(study)
+        comparison = options.comparison(plan)
+        if data is not None and (root is not None or options.feature_changes()):
+            raise SpecError("Expected --root and features settings for a --study without --data, but got --data too.")
+        if plan is None and data is None:
+            raise SpecError("Expected --data, or a --study that starts from images, but got neither.")
         resources = _resources(
             memory_limit,
             workers=workers,
@@ -137,14 +151,27 @@ def compare(
             address=address,
         )
         signal.signal(signal.SIGTERM, _interrupt)
+        if data is None and plan is not None:
+            from studies.stages import feature_path, make_features
+
+            stage = plan[1].features.changed(options.feature_changes())
+            path = feature_path(plan[1].data, out)
+            if dry_run and not path.exists():
+                typer.echo(f"First: pre-training and extraction, to {path}; then the plan of the comparison.", err=True)
+                return
+            data = str(path if dry_run else make_features(plan[1].data, stage, root, out))
         outcome = run_comparison(
             comparison,
-            load_dataset(data),
-            _local(out),
+            load_dataset(data or ""),
+            out,
             resources,
             command=shlex.join(["ntkcpl", *sys.argv[1:]]),
             dry_run=dry_run,
         )
+        if plan is not None and not dry_run:
+            from studies.report import report_store
+
+            typer.echo(report_store([out]) / "index.html")
     if outcome.n_failed:
         typer.echo(f"{outcome.n_failed} trajectories failed; the same command tries them again.", err=True)
         raise typer.Exit(FAILED)
@@ -369,11 +396,12 @@ class Listed(StrEnum):
 
     strategies = "strategies"
     data = "data"
+    studies = "studies"
 
 
 @app.command("list")
 def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None:
-    """Name the strategies with their parameters, or the built-in data sets."""
+    """Name the strategies with their parameters, the built-in data sets, or the paper's studies."""
     with _one_line_errors():
         console = Console()
         table = Table(box=None, pad_edge=False)
@@ -384,6 +412,15 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None
             table.add_column("what it is")
             for name, text in describe_builtin().items():
                 table.add_row(escape(name), escape(text))
+        elif what is Listed.studies:
+            from studies.study import load_study, study_names
+
+            for heading in ("study", "what it is", "schedule", "not stated by the paper, chosen here"):
+                table.add_column(heading)
+            for name in study_names():
+                study = load_study(name)[1]
+                chosen = "\n".join(f"{key}: {text}" for key, text in study.not_stated.items())
+                table.add_row(name, escape(study.title), study.schedule, escape(chosen))
         else:
             from strategies.registry import make_strategy, resolved_parameters, strategy_class, strategy_names
 
@@ -394,3 +431,7 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None
                 shown = "\n".join(f"{key}={value}" for key, value in parameters.items())
                 table.add_row(escape(name), escape(shown), escape(strategy_class(name).source))
         console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -36,6 +36,7 @@ class Comparison:
         settings: parameters by owner, a strategy or `learner`.
         shared: parameters for every strategy that has one of that name.
         evaluate_on: part of the test data that accuracy is measured on.
+        kind: first part of the study's name in the store.
     """
 
     strategies: tuple[str, ...]
@@ -44,6 +45,7 @@ class Comparison:
     settings: Mapping[str, Mapping[str, Any]]
     shared: Mapping[str, Any]
     evaluate_on: EvaluateOn = "all"
+    kind: str = "compare"
 
     def specs(self, data: Dataset) -> list[TrajectorySpec]:
         """The trajectories, seed by seed.

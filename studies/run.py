@@ -54,7 +54,7 @@ def run_comparison(
         HarnessError, StrategyError: bad input, or more asked for than the cluster has; nothing is written.
     """
     specs = comparison.specs(data)
-    study = study_name("compare", specs)
+    study = study_name(comparison.kind, specs)
     console, progress_console = terminal(), Console(stderr=True)
     store = Store(out)
     plan = make_plan(specs, store)

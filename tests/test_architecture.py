@@ -27,7 +27,13 @@ def test_strategies_leave_ray_unloaded():
     assert not loaded & {"ray", "harness", "studies", "analysis"}
 
 
-@pytest.mark.parametrize("words", [["--help"], ["compare", "--help"]], ids=" ".join)
+def test_comparisons_on_feature_files_leave_torchvision_unloaded():
+    loaded = loaded_by("import studies.run, studies.study, studies.report")
+    assert "harness.trajectory" in loaded
+    assert not loaded & {"torchvision", "lightly", "safetensors", "harness.features"}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["compare", "--help"], ["features", "--help"]], ids=" ".join)
 def test_help_leaves_heavy_libraries_unloaded(words):
     loaded = loaded_by(f"from studies.cli import app\ntry: app({words})\nexcept SystemExit as end: pass")
     assert "studies.cli" in loaded

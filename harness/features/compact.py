@@ -1,0 +1,46 @@
+"""Features in little space: principal components as 8-bit integers with a scale per column."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data import Dataset, Fields
+from harness.exceptions import DataError
+
+_LEVELS = 127
+
+
+def compact(data: Dataset, dim: int) -> tuple[Fields, NDArray[np.float32]]:
+    """Project on the leading principal components of the pool and round.
+
+    Test rows beyond the range of the pool are clipped.
+
+    Args:
+        data: the features.
+        dim: components to keep.
+
+    Returns:
+        int8 features with the labels by name or number as the data set has them, and the scale of each column:
+        features are integers times scale.
+
+    Raises:
+        DataError: more components than columns.
+    """
+    if not 1 <= dim <= data.x_train.shape[1]:
+        raise DataError(f"Expected 1 to {data.x_train.shape[1]} components of {data.name}, but got {dim}.")
+    centre = data.x_train.mean(axis=0, dtype=np.float64)
+    second = np.zeros((len(centre), len(centre)))
+    for rows in np.array_split(data.x_train, max(1, len(data.x_train) // 4096)):
+        shifted = rows - centre
+        second += shifted.T @ shifted
+    axes = np.linalg.eigh(second)[1][:, ::-1][:, :dim]
+    # The sign of an eigenvector is arbitrary: the largest entry is positive.
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(dim)])
+    train, test = ((x - centre) @ axes for x in (data.x_train, data.x_test))
+    scale = np.abs(train).max(axis=0) / _LEVELS
+    scale[scale == 0] = 1
+    x_train, x_test = (np.clip(np.rint(x / scale), -_LEVELS, _LEVELS).astype(np.int8) for x in (train, test))
+    names = np.array(data.class_names)
+    labels = names.astype(np.int64) if all(name.lstrip("-").isdigit() for name in names) else names
+    return Fields(x_train, labels[data.y_train], x_test, labels[data.y_test]), scale.astype(np.float32)

@@ -1,0 +1,172 @@
+"""Features of images from a frozen encoder, chunk by chunk: what is done is never done again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from harness.data import Fields, load_dataset
+from harness.exceptions import DataError
+from harness.features.augmentation import MEAN, STD, normalise
+from harness.features.checkpoints import LoadedEncoder, write_whole
+from harness.features.encoders import SMALL_IMAGE, feature_dim
+from harness.features.files import check_suffix, hold_out, read_about, write_features
+from harness.features.images import Images, ImageSet
+
+CHUNK = 1024
+"""Images between two writes; part of the arithmetic, since batches do not cross it."""
+
+_BATCH = 256
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A step of an extraction.
+
+    Attributes:
+        done: images finished, those of earlier runs included.
+        total: of all images.
+        images_per_second: of this run.
+        seconds_left: at that rate.
+    """
+
+    done: int
+    total: int
+    images_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """How an extraction ended.
+
+    Attributes:
+        fields: features and labels.
+        found: images whose features were there already.
+        computed: images that were encoded.
+    """
+
+    fields: Fields
+    found: int
+    computed: int
+
+
+def extract(
+    images: ImageSet,
+    loaded: LoadedEncoder,
+    out: Path,
+    *,
+    device: Literal["cpu", "cuda"] = "cpu",
+    dtype: Literal["float32", "float16"] = "float32",
+    listen: Callable[[Chunk], None] = lambda chunk: None,
+) -> Extracted:
+    """Encode all images in eval mode and write a feature file.
+
+    The file is up to date if it was made from the same images, encoder and transform; then nothing is computed. An
+    interrupted extraction leaves its chunks in a hidden folder beside the file and goes on from them.
+
+    Args:
+        images: what to encode; without test images a fifth of each class is held out.
+        loaded: the encoder.
+        out: .npz or .safetensors.
+        device: where.
+        dtype: of the features in the file.
+        listen: called after each chunk.
+
+    Raises:
+        DataError: an image cannot be decoded, or the file cannot be written.
+    """
+    check_suffix(out)
+    size = loaded.spec.image_size
+    resize = size if size <= SMALL_IMAGE else round(size * 256 / 224)
+    about = {
+        "made_by": "ntkcpl features extract",
+        "version": _VERSION,
+        "images": images.name,
+        "images_hash": images.identity,
+        "encoder": loaded.source,
+        "encoder_hash": loaded.identity,
+        "transform": {"resize": resize, "crop": size, "mean": MEAN, "std": STD},
+        "dtype": dtype,
+    }
+    about = json.loads(json.dumps(about))
+    content = {name: value for name, value in about.items() if name not in ("images", "encoder")}
+    there = read_about(out)
+    total = len(images.train) + (0 if images.test is None else len(images.test))
+    if {name: there.get(name) for name in content} == content:
+        data = load_dataset(str(out))
+        return Extracted(Fields(data.x_train, data.y_train, data.x_test, data.y_test), total, 0)
+
+    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+    parts = out.parent / f".{out.name}.parts"
+    dim = feature_dim(loaded.encoder, loaded.spec)
+    encoder = loaded.encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    began, found, computed = time.monotonic(), 0, 0
+
+    def encode(split: Images, name: str) -> NDArray[Any]:
+        nonlocal found, computed
+        features = np.empty((len(split), dim), dtype)
+        for start in range(0, len(split), CHUNK):
+            rows = np.arange(start, min(start + CHUNK, len(split)))
+            path = parts / key / f"{name}-{start:08d}.npy"
+            done = _read_part(path, len(rows), dim)
+            if done is None:
+                done = _encode(encoder, split.read(rows, size, resize), device).astype(dtype)
+                buffer = io.BytesIO()
+                np.save(buffer, done, allow_pickle=False)
+                _write_part(path, buffer)
+                computed += len(rows)
+                rate = computed / (time.monotonic() - began)
+                listen(Chunk(found + computed, total, rate, (total - found - computed) / rate))
+            else:
+                found += len(rows)
+            features[rows] = done
+        return features
+
+    x = encode(images.train, "train")
+    y = images.train.labels
+    if images.test is None:
+        pool, test = hold_out(y, images.train.where)
+        fields = Fields(x[pool], y[pool], x[test], y[test])
+    else:
+        fields = Fields(x, y, encode(images.test, "test"), images.test.labels)
+    write_features(out, fields, about)
+    shutil.rmtree(parts, ignore_errors=True)
+    return Extracted(fields, found, computed)
+
+
+@torch.inference_mode()
+def _encode(encoder: nn.Module, pixels: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
+    features = []
+    for batch in torch.split(torch.from_numpy(pixels), _BATCH):
+        inputs = normalise(batch.to(device).float() / 255).contiguous(memory_format=torch.channels_last)
+        features.append(encoder(inputs).float().cpu())
+    return torch.cat(features).numpy()
+
+
+def _read_part(path: Path, n: int, dim: int) -> NDArray[Any] | None:
+    try:
+        part: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return part if part.shape == (n, dim) else None
+
+
+def _write_part(path: Path, buffer: io.BytesIO) -> None:
+    try:
+        write_whole(path, buffer.getbuffer())
+    except OSError as error:
+        raise DataError(f"Expected to write {path}, but got: {error.strerror}.") from error

@@ -1,0 +1,107 @@
+"""Writing feature files, with a note of where the features are from."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from harness.data import SCALE, Dataset, Fields
+from harness.exceptions import DataError
+from harness.features.checkpoints import write_whole
+from strategies.base import IndexArray
+
+ABOUT = "about"
+SUFFIXES = (".npz", ".safetensors")
+TEST_SHARE = 0.2
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a name that no feature file can be written under, before anything is computed.
+
+    Raises:
+        DataError: the suffix is not in `SUFFIXES`, or the path is a folder.
+    """
+    if path.suffix not in SUFFIXES or path.is_dir():
+        raise DataError(f"Expected a file name that ends in {' or '.join(SUFFIXES)} for --out, but got `{path}`.")
+
+
+def write_features(
+    path: Path, fields: Fields, about: Mapping[str, Any], scale: NDArray[np.float32] | None = None
+) -> Dataset:
+    """Check features and write them whole or not at all.
+
+    Args:
+        path: ends in .npz or .safetensors.
+        fields: the arrays; safetensors takes integer labels only.
+        about: plain values, kept in the file as JSON.
+        scale: factor of each column, for features that are kept as integers.
+
+    Returns:
+        The data set as it will be read.
+
+    Raises:
+        DataError: the features break the contract of a feature file, or the file cannot be written.
+    """
+    check_suffix(path)
+    scaled = fields if scale is None else fields._replace(x_train=fields.x_train * scale, x_test=fields.x_test * scale)
+    data = Dataset.from_arrays(path.stem, scaled, str(path))
+    arrays = {**fields._asdict(), **({} if scale is None else {SCALE: scale})}
+    note = json.dumps(about, sort_keys=True)
+    if path.suffix == ".safetensors":
+        from safetensors.numpy import save
+
+        if fields.y_train.dtype.kind not in "iu":
+            raise DataError(f"Expected integer labels for {path}, because safetensors holds no strings; write a .npz.")
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        content: bytes | memoryview = save(arrays, metadata={ABOUT: note})
+    else:
+        buffer = io.BytesIO()
+        arrays = {**arrays, ABOUT: np.array(note)}
+        (np.savez if scale is None else np.savez_compressed)(buffer, **arrays)
+        content = buffer.getbuffer()
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise DataError(f"Expected to write {path}, but got: {error.strerror}.") from error
+    return data
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """The note in a feature file; nothing where there is no such file, or no note that can be read."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors import safe_open
+
+            with safe_open(path, "numpy") as file:
+                note = file.metadata()[ABOUT]
+        else:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+                note = str(arrays[ABOUT])
+        found = json.loads(note)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def hold_out(labels: NDArray[Any], where: str) -> tuple[IndexArray, IndexArray]:
+    """Rows of a pool and of test data, a fifth of every class: always the same ones.
+
+    Raises:
+        DataError: a class is too small to be in both.
+    """
+    try:
+        rows = train_test_split(np.arange(len(labels)), test_size=TEST_SHARE, stratify=labels, random_state=0)
+    except ValueError as error:
+        raise DataError(
+            f"Expected classes in {where} large enough to hold out a fifth as test data, but got: {error} "
+            "Name test data."
+        ) from error
+    return np.sort(rows[0]), np.sort(rows[1])

@@ -1,0 +1,419 @@
+"""Image sets: torchvision's, a folder of class folders, JPEG or PNG bytes in Parquet, scikit-learn's digits."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from harness.data import load_dataset
+from harness.exceptions import DataError, PackageError
+from harness.features import vision
+from harness.streams import stream
+from strategies.base import IndexArray
+
+SMALLEST_CLASS = 2
+"""Images a class must have on average; a label column with fewer is taken for something else."""
+
+_TASK = 64
+"""Images that one thread decodes before it takes the next ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The images of one split, decoded when they are read.
+
+    Attributes:
+        labels: the class of each, `n` integers or strings; for monitoring and for the feature file.
+        open: the image (Pillow) in a row.
+        where: what messages call the source.
+        identity: hash of the content: equal for equal images in equal order.
+    """
+
+    labels: NDArray[Any]
+    open: Callable[[int], Any]
+    where: str
+    identity: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, rows: IndexArray, size: int, resize: int | None = None) -> NDArray[np.uint8]:
+        """Decode images.
+
+        Args:
+            rows: which.
+            size: pixels a side of the square that is cut from the middle.
+            resize: pixels of the shorter side before that; `size` if None.
+
+        Returns:
+            `n x 3 x size x size`, RGB.
+
+        Raises:
+            DataError: an image cannot be decoded.
+        """
+        out = np.empty((len(rows), 3, size, size), np.uint8)
+
+        def fill(start: int) -> None:
+            for position in range(start, min(start + _TASK, len(rows))):
+                out[position] = self._square(int(rows[position]), size, resize or size).transpose(2, 0, 1)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(fill, range(0, len(rows), _TASK)))
+        return out
+
+    def sample(self, n: int | None) -> Images:
+        """A fixed random subset of `n` images in their order; all of them if there are no more, or if `n` is None."""
+        if n is None or n >= len(self):
+            return self
+        rows = np.sort(stream(0, "subset").permutation(len(self))[:n])
+        return replace(
+            self,
+            labels=self.labels[rows],
+            open=lambda row: self.open(int(rows[row])),
+            identity=_hash(self.identity.encode(), rows.tobytes()),
+        )
+
+    def _square(self, row: int, size: int, resize: int) -> NDArray[np.uint8]:
+        try:
+            image = self.open(row).convert("RGB")
+        except DataError:
+            raise
+        except Exception as error:  # Pillow raises errors of many types on damaged bytes
+            found = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+            raise DataError(
+                f"Expected an image in row {row} of {self.where}, but got {found}. Remove it or write it again."
+            ) from error
+        width, height = image.size
+        if min(width, height) != resize:
+            ratio = resize / min(width, height)
+            # 2 is Pillow's bilinear filter, which covers all source pixels when it shrinks.
+            image = image.resize((max(resize, round(width * ratio)), max(resize, round(height * ratio))), 2)
+        left, top = (image.width - size) // 2, (image.height - size) // 2
+        return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images to pre-train on and to extract features of.
+
+    Attributes:
+        name: of the data set.
+        train: the pool.
+        test: the test data; None where the source has none.
+    """
+
+    name: str
+    train: Images
+    test: Images | None
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of the content of both splits."""
+        return _hash(*(split.identity.encode() for split in (self.train, self.test) if split is not None))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images are.
+
+    Attributes:
+        data: a name in `NAMED`, a Parquet file, or a folder with a folder per class, or with `train/` and `test/`.
+        root: folder that holds a named data set.
+        test: Parquet file or folder of test images, where `data` has none.
+        image_column, label_column: of a Parquet file.
+        limit: read a fixed random subset of this many training images, and of test images.
+        download: let torchvision fetch a named data set.
+    """
+
+    data: str
+    root: Path | None = None
+    test: str | None = None
+    image_column: str = "jpg"
+    label_column: str = "label"
+    limit: int | None = None
+    download: bool = False
+
+
+def open_images(source: Source) -> ImageSet:
+    """Find images and read their labels.
+
+    Raises:
+        DataError: they are not where they are looked for, or are something else.
+        PackageError: the extra `features` is not installed.
+    """
+    try:
+        import PIL  # noqa: F401
+    except ImportError as error:
+        raise PackageError(
+            "Expected Pillow, but it is missing. Install it with `pip install -c constraints.txt -e '.[features]'`."
+        ) from error
+    if source.data in NAMED:
+        found = NAMED[source.data](source)
+    elif Path(source.data).is_dir():
+        found = _folder_set(source, Path(source.data))
+    elif Path(source.data).suffix == ".parquet" and Path(source.data).exists():
+        train = _parquet(source, Path(source.data))
+        test = None if source.test is None else _test_images(source, Path(source.test))
+        found = ImageSet(Path(source.data).stem, train, test)
+    else:
+        raise DataError(
+            f"Expected images to be one of {', '.join(NAMED)}, a Parquet file or a folder with a folder per class, but "
+            f"got `{source.data}`, which is none of them{'' if Path(source.data).exists() else ' and does not exist'}."
+        )
+    return replace(found, train=found.train.sample(source.limit), test=found.test and found.test.sample(source.limit))
+
+
+def _digits(source: Source) -> ImageSet:
+    """scikit-learn's handwritten digits, 8 x 8 grey values; the same split as the built-in features."""
+    from PIL import Image
+
+    data = load_dataset("digits")
+
+    def split(x: NDArray[np.float32], y: IndexArray) -> Images:
+        pixels = (x.reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)
+        return Images(y, lambda row: Image.fromarray(pixels[row]), "digits", _hash(pixels.tobytes(), y.tobytes()))
+
+    return ImageSet("digits", split(data.x_train, data.y_train), split(data.x_test, data.y_test))
+
+
+def _torchvision(name: str, make: Callable[[Any, str, bool, bool], Any], in_parquet: bool = False) -> Any:
+    def find(source: Source) -> ImageSet:
+        root = _root(source)
+        if in_parquet and (pair := _parquet_pair(root, name)):
+            return ImageSet(name, _parquet(source, pair[0]), _parquet(source, pair[1]))
+        datasets = vision.load("torchvision.datasets")
+        splits = []
+        for is_train in (True, False):
+            try:
+                found = make(datasets, str(root), is_train, source.download)
+            except Exception as error:  # RuntimeError, OSError and urllib's errors
+                also = f", nor {name}_train*.parquet and {name}_test*.parquet" if in_parquet else ""
+                raise DataError(
+                    f"Expected {name} as torchvision keeps it in {root}{also}, but it is not complete there "
+                    f"({type(error).__name__}: {' '.join(str(error).split())[:160]}). Give its folder with --root, "
+                    "or fetch it with --download."
+                ) from error
+            splits.append(_from_torchvision(found, name))
+        return ImageSet(name, *splits)
+
+    return find
+
+
+def _from_torchvision(found: Any, name: str) -> Images:
+    keys = [key for key in ("targets", "labels", "_labels") if hasattr(found, key)]
+    labels = np.asarray(getattr(found, keys[0]), dtype=np.int64)
+    pixels = getattr(found, "data", None)
+    content = pixels.tobytes() if pixels is not None else _file_list([Path(str(path)) for path in found._images])
+    return Images(labels, lambda row: found[row][0], name, _hash(content, labels.tobytes()))
+
+
+def _imagenet100(source: Source) -> ImageSet:
+    """The 100 classes of ImageNet of Tian, Krishnan and Isola 2019 (arXiv 1906.05849), from class folders."""
+    root = _root(source)
+    roots = [root / "imagenet100", root / "imagenet", root / "ILSVRC2012", root]
+    found = next((folder for folder in roots if (folder / "train").is_dir()), None)
+    if found is None:
+        raise DataError(
+            f"Expected train/ and val/ of ImageNet, a folder per class, in {root} or imagenet100/ or imagenet/ in it, "
+            "but found no train/. ImageNet is given out at https://image-net.org after registration."
+        )
+    listed = resources.files("harness.features").joinpath("imagenet100.txt").read_text().split()
+    train, test = (_class_folders(found / split, listed) for split in ("train", "val"))
+    return ImageSet("imagenet100", train, test)
+
+
+def _folder_set(source: Source, folder: Path) -> ImageSet:
+    train = folder / "train"
+    if not train.is_dir():
+        test = None if source.test is None else _test_images(source, Path(source.test))
+        return ImageSet(folder.absolute().name, _class_folders(folder), test)
+    candidates = [Path(source.test)] if source.test else [folder / name for name in ("test", "val", "valid")]
+    test_folder = next((path for path in candidates if path.is_dir()), None)
+    test = None if test_folder is None else _class_folders(test_folder)
+    return ImageSet(folder.absolute().name, _class_folders(train), test)
+
+
+def _test_images(source: Source, path: Path) -> Images:
+    return _class_folders(path) if path.is_dir() else _parquet(source, path)
+
+
+def _class_folders(folder: Path, wanted: list[str] | None = None) -> Images:
+    from PIL import Image
+
+    try:
+        present = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
+    except OSError as error:
+        raise DataError(f"Expected a folder with a folder per class in {folder}, but got: {error.strerror}.") from error
+    missing = [name for name in wanted or [] if name not in present]
+    if missing or not present:
+        found = (
+            f"{len(missing)} of {len(wanted or [])} classes are missing, such as {missing[0]}" if missing else "none"
+        )
+        raise DataError(f"Expected a folder per class in {folder}, but found: {found}.")
+    suffixes = set(Image.registered_extensions())
+    paths: list[Path] = []
+    labels: list[str] = []
+    for name in wanted or present:
+        inside = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in suffixes)
+        paths += inside
+        labels += [name] * len(inside)
+    if not paths:
+        raise DataError(f"Expected images in the folders of {folder}, but found no file with a suffix of an image.")
+    content = _file_list(paths)
+    return Images(np.array(labels), lambda row: _load(Image.open(paths[row])), str(folder), _hash(content))
+
+
+def _parquet(source: Source, path: Path) -> Images:
+    """Encoded images in a column of bytes, or of structs with a field `bytes`; one row group in memory at a time."""
+    from PIL import Image
+
+    image_column, label_column = source.image_column, source.label_column
+    try:
+        file = pq.ParquetFile(path)
+        missing = [name for name in (image_column, label_column) if name not in file.schema_arrow.names]
+        if missing:
+            raise DataError(
+                f"Expected the columns {image_column} (encoded images) and {label_column} in {path}, but got "
+                f"{', '.join(file.schema_arrow.names)}. Name them with --image-column and --label-column."
+            )
+        labels = _label_values(path, label_column, file.read(columns=[label_column]).column(0))
+        n_rows = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+        digest = hashlib.sha256(labels.tobytes())
+        for group in range(len(n_rows)):
+            column = _encoded(path, image_column, file.read_row_group(group, columns=[image_column]).column(0))
+            for chunk in column.chunks:
+                digest.update(np.diff(chunk.offsets.to_numpy()).tobytes() if hasattr(chunk, "offsets") else b"")
+                for value in chunk:
+                    digest.update(value.as_buffer() or b"")
+    except DataError:
+        raise
+    except Exception as error:  # pyarrow raises errors of many types on a damaged file
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise DataError(f"Expected a readable Parquet file in {path}, but got {found}.") from error
+
+    ends = np.cumsum(n_rows)
+    lock = threading.Lock()
+    held: dict[int, pa.ChunkedArray] = {}
+
+    def column_of(group: int) -> pa.ChunkedArray:
+        with lock:
+            if group not in held:
+                held.clear()
+                table = file.read_row_group(group, columns=[image_column])
+                held[group] = _encoded(path, image_column, table.column(0)).combine_chunks()
+            return held[group]
+
+    def read(row: int) -> Any:
+        group = int(np.searchsorted(ends, row, side="right"))
+        value = column_of(group)[row - int(ends[group]) + n_rows[group]].as_py()
+        if value is None:
+            raise DataError(f"Expected an image in row {row} of {path}, but `{image_column}` has no value there.")
+        return _load(Image.open(io.BytesIO(value)))
+
+    return Images(labels, read, str(path), digest.hexdigest())
+
+
+def _encoded(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        column = pa.chunked_array(
+            [chunk.field("bytes") for chunk in column.chunks], type=column.type.field("bytes").type
+        )
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        raise DataError(
+            f"Expected encoded images (bytes) in `{name}` of {path}, but got {column.type}. Name another column with "
+            "--image-column."
+        )
+    return column
+
+
+def _label_values(path: Path, name: str, column: pa.ChunkedArray) -> NDArray[Any]:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    if not (is_text or pa.types.is_integer(column.type)):
+        raise DataError(
+            f"Expected labels (integers or strings) in `{name}` of {path}, but got {column.type}. Name another column "
+            "with --label-column."
+        )
+    if not len(column) or column.null_count:
+        found = f"{column.null_count} rows without one" if len(column) else "no rows"
+        raise DataError(f"Expected a label in every row of `{name}` of {path}, but got {found}.")
+    labels: NDArray[Any] = column.to_numpy()
+    labels = labels.astype(np.str_) if is_text else labels.astype(np.int64)
+    n_classes = len(np.unique(labels))
+    if n_classes * SMALLEST_CLASS > len(labels) or n_classes < 2:
+        raise DataError(
+            f"Expected classes in `{name}` of {path}, several images in each, but got {n_classes} different values in "
+            f"{len(labels)} rows. Name another column with --label-column."
+        )
+    return labels
+
+
+def _parquet_pair(root: Path, name: str) -> tuple[Path, Path] | None:
+    pairs = [sorted(root.glob(f"{name}_{split}*.parquet")) for split in ("train", "test")]
+    return (pairs[0][0], pairs[1][0]) if all(pairs) else None
+
+
+def _root(source: Source) -> Path:
+    root = source.root or Path("data")
+    if not root.is_dir() and not source.download:
+        raise DataError(
+            f"Expected {source.data} in the folder {root}, but there is no such folder. Say where it is with --root."
+        )
+    return root
+
+
+def _load(image: Any) -> Any:
+    """The pixels of an opened image; the file is closed."""
+    with image:
+        image.load()
+        return image.copy()
+
+
+def _file_list(paths: list[Path]) -> bytes:
+    stats = [path.stat() for path in paths]
+    lines = [f"{path.parent.name}/{path.name} {stat.st_size}" for path, stat in zip(paths, stats, strict=True)]
+    return "\n".join([*lines, str(max(stat.st_mtime_ns for stat in stats))]).encode()
+
+
+def _hash(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+NAMED: dict[str, Callable[[Source], ImageSet]] = {
+    "digits": _digits,
+    "cifar10": _torchvision(
+        "cifar10", lambda sets, root, train, get: sets.CIFAR10(root, train=train, download=get), in_parquet=True
+    ),
+    "cifar100": _torchvision(
+        "cifar100", lambda sets, root, train, get: sets.CIFAR100(root, train=train, download=get), in_parquet=True
+    ),
+    "svhn": _torchvision(
+        "svhn",
+        lambda sets, root, train, get: sets.SVHN(root, split="train" if train else "test", download=get),
+        in_parquet=True,
+    ),
+    "pets": _torchvision(
+        "pets",
+        lambda sets, root, train, get: sets.OxfordIIITPet(root, split="trainval" if train else "test", download=get),
+    ),
+    "imagenet100": _imagenet100,
+}

@@ -1,0 +1,217 @@
+"""Features that another program saved, under whatever names, to a feature file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from harness.data import Fields
+from harness.exceptions import DataError
+from harness.features.files import hold_out
+
+Field = Literal["x", "y", "x_test", "y_test"]
+SPLIT = "split"
+
+_TEST = {"test", "tst", "val", "valid", "validation", "eval"}
+_LABEL = {"y", "label", "labels", "target", "targets", "class", "classes"}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was found and what is made of it.
+
+    Attributes:
+        fields: features and labels.
+        found: name, shape, number type and use of each array in the files.
+        held_out: whether the test data is a fifth of the only data there was.
+    """
+
+    fields: Fields
+    found: list[tuple[str, str, str, str]]
+    held_out: bool
+
+
+def import_features(paths: Sequence[Path], chosen: Mapping[Field, str] | None = None) -> Imported:
+    """Find features and labels in files.
+
+    Args:
+        paths: `.npy`, `.npz`, `.parquet` or `.safetensors` files; with several, names are `FILE:ARRAY`, and of a
+            `.npy` the file's name alone.
+        chosen: names of the arrays where the guess needs help.
+
+    Raises:
+        DataError: a file cannot be read, a name is not there, or the names do not tell which array is which.
+    """
+    arrays = _gather(paths)
+    uses = _choose(arrays, dict(chosen or {}))
+    x, y = _matrix(uses["x"], arrays[uses["x"]]), _vector(uses["y"], arrays[uses["y"]])
+    split = arrays.get(SPLIT)
+    held_out = False
+    if "x_test" in uses:
+        names = uses["x_test"], uses["y_test"]
+        fields = Fields(x, y, _matrix(names[0], arrays[names[0]]), _vector(names[1], arrays[names[1]]))
+    elif split is not None and len(split) == len(x) == len(y) and split.dtype.kind in "US":
+        is_test = np.isin(np.char.lower(split.astype(np.str_)), sorted(_TEST))
+        fields = Fields(x[~is_test], y[~is_test], x[is_test], y[is_test])
+        uses["split"] = SPLIT
+    else:
+        if len(x) != len(y):
+            raise DataError(f"Expected a label for each of the {len(x)} rows of {uses['x']}, but got {len(y)}.")
+        pool, test = hold_out(y, uses["y"])
+        fields, held_out = Fields(x[pool], y[pool], x[test], y[test]), True
+    use_of = {name: use for use, name in uses.items()}
+    found = [
+        (name, " x ".join(map(str, array.shape)), str(array.dtype), use_of.get(name, ""))
+        for name, array in arrays.items()
+    ]
+    return Imported(fields, found, held_out)
+
+
+def _gather(paths: Sequence[Path]) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    for path in paths:
+        if path.suffix not in _READERS or not path.is_file():
+            problem = "which is none of them" if path.exists() else "which does not exist"
+            raise DataError(f"Expected {', '.join(_READERS)} files, but got {path}, {problem}.")
+        try:
+            inside = _READERS[path.suffix](path)
+        except Exception as error:  # the readers raise errors of many types on a damaged file
+            found = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+            hint = " Save plain numbers or strings, not objects." if "pickle" in found or "Object" in found else ""
+            raise DataError(f"Expected {path} to be complete and readable, but got {found}.{hint}") from error
+        for name, array in inside.items():
+            full = name if len(paths) == 1 or path.suffix == ".npy" else f"{path.stem}:{name}"
+            if full in arrays:
+                raise DataError(f"Expected arrays of different names, but two are called {full}; rename a file.")
+            arrays[full] = array
+    return arrays
+
+
+def _choose(arrays: Mapping[str, NDArray[Any]], chosen: dict[Field, str]) -> dict[str, str]:
+    for field, name in chosen.items():
+        if name not in arrays:
+            option = field.replace("_", "-")
+            raise DataError(f"Expected an array among {_listed(arrays)} for --{option}, but got `{name}`.")
+    features = [name for name, array in arrays.items() if _is_matrix(array)]
+    uses: dict[str, str] = {field: name for field, name in chosen.items()}  # noqa: C416
+    free = [name for name in features if name not in uses.values()]
+    if "x" not in uses:
+        uses["x"] = _only([name for name in free if not _is_test(name)], "the features", "--x", arrays)
+    tests = [name for name in free if _is_test(name)]
+    if "x_test" not in uses and tests:
+        uses["x_test"] = _only(tests, "the test features", "--x-test", arrays)
+    for y, x in (("y", "x"), ("y_test", "x_test")):
+        if x in uses and y not in uses:
+            n = len(arrays[uses[x]])
+            found = [name for name, array in arrays.items() if _is_vector(array) and len(array) == n and name != SPLIT]
+            found = [name for name in found if _is_test(name) == (y == "y_test")] or found
+            found = [name for name in found if name not in uses.values()]
+            named = [name for name in found if _words(name) & _LABEL]
+            uses[y] = _only(named or found, f"the labels of {uses[x]}", f"--{y.replace('_', '-')}", arrays)
+    if "y_test" in uses and "x_test" not in uses:
+        raise DataError("Expected test features for the test labels, but got none; name them with --x-test.")
+    return uses
+
+
+def _only(names: list[str], what: str, option: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    if len(names) != 1:
+        found = f"{len(names)} that could be: {', '.join(names)}" if names else f"none among {_listed(arrays)}"
+        raise DataError(f"Expected one array for {what}, but got {found}. Say which with {option} NAME.")
+    return names[0]
+
+
+def _matrix(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    if not _is_matrix(array):
+        raise DataError(f"Expected features as rows of numbers in {name}, but got {array.dtype} {array.shape}.")
+    return array.reshape(len(array), -1)
+
+
+def _vector(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    if not _is_vector(array):
+        raise DataError(f"Expected a whole number or a string per row in {name}, but got {array.dtype} {array.shape}.")
+    array = array.reshape(len(array))
+    return array.astype(np.int64) if array.dtype.kind == "f" else array
+
+
+def _is_matrix(array: NDArray[Any]) -> bool:
+    """Rows of at least two numbers; further axes may have length 1, as after a pooling layer."""
+    return array.dtype.kind in "fiu" and array.ndim >= 2 and array.shape[1] >= 2 and set(array.shape[2:]) <= {1}
+
+
+def _is_vector(array: NDArray[Any]) -> bool:
+    whole = array.dtype.kind in "iuUSb" or (array.dtype.kind == "f" and bool((array == np.rint(array)).all()))
+    return whole and (array.ndim == 1 or array.shape[1:] == (1,))
+
+
+def _is_test(name: str) -> bool:
+    return bool(_words(name) & _TEST)
+
+
+def _words(name: str) -> set[str]:
+    spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", name)
+    return set(re.findall(r"[a-z]+", spaced.lower()))
+
+
+def _listed(arrays: Mapping[str, NDArray[Any]]) -> str:
+    return ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "no arrays"
+
+
+def _read_npy(path: Path) -> dict[str, NDArray[Any]]:
+    return {path.stem: np.load(path, allow_pickle=False)}
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
+    import torch
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)
+    return {
+        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy() for name, tensor in tensors.items()
+    }
+
+
+def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
+    table = pq.read_table(path)
+    return {name: array for name in table.column_names if (array := _column(name, table.column(name))) is not None}
+
+
+def _column(name: str, column: pa.ChunkedArray) -> NDArray[Any] | None:
+    """A column of lists as a matrix, of numbers or strings as a vector; others are no features and no labels."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
+    if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        if not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)) or not len(column):
+            return None
+        values = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks])
+        if column.null_count or len(values) % len(column):
+            raise DataError(f"column {name} has lists of different lengths or rows without one")
+        return values.reshape(len(column), -1)
+    if column.null_count:
+        return None
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        texts: NDArray[Any] = column.to_numpy().astype(np.str_)
+        return texts
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return column.to_numpy() if is_number else None
+
+
+_READERS: dict[str, Callable[[Path], dict[str, NDArray[Any]]]] = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".parquet": _read_parquet,
+    ".safetensors": _read_safetensors,
+}

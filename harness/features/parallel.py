@@ -1,0 +1,35 @@
+"""Processes and threads that a computation on images uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import distributed as dist
+
+
+@contextmanager
+def processes(device: Literal["cpu", "cuda"], threads: int | None = None) -> Iterator[Literal["cpu", "cuda"]]:
+    """Join the other processes if `torchrun` started this one, each on its own GPU; fix the number of CPU threads.
+
+    Args:
+        device: of the computation.
+        threads: of the CPU; torch's own choice if None.
+    """
+    before = torch.get_num_threads()
+    if threads:
+        torch.set_num_threads(threads)
+    joined = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
+    if joined:
+        if device == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        yield device
+    finally:
+        if joined:
+            dist.destroy_process_group()
+        torch.set_num_threads(before)

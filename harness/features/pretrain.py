@@ -1,0 +1,395 @@
+"""Pre-training of an encoder without labels: SimSiam and BYOL.
+
+All images are on the device as uint8 where they fit; views are made there, a batch at a time. What is drawn in an
+epoch comes from streams named by seed and epoch, so an epoch that is repeated after an interruption is the same
+epoch: a checkpoint after each epoch needs weights and the optimiser's state, and no state of a generator.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.utils.flop_counter import FlopCounterMode
+
+from harness.exceptions import CheckpointError, SpecError
+from harness.features import vision
+from harness.features.augmentation import augment, draw, normalise
+from harness.features.checkpoints import FORMAT, read_checkpoint, write_checkpoint
+from harness.features.encoders import SMALL_IMAGE, encoder_spec, feature_dim, make_encoder
+from harness.features.images import Images
+from harness.features.probe import knn_accuracy, spread
+from harness.features.recipes import Recipe
+from harness.streams import Purpose, stream
+
+COLLAPSED = 0.1
+"""A spread of the projections below this share of that of uniform directions is called a collapse."""
+
+_BANK, _QUERIES = 5000, 1000
+_ROWS = 512
+_DEVICE_SHARE = 0.5
+_MARGIN = 1.1
+_STORED = 256 / 224
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How an epoch went.
+
+    Attributes:
+        epoch: counted from 1; 0 is the untrained encoder.
+        epochs: of the recipe.
+        loss: mean over the epoch; NaN for epoch 0.
+        spread: of the projections of the last batch, see `probe.spread`.
+        knn: accuracy of the monitor on training images, None where it was not measured.
+        images_per_second: trained on, 0 for epoch 0.
+        teraflops: convolutions and matrix products of forward and backward passes a second, by arithmetic.
+        seconds_left: until the last epoch, estimated from this run's epochs.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    spread: float
+    knn: float | None
+    images_per_second: float = 0.0
+    teraflops: float = 0.0
+    seconds_left: float = math.nan
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """How a pre-training ended.
+
+    Attributes:
+        epoch: finished epochs.
+        finished: whether that is all of them.
+        resumed_at: epochs that an earlier run had finished.
+        history: epoch, loss, spread and knn of each epoch from 0.
+    """
+
+    epoch: int
+    finished: bool
+    resumed_at: int
+    history: list[dict[str, Any]]
+
+
+class SelfSupervised(nn.Module):
+    """An encoder with the heads of its method; called with two views, it gives the loss and the projections' spread.
+
+    Args:
+        encoder: images to features.
+        dim: length of the features.
+        recipe: the method and the heads' widths.
+    """
+
+    def __init__(self, encoder: nn.Module, dim: int, recipe: Recipe) -> None:
+        super().__init__()
+        heads = vision.load("lightly.models.modules.heads")
+        hidden, out = recipe.projector_hidden, recipe.projector_out
+        self.encoder = encoder
+        if recipe.method == "simsiam":
+            widths = [dim, *[hidden] * (recipe.projector_layers - 1), out]
+            last = len(widths) - 2
+            self.projector = heads.ProjectionHead(
+                [
+                    (n_in, n_out, nn.BatchNorm1d(n_out, affine=i < last), nn.ReLU() if i < last else None)
+                    for i, (n_in, n_out) in enumerate(itertools.pairwise(widths))
+                ]
+            )
+            self.predictor = heads.SimSiamPredictionHead(out, recipe.predictor_hidden, out)
+            self.target = None
+        else:
+            self.projector = heads.BYOLProjectionHead(dim, hidden, out)
+            self.predictor = heads.BYOLPredictionHead(out, recipe.predictor_hidden, out)
+            self.target = nn.Sequential(copy.deepcopy(self.encoder), copy.deepcopy(self.projector))
+            self.target.requires_grad_(False)
+        self.distance = vision.load("lightly.loss").NegativeCosineSimilarity()
+
+    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and spread of a batch of pairs of views."""
+        projections = [self.projector(self.encoder(view)) for view in (first, second)]
+        predictions = [self.predictor(projection).float() for projection in projections]
+        if self.target is None:
+            targets = [projection.detach().float() for projection in projections]
+        else:
+            with torch.no_grad():
+                targets = [self.target(view).float() for view in (first, second)]
+        loss = (self.distance(predictions[0], targets[1]) + self.distance(predictions[1], targets[0])) / 2
+        return loss, spread(projections[0])
+
+    def move_target(self, momentum: float) -> None:
+        """Let BYOL's target follow the encoder and the projector."""
+        if self.target is not None:
+            update = vision.load("lightly.models.utils").update_momentum
+            update(nn.ModuleList([self.encoder, self.projector]), self.target, momentum)
+
+
+def pretrain(
+    images: Images,
+    recipe: Recipe,
+    out: Path,
+    *,
+    seed: int = 0,
+    device: Literal["cpu", "cuda"] = "cpu",
+    minutes: float | None = None,
+    knn_every: int | None = None,
+    compiled: bool = False,
+    listen: Callable[[Epoch], None] = lambda epoch: None,
+) -> Pretrained:
+    """Pre-train an encoder, or go on where an earlier run stopped.
+
+    Under `torchrun` every process takes its share of each batch, on its own GPU; the first one writes.
+
+    Args:
+        images: to train on; their labels serve the monitor alone.
+        recipe: what to compute.
+        out: the checkpoint, replaced after each epoch.
+        seed: of weights, order and views.
+        device: where; mixed precision (bfloat16) and channels-last on a GPU.
+        minutes: stop after the last epoch that fits into them.
+        knn_every: epochs between two measurements of the monitor; about 20 in all if None.
+        compiled: let torch compile views and steps.
+        listen: called after each epoch.
+
+    Raises:
+        DataError: an image cannot be decoded.
+        CheckpointError: `out` holds another run.
+        SpecError: a batch that is larger than the data, an unknown backbone, or a loss that is no longer finite.
+    """
+    began = time.monotonic()
+    if recipe.batch_size > len(images):
+        raise SpecError(f"Expected batches of at most {len(images)} images, but got batch_size={recipe.batch_size}.")
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    place = torch.device(f"cuda:{torch.cuda.current_device()}" if device == "cuda" else "cpu")
+    spec = encoder_spec(recipe.backbone, recipe.image_size)
+    run = {"recipe": recipe.model_dump(mode="json"), "images": images.identity, "seed": seed, "processes": world}
+
+    encoder = make_encoder(spec, _seed(seed, "encoder"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_seed(seed, "encoder", 1))
+        model = SelfSupervised(encoder, feature_dim(encoder, spec), recipe)
+    flops = _flops_per_image(model, recipe)
+    model = model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if world > 1 and device == "cuda":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    optimiser = _optimiser(model, recipe)
+    history: list[dict[str, Any]] = []
+    if out.exists():
+        history = _resume(out, run, model, optimiser, recipe.epochs)
+    resumed_at = max(0, len(history) - 1)
+    if resumed_at == recipe.epochs:
+        return Pretrained(resumed_at, True, resumed_at, history)
+
+    pixels = _pixels(images, recipe.image_size, place)
+    monitor = _Monitor(images, seed, pixels, recipe.image_size)
+    steps = len(images) // recipe.batch_size
+    knn_every = knn_every or max(1, recipe.epochs // 20)
+    parallel = nn.parallel.DistributedDataParallel(model) if world > 1 else model
+    step_model, make_view = (torch.compile(parallel), torch.compile(augment)) if compiled else (parallel, augment)
+
+    def save() -> None:
+        if rank == 0:
+            write_checkpoint(
+                out,
+                {
+                    "format": FORMAT,
+                    "spec": spec.model_dump(),
+                    "encoder": model.encoder.state_dict(),
+                    "run": run,
+                    "history": history,
+                    "model": model.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                },
+            )
+
+    if not history:
+        history = [{"epoch": 0, "loss": math.nan, "spread": math.nan, "knn": monitor(model.encoder)}]
+        if rank == 0:
+            listen(Epoch(epochs=recipe.epochs, **history[0]))
+    setup = time.monotonic() - began
+    for epoch in range(resumed_at + 1, recipe.epochs + 1):
+        epoch_began = time.monotonic()
+        order = torch.from_numpy(stream(seed, "order", epoch).permutation(len(images))).to(pixels.device)
+        generator = torch.Generator(place).manual_seed(_seed(seed, "augmentation", epoch * world + rank))
+        model.train()
+        total = torch.zeros((), device=place)
+        collapse = torch.zeros((), device=place)
+        for step in range(steps):
+            _set_rates(optimiser, recipe, (epoch - 1) * steps + step, steps)
+            batch = pixels[order[step * recipe.batch_size : (step + 1) * recipe.batch_size][rank::world]].to(place)
+            views = [
+                make_view(batch, draw(len(batch), generator), view, recipe.image_size).contiguous(
+                    memory_format=torch.channels_last
+                )
+                for view in (recipe.first, recipe.second)
+            ]
+            with _mixed_precision(place):
+                loss, collapse = step_model(*views)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            model.move_target(_ema(recipe, (epoch - 1) * steps + step, steps))
+            total += loss.detach()
+        mean_loss = float(total) / steps
+        if not math.isfinite(mean_loss):
+            raise SpecError(f"Expected a finite loss in epoch {epoch}, but it diverged; lower `lr` ({recipe.lr}).")
+        seconds = time.monotonic() - epoch_began
+        is_measured = epoch % knn_every == 0 or epoch == recipe.epochs
+        knn = monitor(model.encoder) if is_measured and rank == 0 else None
+        history.append({"epoch": epoch, "loss": mean_loss, "spread": float(collapse), "knn": knn})
+        save()
+        elapsed = time.monotonic() - began
+        each = (elapsed - setup) / (epoch - resumed_at)
+        rate = steps * recipe.batch_size / seconds
+        if rank == 0:
+            listen(
+                Epoch(
+                    epochs=recipe.epochs,
+                    images_per_second=rate,
+                    teraflops=rate * flops / 1e12,
+                    seconds_left=each * (recipe.epochs - epoch),
+                    **history[-1],
+                )
+            )
+        if minutes is not None and _agreed(elapsed + _MARGIN * each > 60 * minutes, place):
+            break
+    n_done = len(history) - 1
+    return Pretrained(n_done, n_done == recipe.epochs, resumed_at, history)
+
+
+class _Monitor:
+    """kNN accuracy on training images: a bank of some, queried with others. Test data play no part."""
+
+    def __init__(self, images: Images, seed: int, pixels: Tensor, size: int) -> None:
+        order = stream(seed, "monitor").permutation(len(images))
+        n_queries = min(_QUERIES, len(images) // 5)
+        rows = torch.from_numpy(order[: n_queries + _BANK]).to(pixels.device)
+        labels = torch.from_numpy(np.unique(images.labels, return_inverse=True)[1])
+        self._n_queries = n_queries
+        self._rows, self._labels = rows, labels[rows.cpu()]
+        self._pixels, self._size = pixels, size
+
+    def __call__(self, encoder: nn.Module) -> float:
+        parts = []
+        place = next(encoder.parameters()).device
+        encoder.eval()
+        with torch.no_grad(), _mixed_precision(place):
+            for rows in torch.split(self._rows, _ROWS):
+                batch = normalise(_centre(self._pixels[rows].to(place), self._size).float() / 255)
+                parts.append(encoder(batch.contiguous(memory_format=torch.channels_last)).float())
+        encoder.train()
+        features, labels = torch.cat(parts), self._labels.to(place)
+        n = self._n_queries
+        return knn_accuracy(features[n:], labels[n:], features[:n], labels[:n])
+
+
+def stored_size(image_size: int) -> int:
+    """Pixels a side at which images are kept for crops to be taken from them."""
+    return image_size if image_size <= SMALL_IMAGE else round(image_size * _STORED)
+
+
+def _pixels(images: Images, image_size: int, place: torch.device) -> Tensor:
+    """All images, `n x 3 x s x s` uint8: on the device, or in page-locked memory where they do not fit."""
+    size = stored_size(image_size)
+    shape = (len(images), 3, size, size)
+    fits = place.type == "cpu" or math.prod(shape) < _DEVICE_SHARE * torch.cuda.mem_get_info(place)[0]
+    pixels = torch.empty(shape, dtype=torch.uint8, device=place if fits else "cpu", pin_memory=not fits)
+    for start in range(0, len(images), _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, len(images)))
+        pixels[start : start + len(rows)] = torch.from_numpy(images.read(rows, size)).to(pixels.device)
+    return pixels
+
+
+def _centre(pixels: Tensor, size: int) -> Tensor:
+    margin = (pixels.shape[-1] - size) // 2
+    return pixels[:, :, margin : margin + size, margin : margin + size]
+
+
+def _optimiser(model: SelfSupervised, recipe: Recipe) -> torch.optim.Optimizer:
+    body = [*model.encoder.parameters(), *model.projector.parameters()]
+    if recipe.optimiser == "sgd":
+        groups = [{"params": body}, {"params": list(model.predictor.parameters())}]
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    weights = [p for p in (*body, *model.predictor.parameters()) if p.ndim > 1]
+    others = [p for p in (*body, *model.predictor.parameters()) if p.ndim <= 1]
+    lars = vision.load("lightly.utils.lars").LARS
+    lars_groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    made: torch.optim.Optimizer = lars(lars_groups, lr=recipe.lr, momentum=recipe.momentum)
+    return made
+
+
+def _set_rates(optimiser: torch.optim.Optimizer, recipe: Recipe, step: int, steps: int) -> None:
+    """Half cosine with a linear rise; SimSiam's predictor, the second group of SGD, keeps its rate."""
+    peak = recipe.lr * recipe.batch_size / 256
+    schedule = vision.load("lightly.utils.scheduler").cosine_warmup_schedule
+    rate = schedule(step, recipe.epochs * steps, peak, 0.0, min(recipe.warmup_epochs, recipe.epochs) * steps, 0.0)
+    for position, group in enumerate(optimiser.param_groups):
+        is_constant = recipe.method == "simsiam" and recipe.optimiser == "sgd" and position == 1
+        group["lr"] = peak if is_constant else rate
+
+
+def _ema(recipe: Recipe, step: int, steps: int) -> float:
+    return float(vision.load("lightly.utils.scheduler").cosine_schedule(step, recipe.epochs * steps, recipe.ema, 1.0))
+
+
+def _resume(
+    out: Path, run: dict[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer, epochs: int
+) -> list[dict[str, Any]]:
+    content = read_checkpoint(out)
+    if content.get("format") != FORMAT or "run" not in content:
+        raise CheckpointError(f"Expected a checkpoint of `features pretrain` in {out}, but it is another file.")
+    if content["run"] != run:
+        differing = ", ".join(_differences(content["run"], run))
+        raise CheckpointError(f"Expected {out} to hold this run, but it differs in {differing}. Choose another --out.")
+    model.load_state_dict(content["model"])
+    optimiser.load_state_dict(content["optimiser"])
+    history: list[dict[str, Any]] = content["history"]
+    return history
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key in sorted({*there, *here}):
+        old, new = there.get(key), here.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, "" if key == "recipe" else f"{key}.")
+        elif old != new:
+            yield f"{prefix}{key} ({str(old)[:12]} there, {str(new)[:12]} here)"
+
+
+def _flops_per_image(model: SelfSupervised, recipe: Recipe) -> float:
+    """Of a training step: two views forward, and twice that backward; BYOL's target goes forward as well."""
+    model.eval()
+    image = torch.zeros(1, 3, recipe.image_size, recipe.image_size)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.predictor(model.projector(model.encoder(image)))
+    return float(counter.get_total_flops()) * 2 * (3 if model.target is None else 4)
+
+
+def _mixed_precision(place: torch.device) -> AbstractContextManager[Any]:
+    return torch.autocast("cuda", torch.bfloat16) if place.type == "cuda" else nullcontext()
+
+
+def _agreed(stop: bool, place: torch.device) -> bool:
+    """The first process's word, in all processes."""
+    if not dist.is_initialized():
+        return stop
+    word = torch.tensor([int(stop)], device=place)
+    dist.broadcast(word, 0)
+    return bool(word)
+
+
+def _seed(seed: int, purpose: Purpose, round_: int = 0) -> int:
+    return int(stream(seed, purpose, round_).integers(2**63))

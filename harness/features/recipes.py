@@ -1,0 +1,142 @@
+"""Recipes of pre-training by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.exceptions import SpecError
+from harness.features.augmentation import View
+from strategies.registry import describe_error
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Recipe(BaseModel):
+    """All that decides what a pre-training computes, but the images and the seed.
+
+    Attributes:
+        method: SimSiam (Chen and He 2021) or BYOL (Grill et al. 2020).
+        backbone: name of the encoder.
+        image_size: pixels a side of a view.
+        epochs: passes over the images.
+        batch_size: images a step; two views of each.
+        optimiser: SGD with momentum, or LARS without adaptation and decay for biases and normalisation.
+        lr: at a batch of 256; scaled by batch_size / 256, decays by a half cosine to 0.
+        warmup_epochs: of a linear rise to `lr`.
+        momentum, weight_decay: of the optimiser.
+        projector_layers, projector_hidden, projector_out: widths of the projector.
+        predictor_hidden: of the two-layer predictor; SimSiam's keeps its learning rate constant.
+        ema: BYOL's target moves by 1 - ema, which rises to 1 by a half cosine.
+        first, second: how the two views are drawn.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    method: Literal["simsiam", "byol"] = "simsiam"
+    backbone: str = "resnet18"
+    image_size: Annotated[int, Field(ge=8, le=1024)] = 32
+    epochs: Annotated[int, Field(ge=1)] = 800
+    batch_size: Annotated[int, Field(ge=2)] = 512
+    optimiser: Literal["sgd", "lars"] = "sgd"
+    lr: Positive = 0.03
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    projector_layers: Annotated[int, Field(ge=2, le=3)] = 2
+    projector_hidden: Annotated[int, Field(ge=1)] = 2048
+    projector_out: Annotated[int, Field(ge=1)] = 2048
+    predictor_hidden: Annotated[int, Field(ge=1)] = 512
+    ema: Annotated[float, Field(ge=0, le=1)] = 0.99
+    first: View = View()
+    second: View = View()
+
+
+_BYOL_VIEW = {"min_scale": 0.08, "saturation": 0.2}
+_DIGITS_VIEW = View(min_scale=0.4, flip=0.0, saturation=0.0, hue=0.0, grey=0.0)
+
+RECIPES: dict[str, tuple[str, Recipe]] = {
+    "simsiam_cifar": ("SimSiam, ResNet-18, 32 x 32: Chen and He 2021, appendix on CIFAR; 800 epochs", Recipe()),
+    "simsiam_cifar100": ("the same with a WRN-28-8, as for CIFAR-100 in the paper", Recipe(backbone="wrn28_8")),
+    "byol_imagenet": (
+        "BYOL, ResNet-50, 224 x 224: Grill et al. 2020; 300 epochs",
+        Recipe(
+            method="byol",
+            backbone="resnet50",
+            image_size=224,
+            epochs=300,
+            optimiser="lars",
+            lr=0.45,
+            warmup_epochs=10,
+            weight_decay=1e-6,
+            projector_hidden=4096,
+            projector_out=256,
+            predictor_hidden=4096,
+            first=View(blur=1.0, **_BYOL_VIEW),
+            second=View(blur=0.1, solarise=0.2, **_BYOL_VIEW),
+        ),
+    ),
+    "simsiam_cpu": (
+        "SimSiam, narrow WRN-10-2, 32 x 32, for a trial on a CPU; 5 epochs",
+        Recipe(
+            backbone="wrn10_2",
+            epochs=5,
+            batch_size=128,
+            projector_hidden=256,
+            projector_out=256,
+            predictor_hidden=64,
+        ),
+    ),
+    "simsiam_digits": (
+        "SimSiam, narrow WRN-10-2, 16 x 16, for the digits of scikit-learn on a CPU; 20 epochs",
+        Recipe(
+            backbone="wrn10_2",
+            image_size=16,
+            epochs=20,
+            batch_size=64,
+            lr=0.2,
+            projector_hidden=256,
+            projector_out=256,
+            predictor_hidden=64,
+            first=_DIGITS_VIEW,
+            second=_DIGITS_VIEW,
+        ),
+    ),
+}
+
+
+def default_recipe(data: str) -> str:
+    """The recipe for a data set that is named without one."""
+    large = {"imagenet100": "byol_imagenet", "pets": "byol_imagenet"}
+    return {"digits": "simsiam_digits", "cifar100": "simsiam_cifar100", **large}.get(data, "simsiam_cifar")
+
+
+def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe with some of its settings changed.
+
+    Args:
+        name: in `RECIPES`.
+        changes: by name of a setting; those of both views together by their own names, such as `min_scale`.
+
+    Raises:
+        SpecError: an unknown recipe or setting, or a value that does not fit.
+    """
+    if name not in RECIPES:
+        raise SpecError(f"Expected a recipe among {', '.join(RECIPES)}, but got `{name}`.")
+    values = RECIPES[name][1].model_dump()
+    for key, value in (changes or {}).items():
+        if key in View.model_fields:
+            values["first"][key] = values["second"][key] = value
+        elif key in Recipe.model_fields and key not in ("first", "second"):
+            values[key] = value
+        else:
+            known = [*Recipe.model_fields, *View.model_fields]
+            listed = ", ".join(name for name in known if name not in ("first", "second"))
+            raise SpecError(f"Expected a setting of a recipe among {listed}, but got `{key}`.")
+    try:
+        View.model_validate(values["first"])
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise SpecError(describe_error(f"recipe {name}", error)) from error

@@ -1,0 +1,78 @@
+"""Progress of pre-training and extraction on stderr, a line at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from harness.features.checkpoints import LoadedEncoder
+from harness.features.extract import Chunk, Extracted
+from harness.features.pretrain import COLLAPSED, Epoch, Pretrained
+from studies.progress import duration
+
+_MOST_NAMED = 3
+
+
+class EpochLines:
+    """Writes a line per epoch, and one warning when the features collapse."""
+
+    def __init__(self) -> None:
+        self._warned = False
+
+    def __call__(self, epoch: Epoch) -> None:
+        """Take notice of an epoch."""
+        knn = "" if epoch.knn is None else f"  kNN {epoch.knn:.1%}"
+        if epoch.epoch == 0:
+            typer.echo(f"untrained{knn}", err=True)
+            return
+        width = len(str(epoch.epochs))
+        typer.echo(
+            f"epoch {epoch.epoch:{width}}/{epoch.epochs}  loss {epoch.loss:.4f}  spread {epoch.spread:.2f}{knn}"
+            f"  {epoch.images_per_second:,.0f} images/s  {epoch.teraflops:.3g} TFLOP/s"
+            f"  about {duration(epoch.seconds_left)} left",
+            err=True,
+        )
+        if epoch.spread < COLLAPSED and not self._warned:
+            self._warned = True
+            typer.echo(
+                f"Warning: the projections collapse: their spread is {epoch.spread:.3f} of 1. All images get nearly "
+                "one feature; lower the learning rate or change the recipe.",
+                err=True,
+            )
+
+    def end(self, done: Pretrained, out: Path) -> None:
+        """Say how it ended."""
+        measured = [row for row in done.history if row["knn"] is not None]
+        first, last = measured[0]["knn"], measured[-1]["knn"]
+        how = "finished" if done.finished else "stopped by --minutes; the same command goes on"
+        resumed = f", resumed after epoch {done.resumed_at}" if done.resumed_at else ""
+        typer.echo(f"{how}: {done.epoch} epochs{resumed}; kNN on training images {first:.1%} untrained, {last:.1%} now")
+        typer.echo(out)
+
+
+class ChunkLines:
+    """Writes a line per chunk of an extraction."""
+
+    def __call__(self, chunk: Chunk) -> None:
+        """Take notice of a chunk."""
+        typer.echo(
+            f"{chunk.done}/{chunk.total} images  {chunk.images_per_second:,.0f} images/s"
+            f"  about {duration(chunk.seconds_left)} left",
+            err=True,
+        )
+
+    def end(self, done: Extracted) -> None:
+        """Say how much was there already."""
+        typer.echo(f"{done.computed} images encoded, {done.found} found done", err=True)
+
+
+def describe_encoder(loaded: LoadedEncoder) -> str:
+    """What was loaded and what was left out."""
+    n = len(loaded.encoder.state_dict())
+    text = f"{loaded.spec.backbone} with a {loaded.spec.stem} stem: all {n} tensors from {loaded.source}"
+    if loaded.ignored:
+        named = ", ".join(loaded.ignored[:_MOST_NAMED])
+        more = ", ..." if len(loaded.ignored) > _MOST_NAMED else ""
+        text += f"; {len(loaded.ignored)} of the file are not the encoder's and were left out ({named}{more})"
+    return text

@@ -1,0 +1,275 @@
+"""`ntkcpl features`: from images or other people's files to a feature file."""
+
+from __future__ import annotations
+
+import signal
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from harness.data import Dataset
+    from harness.features.images import Source
+
+app = typer.Typer(help="Make feature files: pre-train, extract, import.", no_args_is_help=True)
+
+Data = Annotated[
+    str, typer.Option(help="digits, cifar10, cifar100, svhn, pets, imagenet100, a Parquet file or an image folder.")
+]
+Root = Annotated[Path | None, typer.Option(help="Folder that holds the named data set; default: data.")]
+ImageColumn = Annotated[str, typer.Option(help="Column of encoded images in a Parquet file.")]
+LabelColumn = Annotated[str, typer.Option(help="Column of labels in a Parquet file.")]
+Limit = Annotated[int | None, typer.Option(min=10, help="Use a fixed random subset of this many images a split.")]
+Download = Annotated[bool, typer.Option("--download", help="Let torchvision fetch the named data set.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads; results on a CPU are equal for equal threads. Default: all.")
+]
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@app.command()
+def pretrain(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Checkpoint to write; the same command goes on from it.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="Name (`ntkcpl features recipes`); default: what suits --data.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="simsiam or byol.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="resnet18, resnet34, resnet50, wrn28_8, wrn10_2, ...")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="setting=value of the recipe, such as lr=0.05; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and views.")] = 0,
+    root: Root = None,
+    image_column: ImageColumn = "jpg",
+    label_column: LabelColumn = "label",
+    limit: Limit = None,
+    download: Download = False,
+    device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
+    threads: Threads = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop after the last epoch that fits; the same command goes on.")
+    ] = None,
+    knn_every: Annotated[int | None, typer.Option(min=1, help="Epochs between two kNN measurements.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Let torch compile views and steps.")] = False,
+) -> None:
+    """Pre-train an encoder on images without their labels; labels serve the kNN monitor alone."""
+    from studies.cli import _interrupt, _one_line_errors
+
+    with _one_line_errors(f"Interrupted: finished epochs are in {out}; the same command goes on from there."):
+        from harness.exceptions import CheckpointError
+        from harness.features.images import open_images
+        from harness.features.parallel import processes
+        from harness.features.pretrain import pretrain
+        from harness.features.recipes import default_recipe, make_recipe
+        from studies.features import EpochLines
+
+        signal.signal(signal.SIGTERM, _interrupt)
+        if out.is_dir():
+            raise CheckpointError(f"Expected a file name for --out, but `{out}` is a folder.")
+        changes: dict[str, Any] = {"method": method, "backbone": backbone, "epochs": epochs}
+        wanted = make_recipe(
+            recipe or default_recipe(data),
+            {key: value for key, value in changes.items() if value is not None} | _settings(settings),
+        )
+        source = _source(data, root, None, image_column, label_column, limit, download)
+        with processes(_device(device), threads) as place:
+            lines = EpochLines()
+            done = pretrain(
+                open_images(source).train,
+                wanted,
+                out,
+                seed=seed,
+                device=place,
+                minutes=minutes,
+                knn_every=knn_every,
+                compiled=compiled,
+                listen=lines,
+            )
+        lines.end(done, out)
+
+
+@app.command()
+def extract(
+    data: Data,
+    checkpoint: Annotated[
+        str,
+        typer.Option(help="Checkpoint of pretrain, a public state dict, torchvision:IMAGENET1K_V1, or untrained."),
+    ],
+    out: Annotated[Path, typer.Option(help="Feature file to write: .npz or .safetensors.")],
+    test: Annotated[str | None, typer.Option(help="Parquet file or folder of test images.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Architecture, where the checkpoint does not name it.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=8, help="Pixels a side, where the checkpoint does not say; default: 224.")
+    ] = None,
+    root: Root = None,
+    image_column: ImageColumn = "jpg",
+    label_column: LabelColumn = "label",
+    limit: Limit = None,
+    download: Download = False,
+    half: Annotated[bool, typer.Option("--half", help="Write float16 instead of float32.")] = False,
+    device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
+    threads: Threads = None,
+    probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy of the features.")] = True,
+) -> None:
+    """Encode images with a frozen encoder and write a feature file."""
+    from studies.cli import _interrupt, _one_line_errors
+
+    with _one_line_errors("Interrupted: finished chunks are kept; the same command goes on from there."):
+        from harness.features.checkpoints import load_encoder
+        from harness.features.extract import extract
+        from harness.features.files import check_suffix
+        from harness.features.images import open_images
+        from harness.features.parallel import processes
+        from studies.features import ChunkLines, describe_encoder
+
+        signal.signal(signal.SIGTERM, _interrupt)
+        check_suffix(out)
+        loaded = load_encoder(checkpoint, backbone=backbone, image_size=image_size)
+        typer.echo(describe_encoder(loaded), err=True)
+        images = open_images(_source(data, root, test, image_column, label_column, limit, download))
+        with processes(_device(device), threads) as place:
+            lines = ChunkLines()
+            done = extract(images, loaded, out, device=place, dtype="float16" if half else "float32", listen=lines)
+            lines.end(done)
+            _end(out, probe)
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help=".npy, .npz, .parquet or .safetensors files.")],
+    out: Annotated[Path, typer.Option(help="Feature file to write: .npz or .safetensors.")],
+    x: Annotated[str | None, typer.Option(help="Name of the features, where it cannot be guessed.")] = None,
+    y: Annotated[str | None, typer.Option(help="Name of the labels.")] = None,
+    x_test: Annotated[str | None, typer.Option(help="Name of the test features.")] = None,
+    y_test: Annotated[str | None, typer.Option(help="Name of the test labels.")] = None,
+    probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy of the features.")] = True,
+) -> None:
+    """Find features and labels in files of any naming, show what is what, check, and write a feature file."""
+    from studies.cli import _one_line_errors
+
+    with _one_line_errors("Interrupted: nothing was written."):
+        from harness.features.files import check_suffix, write_features
+        from harness.features.importing import Field, import_features
+
+        check_suffix(out)
+        names: dict[Field, str | None] = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
+        imported = import_features(files, {field: name for field, name in names.items() if name is not None})
+        table = Table(box=None, pad_edge=False)
+        for heading in ("array", "shape", "numbers", "taken as"):
+            table.add_column(heading)
+        for row in imported.found:
+            table.add_row(*(escape(text) for text in row))
+        Console(stderr=True).print(table)
+        if imported.held_out:
+            typer.echo("No test data: a fifth of each class is held out, always the same rows.", err=True)
+        write_features(
+            out, imported.fields, {"made_by": "ntkcpl features import", "files": [path.name for path in files]}
+        )
+        _end(out, probe)
+
+
+@app.command()
+def compact(
+    data: Annotated[str, typer.Argument(help="Feature file.")],
+    out: Annotated[Path, typer.Option(help="Feature file to write: .npz or .safetensors.")],
+    dim: Annotated[int, typer.Option(min=1, help="Principal components to keep.")] = 128,
+    probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy before and after.")] = True,
+) -> None:
+    """Shrink a feature file to principal components in 8-bit integers."""
+    from studies.cli import _one_line_errors
+
+    with _one_line_errors("Interrupted: nothing was written."):
+        from harness.data import load_dataset
+        from harness.features.compact import compact
+        from harness.features.files import check_suffix, read_about, write_features
+
+        check_suffix(out)
+        loaded = load_dataset(data)
+        fields, scale = compact(loaded, dim)
+        about = {"made_by": "ntkcpl features compact", "dim": dim, "from": read_about(Path(data))}
+        written = write_features(out, fields, about, scale)
+        typer.echo(f"{out}: {dim} of {loaded.x_train.shape[1]} columns, {out.stat().st_size / 1e6:.1f} MB")
+        if probe:
+            _say_worth("before", loaded)
+            _say_worth("after", written)
+
+
+@app.command()
+def recipes() -> None:
+    """Name the recipes of pre-training with their settings."""
+    from harness.features.recipes import RECIPES
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("recipe", "what it is", "settings"):
+        table.add_column(heading)
+    for name, (text, recipe) in RECIPES.items():
+        values = recipe.model_dump(exclude={"first", "second"})
+        table.add_row(name, escape(text), escape("\n".join(f"{key}={value}" for key, value in values.items())))
+    Console().print(table)
+
+
+def _end(out: Path, probe: bool) -> None:
+    from harness.data import load_dataset
+
+    data = load_dataset(str(out))
+    n, dim = data.x_train.shape
+    typer.echo(f"{out}: {n} train and {len(data.x_test)} test rows, {dim} columns, {data.n_classes} classes")
+    if probe:
+        _say_worth("test accuracy with all labels", data)
+
+
+def _say_worth(what: str, data: Dataset) -> None:
+    from harness.features.probe import worth
+
+    figures = worth(data.x_train, data.y_train, data.x_test, data.y_test)
+    typer.echo(f"{what}: kNN {figures.knn:.1%}, linear {figures.linear:.1%}")
+
+
+def _source(
+    data: str,
+    root: Path | None,
+    test: str | None,
+    image_column: str,
+    label_column: str,
+    limit: int | None,
+    download: bool,
+) -> Source:
+    from harness.features.images import Source
+
+    return Source(data, root, test, image_column, label_column, limit, download)
+
+
+def _settings(texts: list[str] | None) -> dict[str, str]:
+    from harness.exceptions import SpecError
+
+    found = {}
+    for text in texts or []:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not (key and equals and value):
+            raise SpecError(f"Expected a setting such as `lr=0.05`, but got `{text}`.")
+        found[key] = value
+    return found
+
+
+def _device(device: Device) -> Any:
+    import torch
+
+    from harness.exceptions import ResourceError
+
+    if device is Device.cuda and not torch.cuda.is_available():
+        raise ResourceError("Expected a GPU for --device cuda, but torch sees none.")
+    return "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,58 @@
+"""The stages of a study before its comparison: an encoder and a feature file, each kept in the study's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import typer
+
+from harness.exceptions import SpecError
+from harness.features.checkpoints import load_encoder
+from harness.features.extract import extract
+from harness.features.images import Source, open_images
+from harness.features.parallel import processes
+from harness.features.pretrain import pretrain
+from harness.features.recipes import make_recipe
+from studies.features import ChunkLines, EpochLines, describe_encoder
+from studies.study import FeatureStage
+
+
+def feature_path(data: str, out: Path) -> Path:
+    """Where a study keeps its features; its name is the data set's."""
+    return out / "features" / f"{Path(data).stem}.npz"
+
+
+def make_features(data: str, stage: FeatureStage, root: Path | None, out: Path) -> Path:
+    """Pre-train an encoder and extract features, or find them done.
+
+    Args:
+        data: the images.
+        stage: how.
+        root: folder of named data sets.
+        out: folder of the study; `features/encoder.pt` and `features/DATA.npz` are written there.
+
+    Returns:
+        The feature file.
+
+    Raises:
+        HarnessError: images or a checkpoint that cannot be read, or of another run.
+    """
+    if stage.checkpoint is not None and stage.settings:
+        unused = ", ".join(stage.settings)
+        raise SpecError(f"Expected no settings of a pre-training beside features.checkpoint, but got {unused}.")
+    recipe = make_recipe(stage.recipe, stage.settings)
+    images = open_images(Source(data, root, limit=stage.limit))
+    path = feature_path(data, out)
+    with processes("cuda" if torch.cuda.is_available() else "cpu") as place:
+        checkpoint = stage.checkpoint
+        if checkpoint is None:
+            checkpoint = str(path.with_name("encoder.pt"))
+            pool = images if stage.pretrain_on is None else open_images(Source(stage.pretrain_on, root))
+            epochs = EpochLines()
+            epochs.end(pretrain(pool.train, recipe, Path(checkpoint), device=place, listen=epochs), Path(checkpoint))
+        loaded = load_encoder(checkpoint, backbone=stage.backbone)
+        typer.echo(describe_encoder(loaded), err=True)
+        chunks = ChunkLines()
+        chunks.end(extract(images, loaded, path, device=place, listen=chunks))
+    return path

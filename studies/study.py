@@ -1,0 +1,178 @@
+"""Studies as data: the paper's five, and your own in YAML files of the same form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.exceptions import SpecError
+from harness.schedule import Schedule, parse_seeds
+from strategies.registry import describe_error, parameter_names, strategy_class
+from studies.compare import LEARNER, Comparison, parse_settings, parse_strategies
+
+FEATURES = "features"
+
+
+class FeatureStage(BaseModel):
+    """From images to features.
+
+    Attributes:
+        recipe: of the pre-training.
+        settings: of the recipe, by name, where they differ from it.
+        pretrain_on: images to pre-train on, if not the study's own.
+        checkpoint: an encoder to take instead of pre-training one, as `features extract --checkpoint` takes it.
+        backbone: its architecture, where it does not name it.
+        limit: use a random subset of this many images a split.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str
+    settings: dict[str, Any] = {}
+    pretrain_on: str | None = None
+    checkpoint: str | None = None
+    backbone: str | None = None
+    limit: Annotated[int | None, Field(ge=10)] = None
+
+    def changed(self, changes: Mapping[str, str]) -> FeatureStage:
+        """The stage with settings of its own or of its recipe replaced."""
+        own = {key: value for key, value in changes.items() if key in FeatureStage.model_fields and key != "settings"}
+        others = {key: value for key, value in changes.items() if key not in own}
+        if "backbone" in own and "checkpoint" not in own and self.checkpoint is None:
+            others["backbone"] = own.pop("backbone")
+        try:
+            return FeatureStage.model_validate({**self.model_dump(), **own, "settings": {**self.settings, **others}})
+        except ValidationError as error:
+            raise SpecError(describe_error(FEATURES, error)) from error
+
+
+class Study(BaseModel):
+    """What a study runs.
+
+    Attributes:
+        title: for `ntkcpl list studies`.
+        source: where it is published.
+        data: images, as `features extract --data` takes them.
+        features: how they become features.
+        strategies: names.
+        schedule: labels per round.
+        seeds: a count, or a range or list as text.
+        max_clusters, candidates: for the strategies that have them.
+        learner: settings that differ from the default.
+        not_stated: what the source leaves open, and what was chosen.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    source: str = ""
+    data: str
+    features: FeatureStage
+    strategies: tuple[str, ...]
+    schedule: str
+    seeds: int | str = 5
+    max_clusters: int | None = None
+    candidates: int | Literal["all"] | None = None
+    learner: dict[str, Any] = {}
+    not_stated: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says of a comparison; None where it says nothing.
+
+    Attributes:
+        strategies, schedule, seeds, max_clusters, candidates: as they were typed.
+        settings: texts of `--set`.
+    """
+
+    strategies: str | None
+    schedule: str | None
+    seeds: str | None
+    max_clusters: int | None
+    candidates: str | None
+    settings: Sequence[str]
+
+    def comparison(self, study: tuple[str, Study] | None) -> Comparison:
+        """The comparison: what was typed, else what the study says, else defaults.
+
+        Raises:
+            SpecError, StrategyError: an option is missing or does not parse.
+        """
+        plan = study[1] if study else None
+        missing = [name for name in ("strategies", "schedule") if plan is None and getattr(self, name) is None]
+        if missing:
+            listed = " and ".join(f"--{name}" for name in missing)
+            raise SpecError(f"Expected {listed}, or a --study that has them, but got neither.")
+        names = parse_strategies(self.strategies or ",".join(plan.strategies if plan else ()))
+        typed: dict[str, Any] = {"max_clusters": self.max_clusters, "candidates": self.candidates}
+        known = {parameter for name in names for parameter in parameter_names(strategy_class(name))}
+        planned = {key: getattr(plan, key) for key in typed if plan and key in known}
+        shared = {key: planned.get(key) if value is None else value for key, value in typed.items()}
+        own = [text for text in self.settings if not text.startswith(f"{FEATURES}.")]
+        settings = parse_settings(own, names)
+        if plan and plan.learner:
+            learner = {key: str(value) for key, value in plan.learner.items()}
+            settings[LEARNER] = learner | settings.get(LEARNER, {})
+        return Comparison(
+            strategies=names,
+            schedule=Schedule.parse(self.schedule or (plan.schedule if plan else "")),
+            seeds=parse_seeds(self.seeds or str(plan.seeds if plan else 5)),
+            settings=settings,
+            shared={key: value for key, value in shared.items() if value is not None},
+            kind=study[0] if study else "compare",
+        )
+
+    def feature_changes(self) -> dict[str, str]:
+        """Settings of the owner `features`."""
+        found = {}
+        for text in self.settings:
+            if text.startswith(f"{FEATURES}."):
+                key, equals, value = (part.strip() for part in text.removeprefix(f"{FEATURES}.").partition("="))
+                if not (key and equals and value):
+                    raise SpecError(f"Expected a setting such as `features.epochs=100`, but got `{text}`.")
+                found[key] = value
+        return found
+
+
+def load_study(source: str) -> tuple[str, Study]:
+    """A study and its name.
+
+    Args:
+        source: a name in `study_names()`, or the path of a YAML file.
+
+    Raises:
+        SpecError: there is no such study, or the file does not describe one.
+    """
+    if source in study_names():
+        text, name = _folder().joinpath(f"{source}.yaml").read_text(encoding="utf-8"), source
+    else:
+        path = Path(source)
+        if path.suffix not in (".yaml", ".yml") or not path.is_file():
+            raise SpecError(f"Expected a study among {', '.join(study_names())} or a YAML file, but got `{source}`.")
+        try:
+            text, name = path.read_text(encoding="utf-8"), path.stem
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"Expected a readable YAML file in {source}, but got: {error}.") from error
+    try:
+        return name, Study.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise SpecError(f"Expected YAML in {source}, but got: {' '.join(str(error).split())}.") from error
+    except ValidationError as error:
+        raise SpecError(describe_error(name, error)) from error
+
+
+def study_names() -> list[str]:
+    """Names of the paper's studies, sorted."""
+    files = (entry.name for entry in _folder().iterdir())
+    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
+
+
+def _folder() -> Any:
+    return resources.files("studies").joinpath("paper")

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+import torch
+
+from harness.data import load_dataset
+from harness.exceptions import DataError
+from harness.features import extract as module
+from harness.features.augmentation import normalise
+from harness.features.checkpoints import load_encoder
+from harness.features.extract import extract
+from harness.features.files import read_about
+from harness.features.images import Source, open_images
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 16)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_encoder("untrained", backbone="wrn10_1", image_size=16)
+
+
+@pytest.fixture
+def images(picture_files):
+    return open_images(Source(str(picture_files[0]), test=str(picture_files[1])))
+
+
+def stop_after(n):
+    def listen(chunk):
+        if chunk.done >= n:
+            raise KeyboardInterrupt
+
+    return listen
+
+
+def test_features_are_those_of_the_encoder(images, encoder, tmp_path):
+    done = extract(images, encoder, tmp_path / "f.npz")
+    assert (done.computed, done.found) == (50, 0)
+    data = load_dataset(str(tmp_path / "f.npz"))
+    assert data.class_names == ("3", "7")
+    with torch.no_grad():
+        expected = encoder.encoder(normalise(torch.from_numpy(images.test.read(np.arange(10), 16)).float() / 255))
+    assert np.allclose(data.x_test, expected.numpy(), atol=1e-5)
+
+
+def test_an_interrupted_extraction_goes_on_and_ends_the_same(images, encoder, tmp_path):
+    whole = extract(images, encoder, tmp_path / "whole.npz").fields
+    with pytest.raises(KeyboardInterrupt):
+        extract(images, encoder, tmp_path / "f.npz", listen=stop_after(32))
+    assert not (tmp_path / "f.npz").exists()
+    done = extract(images, encoder, tmp_path / "f.npz")
+    assert (done.found, done.computed) == (32, 18)
+    assert all(np.array_equal(one, other) for one, other in zip(done.fields, whole, strict=True))
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_a_damaged_chunk_is_made_again(images, encoder, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        extract(images, encoder, tmp_path / "f.npz", listen=stop_after(32))
+    part = sorted((tmp_path / ".f.npz.parts").rglob("*.npy"))[0]
+    part.write_bytes(part.read_bytes()[:200])
+    done = extract(images, encoder, tmp_path / "f.npz")
+    assert (done.found, done.computed) == (16, 34)
+
+
+def test_the_same_again_computes_nothing(images, encoder, tmp_path):
+    extract(images, encoder, tmp_path / "f.npz")
+    assert extract(images, encoder, tmp_path / "f.npz").computed == 0
+
+
+@pytest.mark.parametrize("changed", ["weights", "images", "dtype"])
+def test_what_changes_the_features_makes_them_again(images, encoder, tmp_path, changed):
+    extract(images, encoder, tmp_path / "f.npz")
+    if changed == "weights":
+        encoder = load_encoder("untrained", backbone="wrn16_1", image_size=16)
+    elif changed == "images":
+        images = type(images)(images.name, images.train.sample(20), images.test)
+    done = extract(images, encoder, tmp_path / "f.npz", dtype="float16" if changed == "dtype" else "float32")
+    assert done.found == 0
+    assert done.computed > 0
+
+
+def test_without_test_images_a_fifth_of_each_class_is_held_out(picture_files, encoder, tmp_path):
+    fields = extract(open_images(Source(str(picture_files[0]))), encoder, tmp_path / "f.npz").fields
+    assert np.unique(fields.y_test, return_counts=True)[1].tolist() == [4, 4]
+    assert len(fields.x_train) == 32
+
+
+def test_safetensors_are_read_back_with_their_note(images, encoder, tmp_path):
+    extract(images, encoder, tmp_path / "f.npz")
+    extract(images, encoder, tmp_path / "f.safetensors")
+    one, other = (load_dataset(str(tmp_path / name)) for name in ("f.npz", "f.safetensors"))
+    assert one.content_hash == other.content_hash
+    assert read_about(tmp_path / "f.npz") == read_about(tmp_path / "f.safetensors")
+
+
+def test_a_corrupt_image_leaves_no_feature_file(pictures, encoded, write_parquet, encoder, tmp_path):
+    contents = [encoded(image) for image in pictures[0]]
+    contents[35] = contents[35][:60]
+    path = write_parquet("bad", contents, pictures[1])
+    with pytest.raises(DataError, match="row 35"):
+        extract(open_images(Source(str(path))), encoder, tmp_path / "f.npz")
+    assert not (tmp_path / "f.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["f.csv", "f", "."])
+def test_other_suffixes_are_refused_before_any_work(images, encoder, tmp_path, name):
+    with pytest.raises(DataError, match=r"ends in \.npz or \.safetensors"):
+        extract(images, encoder, tmp_path / name, listen=stop_after(0))

@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+import torch
+
+from harness.exceptions import CheckpointError, DataError, SpecError
+from harness.features.checkpoints import load_encoder, read_checkpoint
+from harness.features.encoders import encoder_spec, make_encoder
+from harness.features.images import Source, open_images
+from harness.features.pretrain import COLLAPSED, SelfSupervised, pretrain
+from harness.features.recipes import make_recipe
+
+TINY = {"backbone": "wrn10_1", "epochs": 3, "batch_size": 32, "projector_hidden": 32, "projector_out": 32}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_images(Source("digits", limit=128)).train
+
+
+@pytest.fixture
+def recipe():
+    return make_recipe("simsiam_digits", TINY)
+
+
+def equal(one, other):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other or (one != one and other != other)
+
+
+def stop_after(n):
+    def listen(epoch):
+        if epoch.epoch == n:
+            raise KeyboardInterrupt
+
+    return listen
+
+
+@pytest.mark.parametrize("method", ["simsiam", "byol"])
+def test_an_interrupted_run_ends_as_an_undisturbed_one(method, digits, tmp_path):
+    recipe = make_recipe("simsiam_digits", {**TINY, "method": method, "blur": 0.5})
+    whole = pretrain(digits, recipe, tmp_path / "whole.pt")
+    for n in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(digits, recipe, tmp_path / "parts.pt", listen=stop_after(n))
+    parts = pretrain(digits, recipe, tmp_path / "parts.pt")
+    assert (whole.resumed_at, parts.resumed_at) == (0, 2)
+    assert equal(whole.history, parts.history)
+    assert equal(read_checkpoint(tmp_path / "whole.pt"), read_checkpoint(tmp_path / "parts.pt"))
+
+
+def test_another_seed_gives_other_weights(digits, recipe, tmp_path):
+    one, other = (pretrain(digits, recipe, tmp_path / f"{seed}.pt", seed=seed) for seed in (0, 1))
+    assert one.history[-1]["loss"] != other.history[-1]["loss"]
+
+
+def test_a_finished_run_is_not_repeated(digits, recipe, tmp_path):
+    pretrain(digits, recipe, tmp_path / "c.pt")
+    before = (tmp_path / "c.pt").stat().st_mtime_ns
+    again = pretrain(digits, recipe, tmp_path / "c.pt", listen=stop_after(1))
+    assert (again.resumed_at, again.finished) == (3, True)
+    assert (tmp_path / "c.pt").stat().st_mtime_ns == before
+
+
+def test_the_clock_stops_a_run_between_epochs(digits, recipe, tmp_path):
+    done = pretrain(digits, recipe, tmp_path / "c.pt", minutes=0)
+    assert (done.epoch, done.finished) == (1, False)
+    assert pretrain(digits, recipe, tmp_path / "c.pt").finished
+
+
+def test_another_run_is_not_continued(digits, recipe, tmp_path):
+    pretrain(digits, recipe, tmp_path / "c.pt")
+    longer = recipe.model_copy(update={"epochs": 4})
+    with pytest.raises(CheckpointError, match=r"differs in epochs \(3 there, 4 here\)"):
+        pretrain(digits, longer, tmp_path / "c.pt")
+
+
+def test_a_foreign_file_is_not_overwritten(digits, recipe, tmp_path):
+    (tmp_path / "c.pt").write_bytes(b"mine")
+    with pytest.raises(CheckpointError):
+        pretrain(digits, recipe, tmp_path / "c.pt")
+    assert (tmp_path / "c.pt").read_bytes() == b"mine"
+
+
+def test_a_loss_that_diverges_is_said_and_not_saved(digits, recipe, tmp_path):
+    wild = recipe.model_copy(update={"lr": 1e30})
+    with pytest.raises(SpecError, match="Expected a finite loss in epoch 1, but it diverged; lower `lr`"):
+        pretrain(digits, wild, tmp_path / "c.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_larger_than_the_data_is_refused(digits, recipe, tmp_path):
+    with pytest.raises(SpecError, match="batches of at most 128 images, but got batch_size=512"):
+        pretrain(digits, recipe.model_copy(update={"batch_size": 512}), tmp_path / "c.pt")
+
+
+def test_a_corrupt_image_leaves_nothing_behind(pictures, encoded, write_parquet, recipe, tmp_path):
+    images = [encoded(image) for image in pictures[0]]
+    images[33] = b"\x89PNG nothing"
+    found = open_images(Source(str(write_parquet("bad", images, pictures[1])))).train
+    with pytest.raises(DataError, match="row 33"):
+        pretrain(found, recipe, tmp_path / "out" / "c.pt")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_checkpoint_is_an_encoder(digits, recipe, tmp_path):
+    done = pretrain(digits, recipe, tmp_path / "c.pt")
+    loaded = load_encoder(str(tmp_path / "c.pt"))
+    assert loaded.spec == encoder_spec("wrn10_1", 16)
+    assert len(loaded.history) == len(done.history) == 4
+    with pytest.raises(CheckpointError, match="Expected an encoder of backbone resnet18"):
+        load_encoder(str(tmp_path / "c.pt"), backbone="resnet18")
+
+
+def test_spread_falls_below_the_limit_when_features_collapse(recipe):
+    generator = torch.Generator().manual_seed(0)
+    model = SelfSupervised(make_encoder(encoder_spec("wrn10_1", 16), 0), 64, recipe)
+    views = [torch.randn(32, 3, 16, 16, generator=generator) for _ in range(2)]
+    healthy = model(*views)[1]
+    with torch.no_grad():
+        # A constant encoder: what a collapse ends in. The projector's normalisation then has nothing to divide by.
+        for weight in model.encoder.parameters():
+            weight.zero_()
+        model.encoder.norm.bias.fill_(1)
+    assert healthy > 0.5
+    assert model(*views)[1] < COLLAPSED
+
+
+def test_features_of_digits_get_better(tmp_path):
+    """Scaled down from the tutorial: kNN of test digits rises by at least 3 points over the untrained encoder."""
+    from harness.features.extract import extract
+    from harness.features.probe import worth
+
+    images = open_images(Source("digits", limit=700))
+    recipe = make_recipe("simsiam_digits", {"backbone": "wrn10_1", "epochs": 8, "batch_size": 32})
+    history = pretrain(images.train, recipe, tmp_path / "c.pt").history
+    assert history[-1]["loss"] < history[1]["loss"] - 0.2
+    knn = {}
+    for name in ("untrained", str(tmp_path / "c.pt")):
+        fields = extract(images, load_encoder(name, backbone="wrn10_1", image_size=16), tmp_path / "f.npz").fields
+        labels = [np.unique(y, return_inverse=True)[1] for y in (fields.y_train, fields.y_test)]
+        knn[name] = worth(fields.x_train, labels[0], fields.x_test, labels[1]).knn
+    assert knn[str(tmp_path / "c.pt")] > knn["untrained"] + 0.03

@@ -1,0 +1,190 @@
+"""`ntkcpl features` and `ntkcpl compare --study` as a user runs them."""
+
+import importlib.util
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from harness.data import load_dataset
+from harness.features.checkpoints import read_checkpoint
+
+TINY = ["--backbone", "wrn10_1", "--limit", "128", "--set", "batch_size=32", "--threads", "1"]
+
+
+@pytest.fixture(autouse=True)
+def _needs_the_extra():
+    missing = [name for name in ("PIL", "torchvision", "lightly", "safetensors") if not importlib.util.find_spec(name)]
+    if missing:
+        pytest.skip(f"the extra `features` is not installed: {', '.join(missing)}")
+
+
+def pretrain(out, epochs=2, *more):
+    return ["features", "pretrain", "--data", "digits", "--out", out, "--epochs", epochs, *TINY, *more]
+
+
+@pytest.mark.timeout(280)
+def test_a_pretraining_killed_in_between_ends_as_an_undisturbed_one(ntkcpl, start, tmp_path):
+    assert ntkcpl(*pretrain(tmp_path / "whole.pt", 3)).exit_code == 0
+    with start([str(word) for word in pretrain(tmp_path / "killed.pt", 3)]) as process:
+        for line in process.stderr:
+            if line.startswith("epoch 1/3"):
+                process.kill()
+                break
+    assert read_checkpoint(tmp_path / "killed.pt")["history"][-1]["epoch"] < 3
+    again = ntkcpl(*pretrain(tmp_path / "killed.pt", 3))
+    assert "resumed after epoch" in again.output
+    whole, killed = (read_checkpoint(tmp_path / f"{name}.pt") for name in ("whole", "killed"))
+    assert all(torch.equal(value, killed["model"][name]) for name, value in whole["model"].items())
+    assert whole["history"][1:] == killed["history"][1:]
+
+
+def test_from_images_to_a_comparison(ntkcpl, tmp_path):
+    encoder, features = tmp_path / "encoder.pt", tmp_path / "digits.npz"
+    done = ntkcpl(*pretrain(encoder))
+    assert done.exit_code == 0
+    assert re.search(r"untrained  kNN \d+\.\d%\nepoch 1/2  loss -?\d\.\d{4}  spread \d\.\d\d .* images/s", done.stderr)
+    extract = ["features", "extract", "--data", "digits", "--checkpoint", encoder, "--out", features, "--limit", "300"]
+    done = ntkcpl(*extract)
+    assert done.exit_code == 0
+    assert "wrn10_1 with a small stem: all" in done.stderr
+    assert "600 images encoded, 0 found done" in done.stderr
+    assert re.search(
+        r"300 train and 300 test rows, 64 columns, 10 classes\n.* kNN \d+\.\d%, linear \d+\.\d%", done.stdout
+    )
+    assert "0 images encoded, 600 found done" in ntkcpl(*extract).stderr
+    small = ntkcpl("features", "compact", features, "--dim", 16, "--out", tmp_path / "small.npz")
+    assert "16 of 64 columns" in small.stdout
+    assert load_dataset(str(tmp_path / "small.npz")).x_train.shape == (300, 16)
+
+
+def test_import_shows_what_is_what(ntkcpl, pool_file, tmp_path):
+    done = ntkcpl("features", "import", pool_file, "--out", tmp_path / "f.npz", "--no-probe")
+    assert done.exit_code == 0
+    assert re.search(r"x_train +120 x 6 +float32 +x", done.stderr)
+    assert load_dataset(str(tmp_path / "f.npz")).content_hash == load_dataset(str(pool_file)).content_hash
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["pretrain", "--data", "cifar10", "--root", "{tmp}"], "Expected cifar10 as torchvision keeps it in"),
+        (["pretrain", "--data", "nothing"], "Expected images to be one of digits"),
+        (["pretrain", "--data", "digits", "--recipe", "moco"], "Expected a recipe among"),
+        (["pretrain", "--data", "digits", "--set", "lr"], "Expected a setting such as `lr=0.05`"),
+        (["pretrain", "--data", "digits", "--backbone", "vgg"], "Expected a backbone among"),
+        (["extract", "--data", "digits", "--checkpoint", "{tmp}/no.pt"], "but there is no such file"),
+        (
+            ["extract", "--data", "digits", "--checkpoint", "{tmp}/bad.pt", "--backbone", "resnet18"],
+            "complete checkpoint",
+        ),
+        (["extract", "--data", "digits", "--checkpoint", "untrained"], "give it with --backbone"),
+        (["import", "{tmp}/no.npz"], "which does not exist"),
+        (["compact", "digits", "--dim", "99"], "Expected 1 to 64 components"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(ntkcpl, tmp_path, words, complaint):
+    (tmp_path / "bad.pt").write_bytes(b"PK not a checkpoint")
+    done = ntkcpl("features", *(word.format(tmp=tmp_path) for word in words), "--out", tmp_path / "out.npz")
+    assert done.exit_code == 2
+    assert complaint in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pt"]
+
+
+def test_cuda_without_a_gpu_is_refused(ntkcpl, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert "torch sees none" in ntkcpl(*pretrain(tmp_path / "c.pt"), "--device", "cuda").stderr
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    study = {
+        "title": "digits from images",
+        "data": "digits",
+        "features": {
+            "recipe": "simsiam_digits",
+            "settings": {"backbone": "wrn10_1", "epochs": 1, "batch_size": 32},
+            "limit": 200,
+        },
+        "strategies": ["random", "entropy"],
+        "schedule": "10x2",
+        "seeds": 2,
+        "learner": {"epochs": 3, "hidden": 16},
+    }
+    path = tmp_path / "cifar10.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+@pytest.mark.ray
+def test_a_study_goes_from_images_to_the_report_and_keeps_each_stage(ntkcpl_on_ray, study_file, tmp_path):
+    words = ["compare", "--study", study_file, "--out", tmp_path / "run"]
+    plan = ntkcpl_on_ray(*words, "--dry-run")
+    assert plan.exit_code == 0
+    assert not (tmp_path / "run").exists()
+    done = ntkcpl_on_ray(*words)
+    assert done.exit_code == 0, done.output
+    rounds = pd.read_parquet(tmp_path / "run" / "rounds")
+    assert set(rounds["data"]) == {"digits"}
+    assert rounds.groupby(["strategy", "seed"])["n_labels"].apply(list).map(lambda labels: labels == [10, 20]).all()
+    assert (tmp_path / "run" / "report" / "index.html").exists()
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "features").iterdir()}
+    again = ntkcpl_on_ray(*words)
+    assert "0 images encoded, 400 found done" in again.stderr
+    assert "4 done already" in again.stderr
+    assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "features").iterdir()}
+
+
+@pytest.mark.ray
+def test_own_features_with_the_schedule_of_a_study(ntkcpl_on_ray, pool_file, tmp_path):
+    done = ntkcpl_on_ray(
+        "compare",
+        "--study",
+        "cifar10",
+        "--data",
+        pool_file,
+        "--strategies",
+        "random,entropy",
+        "--schedule",
+        "20x2",
+        "--seeds",
+        2,
+        "--set",
+        "learner.epochs=2",
+        "--out",
+        tmp_path / "run",
+    )
+    assert done.exit_code == 0, done.output
+    rounds = pd.read_parquet(tmp_path / "run" / "rounds")
+    assert sorted(np.unique(rounds["n_labels"])) == [20, 40]
+    # The labels 20 and 40 are published, so the report sets them beside ours.
+    assert (tmp_path / "run" / "report" / "tables" / "published.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "Expected --strategies and --schedule, or a --study"),
+        (["--strategies", "random", "--schedule", "5x2"], "Expected --data, or a --study that starts from images"),
+        (["--study", "cifar11"], "Expected a study among cifar10"),
+        (["--study", "cifar10", "--root", "{tmp}"], "Expected cifar10 as torchvision keeps it in"),
+        (["--study", "cifar10", "--data", "digits", "--root", "{tmp}"], "but got --data too"),
+        (["--study", "cifar10", "--set", "features.depth=3", "--root", "{tmp}"], "Expected a setting of a recipe"),
+    ],
+)
+def test_studies_that_cannot_start(ntkcpl, tmp_path, words, complaint):
+    done = ntkcpl("compare", *(word.format(tmp=tmp_path) for word in words), "--out", tmp_path / "run")
+    assert done.exit_code == 2
+    assert complaint in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_studies_are_listed_with_what_the_paper_leaves_open(ntkcpl):
+    listed = " ".join(ntkcpl("list", "studies").output.split())
+    assert "imagenet100" in listed
+    assert "schedule:" in listed

@@ -1,0 +1,108 @@
+import pytest
+import yaml
+
+from harness.exceptions import SpecError
+from harness.features.images import NAMED
+from harness.features.recipes import make_recipe
+from harness.schedule import Schedule
+from studies.study import Options, load_study, study_names
+
+FACTS = {  # schedule, most clusters, backbone, method: method section of the paper
+    "cifar10": ("20x5,100x4,500x3", 100, "resnet18", "simsiam"),
+    "cifar100": ("500x10", 500, "wrn28_8", "simsiam"),
+    "svhn": ("20x10", 100, "resnet18", "simsiam"),
+    "imagenet100": ("200x5,500x2", 300, "resnet50", "byol"),
+    "pets": ("40x10", 150, "resnet50", "byol"),
+}
+
+
+def options(*settings, **typed):
+    empty = dict.fromkeys(("strategies", "schedule", "seeds", "max_clusters", "candidates"))
+    return Options(**{**empty, **typed}, settings=settings)
+
+
+def test_the_papers_five_studies_are_there():
+    assert study_names() == sorted(FACTS)
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_a_study_says_what_the_paper_says(name):
+    found, study = load_study(name)
+    comparison = options().comparison((found, study))
+    recipe = make_recipe(study.features.recipe, study.features.settings)
+    schedule = str(Schedule.parse(study.schedule))
+    assert (schedule, study.max_clusters, recipe.backbone, recipe.method) == FACTS[name]
+    assert study.data == name
+    assert study.data in NAMED
+    assert comparison.seeds == (0, 1, 2, 3, 4)
+    assert comparison.strategies[0] == "random"
+    assert {"ntkcpl_self", "ntkcpl_al", "lookahead", "typiclust"} < set(comparison.strategies)
+    assert comparison.shared == {"max_clusters": FACTS[name][1], "candidates": 10000}
+    assert comparison.settings["learner"] == {"hidden": "512"}
+    assert comparison.kind == name
+    large = name in ("cifar100", "imagenet100", "pets")
+    assert ("badge_partition" in comparison.strategies, "badge" in comparison.strategies) == (large, not large)
+
+
+@pytest.mark.parametrize("name", ["cifar100", "svhn", "pets"])
+def test_budgets_that_the_paper_does_not_state_are_marked(name):
+    assert "choice" in load_study(name)[1].not_stated["schedule"]
+
+
+def test_options_override_the_study():
+    found = options(
+        "learner.epochs=3", strategies="random,entropy", schedule="5x2", seeds="2", max_clusters=7, candidates="all"
+    ).comparison(load_study("cifar10"))
+    assert (found.strategies, str(found.schedule), found.seeds) == (("random", "entropy"), "5x2", (0, 1))
+    assert found.shared == {"max_clusters": 7, "candidates": "all"}
+    assert found.settings["learner"] == {"hidden": "512", "epochs": "3"}
+
+
+def test_without_a_study_the_options_must_say_all():
+    with pytest.raises(SpecError, match="Expected --strategies and --schedule, or a --study"):
+        options().comparison(None)
+    assert options(strategies="random", schedule="5x2").comparison(None).kind == "compare"
+
+
+def test_feature_settings_change_the_stage_or_the_recipe():
+    changes = options("features.epochs=3", "features.limit=500", "learner.epochs=1").feature_changes()
+    stage = load_study("cifar10")[1].features.changed(changes)
+    assert stage.limit == 500
+    assert make_recipe(stage.recipe, stage.settings).epochs == 3
+    narrow = stage.changed({"backbone": "wrn10_2"})
+    assert make_recipe(narrow.recipe, narrow.settings).backbone == "wrn10_2"
+    foreign = stage.changed({"checkpoint": "x.pt", "backbone": "resnet50"})
+    assert (foreign.checkpoint, foreign.backbone) == ("x.pt", "resnet50")
+
+
+@pytest.mark.parametrize("text", ["features.epochs", "features.=3", "features.limit=few"])
+def test_feature_settings_that_do_not_parse(text):
+    with pytest.raises(SpecError, match="Expected"):
+        load_study("cifar10")[1].features.changed(options(text).feature_changes())
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a: [1", "Expected YAML"),
+        ("title: x", "Expected a valid `mine"),
+        ("- 1", "mine"),
+        ("!!python/object/apply:os.system [echo]", "Expected YAML"),
+    ],
+)
+def test_a_file_that_is_no_study_is_one_line(tmp_path, text, complaint):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(SpecError, match=complaint):
+        load_study(str(tmp_path / "mine.yaml"))
+
+
+def test_a_study_of_ones_own(tmp_path):
+    study = load_study("cifar10")[1].model_dump(mode="json") | {"data": "digits", "schedule": "10x2"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(study))
+    assert options().comparison(load_study(str(tmp_path / "mine.yaml"))).kind == "mine"
+
+
+@pytest.mark.parametrize("name", ["cifar", "no.yaml", "../cifar10"])
+def test_unknown_studies_are_refused(name):
+    with pytest.raises(SpecError, match="Expected a study among cifar10, cifar100, imagenet100, pets, svhn"):
+        load_study(name)
