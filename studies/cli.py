@@ -38,7 +38,8 @@ def main() -> None:
     app()
 
 
-DataOption = Annotated[str, typer.Option(help="Built-in data set (`ntkcpl list data`), or a .npz, .parquet or folder.")]
+_DATA = typer.Option(help="Built-in data set (`ntkcpl list data`), or a .npz, .parquet, .safetensors or folder.")
+DataOption = Annotated[str, _DATA]
 OutOption = Annotated[Path, typer.Option(help="Folder of the store; the same command continues it.")]
 SeedsOption = Annotated[str, typer.Option(help="Number of seeds, or a range such as 10-14.")]
 CandidatesOption = Annotated[str | None, typer.Option(help="Points that a look-ahead works on, or `all`.")]
@@ -100,7 +101,7 @@ def _resources(memory_limit: str | None, **options: Any) -> Resources:
 @app.command()
 def compare(
     out: OutOption,
-    data: DataOption | None = None,
+    data: Annotated[str | None, _DATA] = None,
     strategies: Annotated[
         str | None, typer.Option(help="Names (`ntkcpl list strategies`) or module:Class, with commas.")
     ] = None,
