@@ -9,7 +9,10 @@ encoder.pt, epochs.csv (loss, kNN, images/s, share of the bf16 peak), and when a
 
 import argparse
 import csv
+import sys
 from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the package, not the script of that name.
 
 import torch
 

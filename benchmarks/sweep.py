@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the package, not the script of that name.
+
 STUDY = ["--data", "digits", "--strategy", "ntkcpl_al", "--max-clusters", "5,10,20,50"]
 STUDY += ["--schedules", "10x10;20x5;50x2", "--seeds", "3", "--search", "grid", "--gpus-per-trajectory", "0"]
 
