@@ -36,14 +36,17 @@ def main() -> None:
 def _one_line_errors() -> Iterator[None]:
     """Turn errors meant for a user into a line on stderr and an exit code."""
     from analysis.exceptions import AnalysisError
-    from harness.exceptions import HarnessError
+    from harness.exceptions import HarnessError, StoreWriteError
     from strategies.exceptions import StrategyError
 
     try:
         yield
     except (HarnessError, StrategyError, AnalysisError) as error:
         typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(BAD_INPUT) from None
+        raise typer.Exit(FAILED if isinstance(error, StoreWriteError) else BAD_INPUT) from None
+    except OSError as error:
+        typer.echo(f"Error: Expected to read and write files, but got: {' '.join(str(error).split())}.", err=True)
+        raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         typer.echo("Interrupted: finished rounds are in the store; the same command goes on from there.", err=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -195,6 +198,47 @@ def picture(
             command=shlex.join(["ntkcpl", *sys.argv[1:]]),
         )
         typer.echo(table)
+
+
+store_app = typer.Typer(help="Verify a store, or make it smaller.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+
+
+@store_app.command()
+def check(store: Annotated[Path, typer.Argument(help="Folder of a store; a study may be writing to it.")]) -> None:
+    """Verify every file of a store: readable, complete, and in agreement with one another."""
+    with _one_line_errors():
+        from harness.check import check_store, is_written
+
+        checked = check_store(store)
+        table = Table(box=None, pad_edge=False)
+        for heading in ("table", "files", "rows"):
+            table.add_column(heading, justify="left" if heading == "table" else "right")
+        for name, n_files in checked.files.items():
+            table.add_row(name, str(n_files), str(checked.rows[name]))
+        Console().print(table)
+        states = ", ".join(f"{n} {state}" for state, n in checked.states.items()) or "none"
+        typer.echo(f"trajectories: {states}" + ("; a process is writing" if is_written(store) else ""))
+        for problem in checked.problems:
+            typer.echo(" ".join(f"{problem.where}: {problem.what}; {problem.remedy}.".split()), err=True)
+        typer.echo(f"{len(checked.problems)} problems")
+    if checked.problems:
+        raise typer.Exit(FAILED)
+
+
+@store_app.command()
+def compact(store: Annotated[Path, typer.Argument(help="Folder of a store; others may read it meanwhile.")]) -> None:
+    """Merge the small files of finished trajectories into few; nothing else changes."""
+    with _one_line_errors():
+        from harness.check import require_store
+        from harness.compaction import compact as merge
+        from harness.store import Store
+
+        require_store(store)
+        opened = Store(store)
+        with opened.writing():
+            for merged in merge(opened):
+                typer.echo(f"{merged.table}: {merged.n_before} -> {merged.n_after} files")
 
 
 class Listed(StrEnum):
