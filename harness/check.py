@@ -111,7 +111,7 @@ def _read_table(root: Path, table: str, checked: Checked) -> pd.DataFrame:
                 try:
                     contents.append(read_file(path))
                 except StoreError as error:
-                    problems.append(Problem(str(path.relative_to(root)), str(error), _REMEDY))
+                    problems.append(Problem(str(path.relative_to(root)), str(error).rpartition(";")[0], _REMEDY))
                     continue
                 problems += _misnamed(root, path, contents[-1])
         except FileNotFoundError:
@@ -183,7 +183,7 @@ def _faults(row: Row | None, rounds: pd.DataFrame, queries: pd.DataFrame) -> Ite
     for round_, n in enumerate(n_query):
         if counts.get(round_, 0) != n:
             yield f"bought {n} labels in round {round_}, but has {counts.get(round_, 0)} rows of queries"
-    if row is not None and row["status"] == "ok" and len(queries) > sum(n_query):
+    if row is not None and row["status"] == "ok" and set(counts) - {*range(len(n_query))} and n_query:
         yield f"bought {sum(n_query)} labels, but has {len(queries)} rows of queries"
     if (queries["position"] != queries.groupby("round").cumcount()).any():
         yield "has positions of queries that do not count from 0"

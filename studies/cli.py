@@ -79,6 +79,9 @@ def compare(
         str | None, typer.Option(help="Memory that a look-ahead may hold, such as 8GiB; default: found out.")
     ] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to run on; default: a local one.")] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Give a trajectory up that takes longer, such as 90s, 15min or 2h.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
 ) -> None:
     """Run strategies x seeds as full active-learning trajectories and compare their accuracy."""
@@ -87,7 +90,7 @@ def compare(
         from harness.data import load_dataset
         from harness.exceptions import SpecError
         from harness.schedule import Schedule, parse_seeds
-        from studies.compare import Comparison, parse_bytes, parse_settings, parse_strategies
+        from studies.compare import Comparison, parse_bytes, parse_seconds, parse_settings, parse_strategies
         from studies.run import run_comparison
 
         if ":/" in str(out):  # An address; as a path its slashes have been merged.
@@ -109,6 +112,7 @@ def compare(
             shards=shards,
             memory_limit=parse_bytes(memory_limit) if memory_limit else None,
             address=address,
+            time_limit=None if time_limit is None else parse_seconds(time_limit),
         )
         signal.signal(signal.SIGTERM, _interrupt)
         outcome = run_comparison(
@@ -262,12 +266,17 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None
             for name, text in describe_builtin().items():
                 table.add_row(escape(name), escape(text))
         else:
+            from strategies.exceptions import StrategyError
             from strategies.registry import make_strategy, resolved_parameters, strategy_class, strategy_names
 
             for heading in ("strategy", "parameters", "source"):
                 table.add_column(heading)
             for name in strategy_names():
-                parameters = resolved_parameters(make_strategy(name))
+                try:
+                    parameters = resolved_parameters(make_strategy(name))
+                except StrategyError as error:  # of an installed package
+                    table.add_row(escape(name), "", escape(" ".join(str(error).split())))
+                    continue
                 shown = "\n".join(f"{key}={value}" for key, value in parameters.items())
                 table.add_row(escape(name), escape(shown), escape(strategy_class(name).source))
         console.print(table)
