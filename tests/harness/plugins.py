@@ -83,5 +83,5 @@ class Devours(Faulty):
     name: ClassVar[str] = "devours"
 
     def fail(self) -> Selection:
-        np.empty(2**60)
+        np.empty(2**57)
         raise AssertionError("so much memory")
