@@ -308,18 +308,21 @@ def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list
 def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.Table:
     try:
         source = pa.OSFile(path) if isinstance(filesystem, fs.LocalFileSystem) else filesystem.open_input_file(path)
-        with source, pq.ParquetFile(source) as file:
+        with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             found = file.schema_arrow
             version = (found.metadata or {}).get(schema.VERSION_KEY, b"none").decode()
             if version != schema.VERSION:
                 raise StoreReadError(f"Expected schema version {schema.VERSION}, but got {version} in {path}.")
             # Many small files: threads per file would cost more than they save.
-            if found.equals(expected):
-                return file.read(use_threads=False)
             names = found.names
             if missing := [column for column in expected.names if column not in names]:
                 raise StoreReadError(f"Expected the columns {_listing(missing)}, but got none of that name in {path}.")
-            return file.read(columns=expected.names, use_threads=False).select(expected.names).cast(expected)
+            table = file.read(columns=expected.names, use_threads=False)
+            if not found.equals(expected):
+                table = table.select(expected.names).cast(expected)
+        if nulls := [name for name in schema.KEYS.intersection(expected.names) if table.column(name).null_count]:
+            raise DamagedFileError(f"Expected a {_listing(nulls)} in every row, but got nulls in {path}.")
+        return table
     except FileNotFoundError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -346,7 +349,12 @@ def _refuse_mixed(results: Results) -> None:
 
 
 def _parse(text: Any) -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
+    try:
+        parsed = json.loads(text) if isinstance(text, str) else {}
+    except ValueError as error:
+        raise StoreReadError(f"Expected JSON in a column that holds JSON, but got `{text[:60]}`.") from error
+    if not isinstance(parsed, dict):
+        raise StoreReadError(f"Expected a JSON object in a column that holds them, but got `{text[:60]}`.")
     return parsed
 
 
