@@ -255,12 +255,13 @@ class TestWorkers:
         assert run(specs, pool, store)[1] == []
 
     def test_shards_that_cannot_be_reserved_are_refused_at_once(self, ray_cluster, monkeypatch):
-        monkeypatch.setattr("harness.cluster._RESERVATION_SECONDS", 2)
         held = placement_group([{"CPU": 3}])
         assert held.wait(60)
         try:
+            monkeypatch.setattr("harness.cluster._RESERVATION_SECONDS", 2)
             with pytest.raises(ResourceError, match="but the cluster is busy"):
                 settle(Resources(gpus_per_trajectory=0, cpus_per_trajectory=4, shards=2), 1)
         finally:
+            monkeypatch.undo()
             remove_placement_group(held)
         assert settle(Resources(gpus_per_trajectory=0, cpus_per_trajectory=4, shards=2), 1).workers == 1
