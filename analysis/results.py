@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -274,25 +275,32 @@ def _read_table(store: str | Path, name: str, damaged: list[str] | None) -> pa.T
     if not folders & {"trajectories", "rounds"}:
         raise StoreReadError(f"Expected a store with the folders trajectories and rounds, but got {store}.")
     for attempt in range(1, _LISTING_ATTEMPTS + 1):
-        listing = filesystem.get_file_info(fs.FileSelector(f"{root}/{name}", allow_not_found=True))
-        files = [entry for entry in listing if entry.base_name.endswith(".parquet")]
-        visible = sorted(entry.path for entry in files if not entry.base_name.startswith((".", "_")))
-        try:
-            with ThreadPoolExecutor(_READERS) as readers:
-                batches = [visible[start : start + _BATCH] for start in range(0, len(visible), _BATCH)]
-                read = readers.map(
-                    lambda paths: [_read_or_skip(filesystem, path, name, damaged) for path in paths], batches
-                )
-                tables = [table for batch in read for table in batch]
-        except FileNotFoundError as error:  # replaced by the writer since the listing
-            if attempt == _LISTING_ATTEMPTS:
-                raise StoreReadError(
-                    f"Expected files that stay, but got changes of {root}/{name} all along."
-                ) from error
-        else:
+        visible = _visible(filesystem, f"{root}/{name}")
+        tables: list[pa.Table] | None = None
+        # Replaced by the writer since the listing, or merged.
+        with suppress(FileNotFoundError), ThreadPoolExecutor(_READERS) as readers:
+            batches = [visible[start : start + _BATCH] for start in range(0, len(visible), _BATCH)]
+            read = readers.map(
+                lambda paths: [_read_or_skip(filesystem, path, name, damaged) for path in paths], batches
+            )
+            tables = [table for batch in read for table in batch]
+        # A listing may miss both a file and the one that it was merged into meanwhile.
+        if tables is not None and _merged(visible) == _merged(_visible(filesystem, f"{root}/{name}")):
             break
+        if attempt == _LISTING_ATTEMPTS:
+            raise StoreReadError(f"Expected files that stay, but got changes of {root}/{name} all along.")
     # In one piece: selecting rows from thousands of pieces is slow.
     return pa.concat_tables(tables).combine_chunks() if tables else schema.ALL_TABLES[name].empty_table()
+
+
+def _visible(filesystem: fs.FileSystem, folder: str) -> list[str]:
+    listing = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+    files = [entry for entry in listing if entry.base_name.endswith(".parquet")]
+    return sorted(entry.path for entry in files if not entry.base_name.startswith((".", "_")))
+
+
+def _merged(paths: Sequence[str]) -> list[str]:
+    return [path for path in paths if path.rpartition("/")[2].startswith(schema.MERGED)]
 
 
 def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list[str] | None) -> pa.Table:
@@ -308,18 +316,21 @@ def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list
 def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.Table:
     try:
         source = pa.OSFile(path) if isinstance(filesystem, fs.LocalFileSystem) else filesystem.open_input_file(path)
-        with source, pq.ParquetFile(source) as file:
+        with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             found = file.schema_arrow
             version = (found.metadata or {}).get(schema.VERSION_KEY, b"none").decode()
             if version != schema.VERSION:
                 raise StoreReadError(f"Expected schema version {schema.VERSION}, but got {version} in {path}.")
             # Many small files: threads per file would cost more than they save.
-            if found.equals(expected):
-                return file.read(use_threads=False)
             names = found.names
             if missing := [column for column in expected.names if column not in names]:
                 raise StoreReadError(f"Expected the columns {_listing(missing)}, but got none of that name in {path}.")
-            return file.read(columns=expected.names, use_threads=False).select(expected.names).cast(expected)
+            table = file.read(columns=expected.names, use_threads=False)
+            if not found.equals(expected):
+                table = table.select(expected.names).cast(expected)
+        if nulls := [name for name in schema.KEYS.intersection(expected.names) if table.column(name).null_count]:
+            raise DamagedFileError(f"Expected a {_listing(nulls)} in every row, but got nulls in {path}.")
+        return table
     except FileNotFoundError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -346,7 +357,12 @@ def _refuse_mixed(results: Results) -> None:
 
 
 def _parse(text: Any) -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
+    try:
+        parsed = json.loads(text) if isinstance(text, str) else {}
+    except ValueError as error:
+        raise StoreReadError(f"Expected JSON in a column that holds JSON, but got `{text[:60]}`.") from error
+    if not isinstance(parsed, dict):
+        raise StoreReadError(f"Expected a JSON object in a column that holds them, but got `{text[:60]}`.")
     return parsed
 
 

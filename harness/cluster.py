@@ -25,8 +25,8 @@ for _name, _value in _QUIET.items():
 
 import ray  # noqa: E402
 import torch  # noqa: E402
-from ray.exceptions import RayActorError, RayError, RayTaskError  # noqa: E402
-from ray.util.placement_group import PlacementGroup, placement_group  # noqa: E402
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError  # noqa: E402
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group  # noqa: E402
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: E402
 
 from harness.data import Dataset  # noqa: E402
@@ -45,6 +45,8 @@ _MOST_SHARDS = 1_000
 _CONNECTION_SECONDS = 10
 _ASK_SECONDS = 0.05
 """Until a source that had nothing yet is asked again."""
+_MOST_STARTS = 3
+"""Of workers in a row that die before they have run anything."""
 _SMALLEST_SHARE = 1e-4
 """Of a GPU, in Ray's books."""
 
@@ -61,6 +63,7 @@ class Resources:
         shards: blocks of a look-ahead; they share the CPUs of a trajectory and have its GPUs each.
         memory_limit: bytes that a look-ahead may hold at once; None finds out.
         address: an existing Ray cluster; None starts a local one.
+        time_limit: seconds after which a trajectory is given up; None waits.
 
     Raises:
         ResourceError: a share of GPUs that Ray does not know.
@@ -73,6 +76,7 @@ class Resources:
     shards: int = 1
     memory_limit: int | None = None
     address: str | None = None
+    time_limit: float | None = None
 
     def __post_init__(self) -> None:
         gpus = self.gpus_per_trajectory
@@ -192,7 +196,10 @@ def _reach(address: str | None) -> None:
 
 
 def settle(resources: Resources, n_jobs: int) -> Resources:
-    """Fill in the number of workers and GPUs from the connected cluster.
+    """Fill in the number of workers and GPUs from the connected cluster; with shards, reserve once to see if it can.
+
+    On a cluster of others' the default number of workers is what is free now, at least 1: a worker without room
+    waits for it.
 
     Raises:
         ResourceError: the cluster cannot give what was asked for.
@@ -212,11 +219,22 @@ def settle(resources: Resources, n_jobs: int) -> Resources:
             f"Expected room for {asked} x ({share}), but the cluster has {n_cpus:g} CPUs and {n_gpus:g} GPUs, "
             f"room for {room}; ask for fewer workers or smaller shares."
         )
+    if resources.workers is None and resources.address is not None:
+        free = ray.available_resources()  # type: ignore[no-untyped-call]
+        room = min(room, _room({name: free.get(name, 0) for name in ("CPU", "GPU")}, cpus, gpus) // resources.shards)
     n_workers = max(1, min(resources.workers or room, n_jobs))
     limit = resources.memory_limit
     if limit is None:
         limit = int(_MEMORY_SHARE * available_bytes() / math.ceil(n_workers / len(nodes)))
-    return replace(resources, workers=n_workers, gpus_per_trajectory=gpus, memory_limit=limit)
+    settled = replace(resources, workers=n_workers, gpus_per_trajectory=gpus, memory_limit=limit)
+    groups: list[PlacementGroup | None] = []
+    try:
+        for _ in range(n_workers if settled.shards > 1 else 0):
+            groups.append(_reserve(settled))
+    finally:
+        for group in groups:
+            remove_placement_group(group)
+    return settled
 
 
 def _room(node: dict[str, float], cpus: float, gpus: float) -> int:
@@ -242,6 +260,9 @@ class TrajectoryActor:
             memory_limit=resources.memory_limit,
             engine=Shards(resources.shards, group) if group else None,
         )
+
+    def ready(self) -> None:
+        """Answered as soon as the actor has its place."""
 
     def run(
         self, spec: TrajectorySpec, history: History | None, history_fingerprint: str | None, until: int | None
@@ -280,7 +301,12 @@ def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> 
 
     source, closed = iter(jobs), False
     groups = [_reserve(resources) for _ in range(resources.workers)]
-    idle = [(start(group), group) for group in groups]
+    # A worker that has no place yet gets no job: after the death of a node it may never have one.
+    actors = [(start(group), group) for group in groups]
+    starting = {actor.ready.remote(): (actor, group) for actor, group in actors}
+    n_stillborn = 0
+    idle: list[tuple[Any, PlacementGroup | None]] = []
+    deadlines: dict[Any, float] = {}
     running: dict[Any, tuple[Job, Any, PlacementGroup | None]] = {}
     while running or not closed:
         while idle and not closed:
@@ -296,30 +322,49 @@ def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> 
                 next_job.spec, next_job.history, next_job.fingerprint, next_job.until
             )
             running[call] = (next_job, actor, group)
+            deadlines[call] = time.monotonic() + (resources.time_limit or math.inf)
             yield Started(next_job)
-        if not running:
+        for call in [call for call in running if time.monotonic() > deadlines[call]]:
+            ray.kill(running[call][1])
+        if not (running or starting):
             time.sleep(0 if closed else _ASK_SECONDS)
             continue
-        ready, _ = ray.wait(list(running), num_returns=1, timeout=_ASK_SECONDS if idle and not closed else 1.0)
+        seconds = _ASK_SECONDS if idle and not closed else 1.0
+        ready, _ = ray.wait([*running, *starting], num_returns=1, timeout=seconds)
         for call in ready:
+            if call in starting:
+                actor, group = starting.pop(call)
+                try:
+                    ray.get(call)
+                except RayError as error:
+                    n_stillborn += 1
+                    if n_stillborn == _MOST_STARTS:
+                        raise ResourceError(f"Expected a worker to start, but got: {_one_line(error)}") from error
+                    actor = start(group)
+                    starting[actor.ready.remote()] = (actor, group)
+                else:
+                    n_stillborn = 0
+                    idle.append((actor, group))
+                continue
             job, actor, group = running[call]
             try:
                 message: RoundRecord | Summary = ray.get(next(call))
             except RayTaskError as error:
                 event: Event = Failed(job, _one_line(error.cause))
-            except RayActorError:
-                event = Failed(job, "The worker died (killed, or out of memory); run the command again to retry.")
-                actor = start(group)
             except (RayError, StopIteration) as error:
-                event = Failed(job, _one_line(error))
+                event = Failed(job, _why_lost(error, resources.time_limit, time.monotonic() > deadlines[call]))
+                ray.kill(actor)
+                actor = start(group)
+                starting[actor.ready.remote()] = (actor, group)
             else:
                 if isinstance(message, RoundRecord):
                     event = RoundDone(job, message)
                 else:
                     event = Finished(job, message) if job.is_last_leg else Paused(job)
             if not isinstance(event, RoundDone):
-                del running[call]
-                idle.append((actor, group))
+                del running[call], deadlines[call]
+                if (actor, group) not in starting.values():
+                    idle.append((actor, group))
             yield event
 
 
@@ -338,6 +383,16 @@ def _reserve(resources: Resources) -> PlacementGroup | None:
     return group
 
 
+def _why_lost(error: BaseException, time_limit: float | None, is_over: bool) -> str:
+    if is_over:
+        return f"It took longer than the time limit of {time_limit:g} s; a longer --time-limit tries it again."
+    if isinstance(error, (RayActorError, OutOfMemoryError)):
+        return "The worker died (killed, or out of memory); run the command again to retry."
+    return _one_line(error)
+
+
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return f"Out of memory: {text}"[:500]
     return f"{type(error).__name__}: {text}"[:500]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from harness.exceptions import StoreError
 from harness.spec import TrajectorySpec
 from harness.store import Row, Store, from_json
 from harness.trajectory import History
@@ -69,7 +70,7 @@ def make_plan(specs: Sequence[TrajectorySpec], store: Store, trajectories: Mappi
         trajectories: the store's rows of `trajectories`, where they are known; None reads them.
     """
     rows = store.trajectories() if trajectories is None else trajectories
-    finished = {name: TrajectorySpec.model_validate_json(row["spec"]) for name, row in rows.items() if _ok(row)}
+    finished = {name: stored_spec(row) for name, row in rows.items() if _ok(row)}
     by_lineage: dict[str, list[TrajectorySpec]] = {}
     for spec in finished.values():
         by_lineage.setdefault(spec.lineage, []).append(spec)
@@ -88,6 +89,21 @@ def make_plan(specs: Sequence[TrajectorySpec], store: Store, trajectories: Mappi
             job.origin = "new"
         jobs.append(job)
     return Plan(done, jobs)
+
+
+def stored_spec(row: Row) -> TrajectorySpec:
+    """What a row of `trajectories` was made from.
+
+    Raises:
+        StoreError: its `spec` cannot be read.
+    """
+    try:
+        return TrajectorySpec.model_validate_json(row["spec"])
+    except ValueError as error:
+        raise StoreError(
+            f"Expected the specification of trajectory {row['trajectory_id']} in its column `spec`, but cannot read "
+            "it; see `ntkcpl store check`."
+        ) from error
 
 
 def _ok(row: Row) -> bool:

@@ -118,3 +118,11 @@ TABLES: dict[str, pa.Schema] = {
 
 ALL_TABLES: dict[str, pa.Schema] = {**TABLES, "coverage": COVERAGE}
 """What a store may have: `coverage` is there once a picture has been made (`ntkcpl picture`)."""
+
+MERGED = "compact-"
+"""How the names of files begin that hold several finished trajectories (`ntkcpl store compact`)."""
+
+KEYS = frozenset(
+    {"trajectory_id", "round", "position", "pool_index", "n_labels", "n_query", "study", "trial", "status"}
+)
+"""Columns that are never null; a float (accuracy) is checked by `ntkcpl store check`."""

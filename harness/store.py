@@ -2,7 +2,8 @@
 
 `rounds/ID.parquet` and `queries/ID.parquet` hold what a trajectory has so far and are replaced after each
 round, queries first; `trajectories/ID.parquet` appears at its end. A file is written under a name that
-begins with a dot, flushed and renamed, so that a reader sees whole files only.
+begins with a dot, flushed and renamed, so that a reader sees whole files only. Finished trajectories may lie in
+merged files instead of files of their own (`harness.compaction`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness import schema
-from harness.exceptions import StoreError
+from harness.exceptions import StoreError, StoreWriteError
 from strategies.base import IndexArray
 
 Row = dict[str, Any]
+
+_ATTEMPTS = 5
+"""At reading a table that somebody merges meanwhile, and at a lock that `ntkcpl store check` may look at."""
+_LOCK_SECONDS = 0.05
+_GROUP_ROWS = 50_000
+"""Of a file, read together; a trajectory in a merged file costs the reading of a group or two."""
 
 
 class Store:
@@ -39,11 +47,13 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._members: dict[Path, frozenset[str]] = {}
         if root.exists() and not root.is_dir():
             raise StoreError(f"Expected `{root}` to be a folder, but it is a file; choose another --out.")
         for table in schema.ALL_TABLES:
-            for path in self._files(table)[:1]:
-                self._check_version(path)
+            for path in self.files(table)[:1]:
+                with suppress(FileNotFoundError):  # just merged into another file
+                    _check_version(path)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -59,11 +69,9 @@ class Store:
         except OSError as error:
             raise StoreError(f"Expected to write to `{self.root}`, but got: {error.strerror}.") from error
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            if not _locked(lock):
                 holder = os.pread(lock, 200, 0).decode(errors="replace").strip()
-                raise StoreError(f"Expected to be the only writer of `{self.root}`, but {holder} is.") from error
+                raise StoreError(f"Expected to be the only writer of `{self.root}`, but {holder} is.")
             os.ftruncate(lock, 0)
             os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
             self._sweep()
@@ -73,8 +81,13 @@ class Store:
 
     def trajectories(self) -> dict[str, Row]:
         """Rows of `trajectories` by id, failed ones too."""
-        rows = [row for path in self._files("trajectories") for row in self._read(path)]
-        return {row["trajectory_id"]: row for row in rows}
+        for _ in range(_ATTEMPTS):
+            merged = self.merged_files("trajectories")
+            with suppress(FileNotFoundError):
+                rows = [row for path in self.files("trajectories") for row in self._read(path)]
+                if self.merged_files("trajectories") == merged:
+                    return {row["trajectory_id"]: row for row in rows}
+        raise self._restless("trajectories")
 
     def trajectory(self, trajectory_id: str) -> Row:
         """The row of one trajectory that has ended."""
@@ -84,7 +97,7 @@ class Store:
     def studies(self) -> dict[str, list[Row]]:
         """Rows of `studies` by study."""
         studies: dict[str, list[Row]] = {}
-        for path in self._files("studies"):
+        for path in self.files("studies"):
             for row in self._read(path):
                 studies.setdefault(row["study"], []).append(row)
         return studies
@@ -96,12 +109,10 @@ class Store:
             Rows of `rounds` in order, the picks of each round, and its rows of `queries`; up to the last
             round of which both tables are complete.
         """
-        rounds_file, queries_file = (self._path(table, trajectory_id) for table in ("rounds", "queries"))
-        if not (rounds_file.exists() and queries_file.exists()):
-            return [], [], []
-        rounds = sorted(self._read(rounds_file), key=lambda row: int(row["round"]))
+        rounds = sorted(self._rows("rounds", trajectory_id), key=lambda row: int(row["round"]))
         bought: dict[int, list[Row]] = {}
-        for row in sorted(self._read(queries_file), key=lambda row: (row["round"], row["position"])):
+        queries_rows = self._rows("queries", trajectory_id) if rounds else []
+        for row in sorted(queries_rows, key=lambda row: (row["round"], row["position"])):
             bought.setdefault(row["round"], []).append(row)
         n_whole = 0
         while (
@@ -146,57 +157,169 @@ class Store:
         """Replace all trials of a sweep."""
         self._write("trials", study, rows)
 
-    def _path(self, table: str, name: str) -> Path:
-        return self.root / table / f"{name}.parquet"
+    def files(self, table: str) -> list[Path]:
+        """The files of a table, sorted, merged ones among them."""
+        return list_files(self.root, table)
 
-    def _files(self, table: str) -> list[Path]:
-        folder = self.root / table
-        return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+    def merged_files(self, table: str) -> list[Path]:
+        """The files of a table that `harness.compaction` made."""
+        return [path for path in self.files(table) if path.name.startswith(schema.MERGED)]
 
-    def _sweep(self) -> None:
-        """Remove what an interrupted write left behind."""
-        for table in schema.ALL_TABLES:
-            for stray in (self.root / table).glob(".*.parquet"):
-                stray.unlink()
+    def members(self, path: Path) -> frozenset[str]:
+        """Trajectories in a merged file, which never changes under its name.
 
-    def _write(self, table: str, name: str, rows: Sequence[Row]) -> None:
+        Raises:
+            StoreError: it cannot be read.
+            FileNotFoundError: it has been merged into another.
+        """
+        if path not in self._members:
+            column = read_file(path, columns=["trajectory_id"]).column(0)
+            self._members[path] = frozenset(column.unique().to_pylist())
+        return self._members[path]
+
+    def write(self, table: str, name: str, content: pa.Table) -> Path:
+        """Put a file in its place in one step; nothing is left of one that cannot be written.
+
+        Raises:
+            StoreWriteError: the disk is full, or writing is not allowed (any more).
+        """
         path = self._path(table, name)
         hidden = path.with_name(f".{path.name}")
         try:
             path.parent.mkdir(exist_ok=True)
             with hidden.open("wb") as file:
-                content = pa.Table.from_pylist(list(rows), schema=schema.ALL_TABLES[table])
-                pq.write_table(content, file, write_page_checksum=True)
+                pq.write_table(content, file, write_page_checksum=True, row_group_size=_GROUP_ROWS)
                 file.flush()
                 os.fsync(file.fileno())
             hidden.replace(path)
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            self.flush(table)
         except OSError as error:
-            raise StoreError(f"Expected to write `{path}`, but got: {error.strerror or error}.") from error
+            with suppress(OSError):
+                hidden.unlink(missing_ok=True)
+            raise StoreWriteError(path, error) from error
+        return path
+
+    def flush(self, table: str) -> None:
+        """Make the names in a table's folder last."""
+        folder = os.open(self.root / table, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _path(self, table: str, name: str) -> Path:
+        return self.root / table / f"{name}.parquet"
+
+    def _rows(self, table: str, trajectory_id: str) -> list[Row]:
+        """Rows of a trajectory, from its own file or else from a merged one."""
+        for _ in range(_ATTEMPTS):
+            with suppress(FileNotFoundError):
+                return _listed(read_file(self._path(table, trajectory_id)), self._path(table, trajectory_id))
+            merged = self.merged_files(table)
+            with suppress(FileNotFoundError):
+                for path in merged:
+                    if trajectory_id in self.members(path):
+                        return _listed(read_file(path, trajectory_id=trajectory_id), path)
+                if self.merged_files(table) == merged:
+                    return []
+        raise self._restless(table)
+
+    def _restless(self, table: str) -> StoreError:
+        return StoreError(f"Expected files that stay, but `{self.root / table}` changes all along; try again.")
+
+    def _sweep(self) -> None:
+        """Remove what an interrupted write or merge left behind."""
+        for table in schema.ALL_TABLES:
+            for stray in (self.root / table).glob(".*.parquet"):
+                stray.unlink()
+            for leftover in self.leftovers(table):
+                leftover.unlink()
+
+    def leftovers(self, table: str) -> list[Path]:
+        """Files all of whose trajectories are in a merged file, too: a merge did not come to its end."""
+        merged = self.merged_files(table)
+        found = []
+        for path in self.files(table) if merged else []:
+            own = self.members(path) if path in merged else {path.stem}
+            if any(own <= self.members(other) for other in merged if other != path):
+                found.append(path)
+        return found
+
+    def _write(self, table: str, name: str, rows: Sequence[Row]) -> None:
+        self.write(table, name, pa.Table.from_pylist(list(rows), schema=schema.ALL_TABLES[table]))
 
     def _read(self, path: Path) -> list[Row]:
-        self._check_version(path)
-        try:
-            rows: list[Row] = pq.read_table(path, page_checksum_verification=True).to_pylist()
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise _unreadable(path) from error
-        return rows
+        return _listed(read_file(path), path)
 
-    def _check_version(self, path: Path) -> None:
-        try:
-            metadata: Mapping[bytes, bytes] = pq.read_schema(path).metadata or {}
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise _unreadable(path) from error
-        found = metadata.get(schema.VERSION_KEY)
-        if found != schema.VERSION.encode():
-            named = "none" if found is None else found.decode(errors="replace")
+
+def list_files(root: Path, table: str) -> list[Path]:
+    """The files of a table that a reader sees, sorted."""
+    return sorted(path for path in (root / table).glob("*.parquet") if not path.name.startswith("."))
+
+
+def read_file(path: Path, columns: list[str] | None = None, trajectory_id: str | None = None) -> pa.Table:
+    """A file of a table, checked against its page checksums and the columns of the schema.
+
+    Raises:
+        StoreError: it cannot be read or has other columns.
+        FileNotFoundError: it has gone.
+    """
+    _check_version(path)
+    try:
+        if trajectory_id is None:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read(columns=columns, use_threads=False)
+        else:
+            own = [("trajectory_id", "=", trajectory_id)]
+            table = pq.read_table(path, filters=own, partitioning=None, page_checksum_verification=True)
+        table.validate(full=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged file gives errors of many unrelated types
+        raise _unreadable(path) from error
+    expected = schema.ALL_TABLES[path.parent.name]
+    for name in columns or expected.names:
+        if name not in table.column_names or table.schema.field(name).type != expected.field(name).type:
             raise StoreError(
-                f"Expected a store of schema version {schema.VERSION}, but `{path}` has {named}; choose another --out."
+                f"Expected a column `{name}` of {expected.field(name).type} in `{path}`, but got none; "
+                "remove the file to go on."
             )
+    for name in schema.KEYS.intersection(table.column_names):
+        if table.column(name).null_count:
+            raise StoreError(f"Expected a `{name}` in every row of `{path}`, but got nulls; remove it to go on.")
+    return table
+
+
+def _check_version(path: Path) -> None:
+    try:
+        metadata: Mapping[bytes, bytes] = pq.read_schema(path).metadata or {}
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise _unreadable(path) from error
+    found = metadata.get(schema.VERSION_KEY)
+    if found != schema.VERSION.encode():
+        named = "none" if found is None else found.decode(errors="replace")
+        raise StoreError(
+            f"Expected a store of schema version {schema.VERSION}, but `{path}` has {named}; choose another --out."
+        )
+
+
+def _locked(lock: int) -> bool:
+    for _ in range(_ATTEMPTS):
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_LOCK_SECONDS)
+    return False
+
+
+def _listed(table: pa.Table, path: Path) -> list[Row]:
+    try:
+        rows: list[Row] = table.to_pylist()
+    except (ValueError, ArithmeticError) as error:  # such as a date that Python has no type for
+        raise _unreadable(path) from error
+    return rows
 
 
 def _unreadable(path: Path) -> StoreError:

@@ -56,6 +56,9 @@ ShardsOption = Annotated[int, typer.Option(min=1, help="Actors that share the lo
 MemoryOption = Annotated[
     str | None, typer.Option(help="Memory that a look-ahead may hold, such as 8GiB; default: found out.")
 ]
+TimeOption = Annotated[
+    str | None, typer.Option(help="Give a trajectory up that takes longer, such as 90s, 15min or 2h.")
+]
 AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; default: a local one.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
@@ -66,14 +69,17 @@ def _one_line_errors(
 ) -> Iterator[None]:
     """Turn errors meant for a user into a line on stderr and an exit code."""
     from analysis.exceptions import AnalysisError
-    from harness.exceptions import HarnessError
+    from harness.exceptions import HarnessError, StoreWriteError
     from strategies.exceptions import StrategyError
 
     try:
         yield
     except (HarnessError, StrategyError, AnalysisError) as error:
         typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(BAD_INPUT) from None
+        raise typer.Exit(FAILED if isinstance(error, StoreWriteError) else BAD_INPUT) from None
+    except OSError as error:
+        typer.echo(f"Error: Expected to read and write files, but got: {' '.join(str(error).split())}.", err=True)
+        raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         typer.echo(interrupted, err=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -91,11 +97,15 @@ def _local(out: Path) -> Path:
     return out
 
 
-def _resources(memory_limit: str | None, **options: Any) -> Resources:
+def _resources(memory_limit: str | None, time_limit: str | None, **options: Any) -> Resources:
     from harness.cluster import Resources
-    from studies.compare import parse_bytes
+    from studies.compare import parse_bytes, parse_seconds
 
-    return Resources(memory_limit=parse_bytes(memory_limit) if memory_limit else None, **options)
+    return Resources(
+        memory_limit=None if memory_limit is None else parse_bytes(memory_limit),
+        time_limit=None if time_limit is None else parse_seconds(time_limit),
+        **options,
+    )
 
 
 @app.command()
@@ -124,6 +134,7 @@ def compare(
     num_gpus: NumGpusOption = None,
     shards: ShardsOption = 1,
     memory_limit: MemoryOption = None,
+    time_limit: TimeOption = None,
     address: AddressOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
@@ -144,6 +155,7 @@ def compare(
             raise SpecError("Expected --data, or a --study that starts from images, but got neither.")
         resources = _resources(
             memory_limit,
+            time_limit,
             workers=workers,
             cpus_per_trajectory=cpus_per_trajectory,
             gpus_per_trajectory=gpus_per_trajectory,
@@ -258,6 +270,7 @@ def sweep(
     num_gpus: NumGpusOption = None,
     shards: ShardsOption = 1,
     memory_limit: MemoryOption = None,
+    time_limit: TimeOption = None,
     address: AddressOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
@@ -286,6 +299,7 @@ def sweep(
         )
         resources = _resources(
             memory_limit,
+            time_limit,
             workers=workers,
             cpus_per_trajectory=cpus_per_trajectory,
             gpus_per_trajectory=gpus_per_trajectory,
@@ -392,6 +406,47 @@ def picture(
         typer.echo(table)
 
 
+store_app = typer.Typer(help="Verify a store, or make it smaller.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+
+
+@store_app.command()
+def check(store: Annotated[Path, typer.Argument(help="Folder of a store; a study may be writing to it.")]) -> None:
+    """Verify every file of a store: readable, complete, and in agreement with one another."""
+    with _one_line_errors():
+        from harness.check import check_store, is_written
+
+        checked = check_store(store)
+        table = Table(box=None, pad_edge=False)
+        for heading in ("table", "files", "rows"):
+            table.add_column(heading, justify="left" if heading == "table" else "right")
+        for name, n_files in checked.files.items():
+            table.add_row(name, str(n_files), str(checked.rows[name]))
+        Console().print(table)
+        states = ", ".join(f"{n} {state}" for state, n in checked.states.items()) or "none"
+        typer.echo(f"trajectories: {states}" + ("; a process is writing" if is_written(store) else ""))
+        for problem in checked.problems:
+            typer.echo(" ".join(f"{problem.where}: {problem.what}; {problem.remedy}.".split()), err=True)
+        typer.echo(f"{len(checked.problems)} problems")
+    if checked.problems:
+        raise typer.Exit(FAILED)
+
+
+@store_app.command()
+def compact(store: Annotated[Path, typer.Argument(help="Folder of a store; others may read it meanwhile.")]) -> None:
+    """Merge the small files of finished trajectories into few; nothing else changes."""
+    with _one_line_errors():
+        from harness.check import require_store
+        from harness.compaction import compact as merge
+        from harness.store import Store
+
+        require_store(store)
+        opened = Store(store)
+        with opened.writing():
+            for merged in merge(opened):
+                typer.echo(f"{merged.table}: {merged.n_before} -> {merged.n_after} files")
+
+
 class Listed(StrEnum):
     """What `ntkcpl list` can name."""
 
@@ -423,12 +478,17 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None
                 chosen = "\n".join(f"{key}: {text}" for key, text in study.not_stated.items())
                 table.add_row(name, escape(study.title), study.schedule, escape(chosen))
         else:
+            from strategies.exceptions import StrategyError
             from strategies.registry import make_strategy, resolved_parameters, strategy_class, strategy_names
 
             for heading in ("strategy", "parameters", "source"):
                 table.add_column(heading)
             for name in strategy_names():
-                parameters = resolved_parameters(make_strategy(name))
+                try:
+                    parameters = resolved_parameters(make_strategy(name))
+                except StrategyError as error:  # of an installed package
+                    table.add_row(escape(name), "", escape(" ".join(str(error).split())))
+                    continue
                 shown = "\n".join(f"{key}={value}" for key, value in parameters.items())
                 table.add_row(escape(name), escape(shown), escape(strategy_class(name).source))
         console.print(table)

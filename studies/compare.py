@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -144,6 +145,19 @@ def parse_bytes(text: str) -> int:
         return int(TypeAdapter(ByteSize).validate_python(text))
     except ValidationError as error:
         raise SpecError(f"Expected an amount of memory such as `8GiB`, but got `{text}`.") from error
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds from `2h`, `15min`, `90s` or a plain number.
+
+    Raises:
+        SpecError: a text of another form, or no time at all.
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(s|min|h|d|)\s*", text)
+    seconds = float(match[1]) * {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}[match[2]] if match else 0.0
+    if not seconds:
+        raise SpecError(f"Expected a time such as `2h`, `15min` or `90s`, but got `{text}`.")
+    return seconds
 
 
 def study_name(kind: str, specs: Sequence[TrajectorySpec]) -> str:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.exceptions import StoreError
-from harness.spec import TrajectorySpec
+from harness.plan import stored_spec
 from harness.store import Store
 
 
@@ -37,7 +37,7 @@ def study_status(root: Path) -> Iterator[tuple[str, str, Table]]:
             state = found["status"] if found else ("unfinished" if n_rounds else "not started")
             counts[state] = counts.get(state, 0) + 1
             if found and found["status"] == "failed":
-                spec = TrajectorySpec.model_validate_json(found["spec"])
+                spec = stored_spec(found)
                 messages.append(f"{spec.strategy} seed {spec.seed}: {found['message']}")
         for state, count in counts.items():
             table.add_row(state, f"{count}/{len(rows)}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from analysis import Results
 from analysis.exceptions import NoBaselineError
 from analysis.figures import save_curves
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
+from harness.exceptions import StoreWriteError
 from harness.store import from_json
 
 _MARKS = {1: "bold", 2: "underline"}
@@ -25,13 +27,24 @@ _MARKS = {1: "bold", 2: "underline"}
 def write_summary(results: Results, folder: Path) -> tuple[Path, Path]:
     """Write `results.csv` and `curves.png` into `folder`; returns their paths."""
     table, picture = folder / "results.csv", folder / "curves.png"
-    hidden = folder / ".results.csv"
-    accuracy_table(results).to_csv(hidden, index=False)
-    hidden.replace(table)
-    hidden = folder / ".curves.png"
-    save_curves(results, hidden)
-    hidden.replace(picture)
+    with _in_place(table) as hidden:
+        accuracy_table(results).to_csv(hidden, index=False)
+    with _in_place(picture) as hidden:
+        save_curves(results, hidden)
     return table, picture
+
+
+@contextmanager
+def _in_place(path: Path) -> Iterator[Path]:
+    """A hidden path to write, renamed at the end; nothing is left of one that cannot be written."""
+    hidden = path.with_name(f".{path.name}")
+    try:
+        yield hidden
+        hidden.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            hidden.unlink(missing_ok=True)
+        raise StoreWriteError(path, error) from error
 
 
 def show_summary(results: Results, console: Console) -> None:

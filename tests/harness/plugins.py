@@ -67,3 +67,21 @@ class ShowsGPU(Strategy):
         picks = draw_uniformly(view, n, rng).indices
         gpus = ",".join(str(gpu) for gpu in ray.get_gpu_ids())
         return Selection(picks, stats={"gpus": gpus, "visible": os.environ.get("CUDA_VISIBLE_DEVICES", "")})
+
+
+@dataclass(frozen=True)
+class Hangs(Faulty):
+    name: ClassVar[str] = "hangs"
+
+    def fail(self) -> Selection:
+        while True:
+            signal.pause()
+
+
+@dataclass(frozen=True)
+class Devours(Faulty):
+    name: ClassVar[str] = "devours"
+
+    def fail(self) -> Selection:
+        np.empty(2**57)
+        raise AssertionError("so much memory")

@@ -1,8 +1,10 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from ray.util.placement_group import placement_group, remove_placement_group
 
 from harness.cluster import Finished, Paused, Resources, RoundDone, _room, settle
 from harness.driver import drive
@@ -105,6 +107,7 @@ FAILING = {
     "raises": "RuntimeError: [the disk] is on fire",
     "misbehaves": "InvalidSelectionError: Expected 5 distinct unlabelled pool indices from `misbehaves`, but got [0",
     "diverges": "SpecError: Expected finite weights after training",
+    "devours": "Out of memory: Unable to allocate ",
     "dies": "The worker died (killed, or out of memory); run the command again to retry.",
 }
 
@@ -112,7 +115,7 @@ FAILING = {
 @pytest.fixture(scope="module")
 def specs(make_spec, tmp_path_factory):
     """By name; each plug-in fails the first of its trajectories that comes to its second round."""
-    faults = {name: tmp_path_factory.mktemp("faults") / name for name in ("Raises", "Misbehaves", "Dies")}
+    faults = {name: tmp_path_factory.mktemp("faults") / name for name in ("Raises", "Misbehaves", "Devours", "Dies")}
     for path in faults.values():
         path.touch()
     faulty = {
@@ -202,7 +205,7 @@ class TestWorkers:
         assert len(message.splitlines()) == 1
         assert failures[name].message == message
 
-    @pytest.mark.parametrize("name", ["raises", "misbehaves", "dies"])
+    @pytest.mark.parametrize("name", ["raises", "misbehaves", "devours", "dies"])
     def test_a_failure_is_retried_from_its_last_round(self, first_run, second_run, specs, store, pool, name):
         assert len(first_run[3][name][0]) == 1
         assert [event.record.round for event in second_run[name] if isinstance(event, RoundDone)] == [1, 2]
@@ -227,6 +230,7 @@ class TestWorkers:
             "plain",
             "raises again",
             "misbehaves again",
+            "devours again",
             "dies again",
         ]
 
@@ -261,3 +265,27 @@ class TestWorkers:
         assert len(stats) == 8
         assert {values["gpus"] for values in stats} == {"0", "1"}
         assert all(values["visible"] == values["gpus"] for values in stats)
+
+    def test_a_trajectory_over_the_time_limit_is_given_up_and_the_rest_goes_on(
+        self, ray_cluster, pool, make_spec, tmp_path
+    ):
+        (fault := tmp_path / "fault").touch()
+        specs = [make_spec("plugins:Hangs", {"fault": str(fault)}, seed=seed, schedule="5x3") for seed in range(3)]
+        store = Store(tmp_path / "out")
+        _, (failure,) = run(specs, pool, store, replace(ONE, time_limit=5.0))
+        assert failure.message == ("It took longer than the time limit of 5 s; a longer --time-limit tries it again.")
+        assert [row["status"] for row in store.trajectories().values()].count("ok") == 2
+        assert len(store.rounds(failure.job.spec.trajectory_id)[0]) == 1
+        assert run(specs, pool, store)[1] == []
+
+    def test_shards_that_cannot_be_reserved_are_refused_at_once(self, ray_cluster, monkeypatch):
+        held = placement_group([{"CPU": 3}])
+        assert held.wait(60)
+        try:
+            monkeypatch.setattr("harness.cluster._RESERVATION_SECONDS", 2)
+            with pytest.raises(ResourceError, match="but the cluster is busy"):
+                settle(Resources(gpus_per_trajectory=0, cpus_per_trajectory=4, shards=2), 1)
+        finally:
+            monkeypatch.undo()
+            remove_placement_group(held)
+        assert settle(Resources(gpus_per_trajectory=0, cpus_per_trajectory=4, shards=2), 1).workers == 1

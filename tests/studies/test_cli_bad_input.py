@@ -1,10 +1,12 @@
 """What a user gets wrong is one line on stderr, exit code 2, and nothing written."""
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from harness import schema
+from harness.store import Store
 from strategies.registry import strategy_names
 
 MANY_CPUS = 10_000
@@ -62,7 +64,28 @@ def out(tmp_path):
         ({"seeds": "1,1"}, ["'1,1'", "distinct"]),
         ({"gpus_per_trajectory": 1.5}, ["1.5", "whole number"]),
         ({"memory_limit": "much"}, ["`much`", "8GiB"]),
+        ({"memory_limit": "-1GiB"}, ["`-1GiB`", "8GiB"]),
+        ({"time_limit": "0s"}, ["`0s`", "90s"]),
+        ({"time_limit": "-5"}, ["`-5`", "90s"]),
+        ({"time_limit": "2 weeks"}, ["`2 weeks`", "90s"]),
+        ({"time_limit": "nan"}, ["`nan`", "90s"]),
+        ({"schedule": "1x100001"}, ["at most 100000 rounds"]),
+        ({"schedule": "٣x2"}, ["'٣x2'"]),
+        ({"schedule": "5;2"}, ["'5;2'"]),
+        ({"seeds": "0-100000"}, ["'0-100000'", "100000"]),
+        ({"seeds": "1.5"}, ["'1.5'"]),
+        ({"shards": 1001}, ["1 to 1000 shards", "1001"]),
+        ({"gpus_per_trajectory": "inf"}, ["inf", "whole number"]),
+        ({"address": "ray://10.0.0.1:10001"}, ["ray://10.0.0.1:10001", "Ray job"]),
+        ({"address": "10.0.0.1:6379", "num_gpus": 1}, ["--num-gpus", "--address"]),
+        ({"set": "learner.weight_decay=-1"}, ["learner.weight_decay", "greater than or equal to 0"]),
+        ({"set": "learner.batch_size=1"}, ["learner.batch_size"]),
+        ({"set": "learner.momentum=1"}, ["learner.momentum", "less than 1"]),
+        ({"set": "learner.scaling=best"}, ["learner.scaling"]),
+        ({"strategies": "<b>random</b>"}, ["`<b>random</b>`"]),
+        ({"strategies": "../../etc/passwd"}, ["../../etc/passwd"]),
         ({"data": "digitz"}, ["digitz", "digits"]),
+        ({"data": "/proc/self/environ"}, ["/proc/self/environ"]),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
@@ -126,6 +149,48 @@ def test_out_holds_another_schema_version(ntkcpl, command, out, table):
     assert "has 0" in line
     assert [file for file in out.rglob("*") if file.is_file()] == [path]
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["report", "OUT"], ["OUT"]),
+        (["report", "OUT", "--format", "docx"], []),
+        (["report", "OUT/missing", "OUT"], ["OUT"]),
+        (["status", "OUT"], ["OUT", "study"]),
+        (["store", "check", "OUT"], ["OUT", "trajectories"]),
+        (["store", "compact", "OUT"], ["OUT", "trajectories"]),
+        (["picture", "--out", "OUT", "--strategies", "nobody"], ["nobody"]),
+        (["picture", "--out", "OUT", "--labels", "601"], ["600", "601"]),
+    ],
+    ids=" ".join,
+)
+def test_other_commands(ntkcpl, out, words, found):
+    words = [word.replace("OUT", str(out)) for word in words]
+    check(ntkcpl(*words), out, *(word.replace("OUT", str(out)) for word in found))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("spec", "{"), ("spec", "[]"), ("spec", None), ("spec", '{"seed":"x"}'), ("trajectory_id", None)],
+)
+@pytest.mark.parametrize("words", [["compare"], ["report"], ["status"]], ids=" ".join)
+def test_a_store_whose_rows_were_tampered_with(ntkcpl, command, run_serially, make_spec, out, words, column, value):
+    store = Store(out)
+    run_serially([make_spec("random", seed=seed, schedule="5x2") for seed in range(2)], store)
+    row = {**next(iter(store.trajectories().values())), column: value, "status": "failed"}
+    if words != ["status"]:
+        row["status"] = "ok"
+    name = next(iter(store.trajectories()))
+    content = pa.Table.from_pylist([row], schema=schema.TRAJECTORIES)
+    pq.write_table(content, out / "trajectories" / f"{name}.parquet")
+    store.write_study("s", "ntkcpl compare", [name])
+    before = sorted(out.rglob("*"))
+    result = ntkcpl(*(command(out) if words == ["compare"] else [*words, out]))
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: Expected ")
+    assert sorted(out.rglob("*")) == before
 
 
 def test_status_of_what_is_no_store(ntkcpl, out):

@@ -1,0 +1,223 @@
+"""Verifying a store: every file of every table, and what the tables say about one another."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from harness import schema
+from harness.exceptions import StoreError
+from harness.plan import stored_spec
+from harness.spec import TrajectorySpec
+from harness.store import Row, list_files, read_file
+
+_ATTEMPTS = 5
+_MOST_SHOWN = 6
+_TABLES = ("trajectories", "rounds", "queries")
+_KEYS = {
+    "trajectories": ["trajectory_id"],
+    "rounds": ["trajectory_id", "round"],
+    "queries": ["trajectory_id", "round", "position"],
+}
+_REMEDY = "remove it and run the study again"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a store.
+
+    Attributes:
+        where: a path below the store, or the id of a trajectory.
+        what: what was found.
+        remedy: what to do.
+    """
+
+    where: str
+    what: str
+    remedy: str
+
+
+@dataclass
+class Checked:
+    """What a check has seen.
+
+    Attributes:
+        files: number of files by table.
+        rows: number of rows by table.
+        states: number of trajectories by state: ok, failed, unfinished.
+        problems: what is wrong.
+    """
+
+    files: Counter[str] = field(default_factory=Counter)
+    rows: Counter[str] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def require_store(root: Path) -> None:
+    """Raise StoreError where there is no store."""
+    if not any((root / table).is_dir() for table in schema.TABLES):
+        raise StoreError(f"Expected a store, a folder with {', '.join(schema.TABLES)}, but got `{root}`.")
+
+
+def check_store(root: Path) -> Checked:
+    """Read everything in a store, also while a study writes to it; unfinished trajectories are no problem.
+
+    Raises:
+        StoreError: there is no store.
+    """
+    require_store(root)
+    checked = Checked()
+    # Trajectories first: a row says `ok` after all its rounds are written.
+    frames = {table: _read_table(root, table, checked) for table in schema.ALL_TABLES}
+    rows: dict[str, Any] = {row["trajectory_id"]: row for row in frames["trajectories"].to_dict("records")}
+    rounds, queries = (_by_trajectory(frames[name]) for name in ("rounds", "queries"))
+    for name in dict.fromkeys([*rows, *rounds]):
+        row = rows.get(name)
+        checked.states[row["status"] if row else "unfinished"] += 1
+        own = rounds.get(name, frames["rounds"].iloc[:0]), queries.get(name, frames["queries"].iloc[:0])
+        checked.problems += [
+            Problem(
+                f"trajectory {name}", what, f"remove its rows or files from {', '.join(_TABLES)}; run the study again"
+            )
+            for what in _faults(row, *own)
+        ]
+    finished = {name for name, row in rows.items() if row["status"] == "ok"}
+    for trial in frames["trials"].to_dict("records"):
+        missing = set(trial["trajectory_ids"]) - finished if trial["status"] == "complete" else set()
+        if missing:
+            where, what = f"trial {trial['trial']} of {trial['study']}", f"has no finished trajectory {min(missing)}"
+            checked.problems.append(Problem(where, what, "run the command of the sweep again"))
+    checked.problems += _strays(root)
+    return checked
+
+
+def _read_table(root: Path, table: str, checked: Checked) -> pd.DataFrame:
+    """The rows of a table, each once; files that go while it is read have been merged or replaced: try again."""
+    for _ in range(_ATTEMPTS):
+        problems, contents = [], []
+        paths = list_files(root, table)
+        try:
+            for path in paths:
+                try:
+                    contents.append(read_file(path))
+                except StoreError as error:
+                    problems.append(Problem(str(path.relative_to(root)), str(error).rpartition(";")[0], _REMEDY))
+                    continue
+                problems += _misnamed(root, path, contents[-1])
+        except FileNotFoundError:
+            continue
+        if _merged(paths) == _merged(list_files(root, table)):
+            break
+    else:
+        raise StoreError(f"Expected files that stay, but `{root / table}` changes all along; try again.")
+    frame: pd.DataFrame = pa.concat_tables([schema.ALL_TABLES[table].empty_table(), *contents]).to_pandas()
+    checked.files[table], checked.problems = len(paths), checked.problems + problems
+    keys = [name for name in _KEYS.get(table, []) if name in frame]
+    if keys and frame.duplicated(keys).any():
+        twice = frame.loc[frame.duplicated(keys), "trajectory_id"].unique()
+        what = f"has rows of {len(twice)} trajectories twice, such as {twice[0]}"
+        checked.problems.append(Problem(table, what, "an interrupted merge: run `ntkcpl store compact` again"))
+        frame = frame.drop_duplicates(keys)
+    checked.rows[table] = len(frame)
+    return frame
+
+
+def _by_trajectory(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(name): own for name, own in frame.groupby("trajectory_id")}
+
+
+def _merged(paths: list[Path]) -> list[Path]:
+    return [path for path in paths if path.name.startswith(schema.MERGED)]
+
+
+def _misnamed(root: Path, path: Path, content: pa.Table) -> list[Problem]:
+    if path.parent.name not in _TABLES or path.name.startswith(schema.MERGED):
+        return []
+    others = set(content.column("trajectory_id").to_pylist()) - {path.stem}
+    what = f"holds rows of another trajectory, {min(others)}" if others else ""
+    return [Problem(str(path.relative_to(root)), what, _REMEDY)] if others else []
+
+
+def _faults(row: Row | None, rounds: pd.DataFrame, queries: pd.DataFrame) -> Iterator[str]:
+    """What is wrong with one trajectory; a row of `trajectories` is there once it has ended."""
+    rounds, queries = rounds.sort_values("round"), queries.sort_values(["round", "position"])
+    spec: TrajectorySpec | None = None
+    if row is not None:
+        try:
+            spec = stored_spec(row)
+        except StoreError:
+            yield "has a `spec` that cannot be read"
+    if row is not None and spec is not None:
+        if spec.trajectory_id != row["trajectory_id"]:
+            yield f"has the `spec` of another one, {spec.trajectory_id}"
+        for name in ("strategy", "seed", "schedule", "data_hash", "evaluate_on"):
+            if getattr(spec, name) != row[name]:
+                yield f"has `{name}` {row[name]}, but {getattr(spec, name)} in its `spec`"
+    if row is not None and row["status"] not in ("ok", "failed"):
+        yield f"has the status {row['status']}"
+    n_query = rounds["n_query"].to_list()
+    if rounds["round"].to_list() != list(range(len(rounds))):
+        yield f"has the rounds {_short(rounds['round'].to_list())}, not 0 to {len(rounds) - 1}"
+    if rounds["n_labels"].to_list() != list(itertools.accumulate(n_query)):
+        yield f"has the label counts {_short(rounds['n_labels'].to_list())}, not the sums of its queries"
+    if not rounds["accuracy"].between(0, 1).all():
+        yield "has an accuracy outside of 0 to 1"
+    if spec is not None:
+        wanted = list(spec.queries)
+        if row is not None and row["status"] == "ok" and n_query != wanted:
+            yield f"is ok, but has {len(n_query)} rounds of {_short(n_query)} labels instead of {_short(wanted)}"
+        elif n_query != wanted[: len(n_query)]:
+            yield f"has rounds of {_short(n_query)} labels instead of {_short(wanted)}"
+    # A killed study may have written the queries of one round more.
+    counts = queries.groupby("round").size().to_dict()
+    for round_, n in enumerate(n_query):
+        if counts.get(round_, 0) != n:
+            yield f"bought {n} labels in round {round_}, but has {counts.get(round_, 0)} rows of queries"
+    if row is not None and row["status"] == "ok" and set(counts) - {*range(len(n_query))} and n_query:
+        yield f"bought {sum(n_query)} labels, but has {len(queries)} rows of queries"
+    if (queries["position"] != queries.groupby("round").cumcount()).any():
+        yield "has positions of queries that do not count from 0"
+    if queries["pool_index"].duplicated().any() or (queries["pool_index"] < 0).any():
+        yield "bought a label twice, or one of no point"
+
+
+def _strays(root: Path) -> Iterator[Problem]:
+    """What an interrupted write left, unless somebody is writing."""
+    if is_written(root):
+        return
+    for table in schema.ALL_TABLES:
+        for path in sorted((root / table).glob("*")):
+            where = str(path.relative_to(root))
+            if path.name.startswith("."):
+                yield Problem(where, "was left by an interrupted write", "the next run removes it")
+            elif path.suffix != ".parquet":
+                yield Problem(where, "is no table", "move it elsewhere")
+
+
+def is_written(root: Path) -> bool:
+    """Whether a process holds the store's lock."""
+    try:
+        lock = os.open(root / ".lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _short(values: list[int]) -> str:
+    return ", ".join(str(value) for value in values[:_MOST_SHOWN]) + (", ..." if len(values) > _MOST_SHOWN else "")

@@ -1,0 +1,107 @@
+"""Merging the small files of finished trajectories into few, while others read.
+
+A finished trajectory never changes, so its rows may lie in a file of their own (`ID.parquet`, a *part*), in a
+merged file (`compact-HASH.parquet`; HASH is that of its trajectories) or, for a moment, in both. For each table,
+queries first and trajectories last, and for each group of files:
+
+1. Write the merged file under a name that begins with a dot, flush it, rename it, flush the folder.
+2. Read it back, with its checksums, and compare it with the sources row by row.
+3. Only then remove the sources, and flush the folder.
+
+At every moment each row is in at least one visible file: no reader sees a gap, wherever the process is killed.
+Between 1 and 3 a row is in two. Our own readers count it once (`Store` takes a trajectory from one file,
+`analysis.load` drops copies by key). A foreign reader that lists a folder and then opens the files may in that time
+see rows twice, or meet a file that is gone (FileNotFoundError): read again, or drop copies by
+`trajectory_id`, `round` (and `position`). After a kill the copies stay until the next writer opens the store,
+which removes sources that a merged file contains; `ntkcpl store check` names them. A merged file that is large enough
+is left alone from then on; smaller ones are merged again, by the same three steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from harness import schema
+from harness.exceptions import StoreError
+from harness.store import Store, read_file
+
+_MOST_ROWS = 1_000_000
+"""Of a merged file; a group of files ends when it has as many."""
+_ORDER = ("trajectory_id", "round", "position")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What became of a table.
+
+    Attributes:
+        table: its name.
+        n_before: files before.
+        n_after: files after.
+    """
+
+    table: str
+    n_before: int
+    n_after: int
+
+
+def compact(store: Store) -> list[Merged]:
+    """Merge the files of finished trajectories.
+
+    Args:
+        store: held for writing (`Store.writing`).
+
+    Raises:
+        StoreError: a file cannot be read or written, or does not hold what it should; sources stay then.
+    """
+    finished = {name for name, row in store.trajectories().items() if row["status"] == "ok"}
+    return [_compact(store, table, finished) for table in ("queries", "rounds", "trajectories")]
+
+
+def _compact(store: Store, table: str, finished: set[str]) -> Merged:
+    n_before = len(store.files(table))
+    merged = store.merged_files(table)
+    sources = [path for path in store.files(table) if path in merged or path.stem in finished]
+    for group in _groups(sources):
+        content = pa.concat_tables([_source(store, path) for path in group]).combine_chunks()
+        content = content.sort_by([(name, "ascending") for name in _ORDER if name in content.column_names])
+        names = sorted(pc.unique(content.column("trajectory_id")).to_pylist())
+        name = schema.MERGED + hashlib.sha256(",".join(names).encode()).hexdigest()[:20]
+        path = store.write(table, name, content)
+        if not read_file(path).equals(content):
+            path.unlink()
+            raise StoreError(f"Expected `{path}` to hold what was written, but it does not; is the disk damaged?")
+        for source in group:
+            source.unlink()
+        store.flush(table)
+    return Merged(table, n_before, len(store.files(table)))
+
+
+def _groups(sources: list[Path]) -> Iterator[list[Path]]:
+    group: list[Path] = []
+    n_rows = 0
+    for path in sources:
+        n_own = pq.read_metadata(path).num_rows
+        if n_own >= _MOST_ROWS:
+            continue
+        group, n_rows = [*group, path], n_rows + n_own
+        if n_rows >= _MOST_ROWS:
+            yield group
+            group, n_rows = [], 0
+    if len(group) > 1:
+        yield group
+
+
+def _source(store: Store, path: Path) -> pa.Table:
+    content = read_file(path)
+    own = set(content.column("trajectory_id").to_pylist())
+    if not path.name.startswith(schema.MERGED) and own != {path.stem}:
+        raise StoreError(f"Expected only rows of {path.stem} in `{path}`, but got others; see `ntkcpl store check`.")
+    return content

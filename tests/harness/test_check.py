@@ -1,0 +1,123 @@
+"""`check_store` finds what is wrong, and nothing where nothing is."""
+
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from harness import schema
+from harness.check import check_store
+from harness.exceptions import StoreError
+from harness.store import Store
+
+
+@pytest.fixture
+def store(run_serially, make_spec, tmp_path):
+    """Two finished trajectories and one that was interrupted after a round."""
+    store = Store(tmp_path / "out")
+    run_serially([make_spec(seed=seed) for seed in range(2)], store)
+    run_serially([make_spec(seed=2)], store, n_rounds=1)
+    return store
+
+
+def change(store, table, column, value, row=0, file=0):
+    path = sorted((store.root / table).glob("*.parquet"))[file]
+    rows = pq.read_table(path).to_pylist()
+    rows[row][column] = value(rows[row][column]) if callable(value) else value
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema.TABLES[table]), path)
+
+
+def drop(store, table, row):
+    path = finished(store, table)
+    content = pq.read_table(path).to_pylist()
+    del content[row]
+    pq.write_table(pa.Table.from_pylist(content, schema=schema.TABLES[table]), path)
+
+
+def finished(store, table):
+    (first, *_) = sorted(store.trajectories())
+    return store.root / table / f"{first}.parquet"
+
+
+def test_nothing_is_wrong_with_a_store_that_is_not_finished(store):
+    checked = check_store(store.root)
+    assert checked.problems == []
+    assert checked.states == {"ok": 2, "unfinished": 1}
+    assert checked.files == {"trajectories": 2, "rounds": 3, "queries": 3, "studies": 0, "trials": 0, "coverage": 0}
+    assert checked.rows["rounds"] == 2 * 4 + 1
+    assert checked.rows["queries"] == 5 * checked.rows["rounds"]
+
+
+def test_queries_of_a_round_that_was_killed_are_no_problem(store, make_spec):
+    (store.root / "rounds" / f"{make_spec(seed=2).trajectory_id}.parquet").unlink()
+    assert check_store(store.root).problems == []
+
+
+def learner_changed(text):
+    return json.dumps({**json.loads(text), "learner": {"epochs": 7}})
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (lambda s: finished(s, "rounds").write_bytes(b"PAR1"), "cannot read"),
+        (lambda s: finished(s, "rounds").unlink(), "is ok, but has 0 rounds"),
+        (lambda s: finished(s, "queries").unlink(), "has 0 rows of queries"),
+        (lambda s: drop(s, "rounds", 3), "is ok, but has 3 rounds"),
+        (lambda s: drop(s, "rounds", 1), "has the rounds 0, 2, 3"),
+        (lambda s: drop(s, "queries", 0), "has 4 rows of queries"),
+        (lambda s: change(s, "rounds", "accuracy", 1.5), "accuracy outside of 0 to 1"),
+        (lambda s: change(s, "rounds", "accuracy", None), "accuracy outside of 0 to 1"),
+        (lambda s: change(s, "rounds", "n_labels", 6), "label counts 6, 10"),
+        (lambda s: change(s, "rounds", "round", None), "nulls"),
+        (lambda s: change(s, "queries", "position", 7), "do not count from 0"),
+        (lambda s: change(s, "queries", "pool_index", -1), "bought a label twice, or one of no point"),
+        (lambda s: change(s, "trajectories", "spec", learner_changed), "has the `spec` of another one"),
+        (lambda s: change(s, "trajectories", "spec", "{"), "`spec` that cannot be read"),
+        (lambda s: change(s, "trajectories", "seed", 9), "has `seed` 9, but"),
+        (lambda s: change(s, "trajectories", "status", "fine"), "has the status fine"),
+        (lambda s: change(s, "queries", "trajectory_id", "other"), "rows of another trajectory, other"),
+        (lambda s: (s.root / "rounds" / ".x.parquet").touch(), "left by an interrupted write"),
+        (lambda s: (s.root / "rounds" / "notes.txt").touch(), "is no table"),
+        (lambda s: shutil.copy(finished(s, "rounds"), s.root / "rounds" / "compact-x.parquet"), "twice"),
+    ],
+)
+def test_damage_is_found(store, damage, word):
+    damage(store)
+    problems = check_store(store.root).problems
+    assert any(word in problem.what for problem in problems), problems
+    assert all(problem.remedy for problem in problems)
+
+
+@pytest.mark.parametrize("metadata", [{schema.VERSION_KEY: b"99"}, None])
+def test_another_version_is_found(store, metadata):
+    path = finished(store, "rounds")
+    pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), path)
+    assert any("schema version 1" in problem.what for problem in check_store(store.root).problems)
+
+
+def test_a_missing_column_is_found(store):
+    path = finished(store, "rounds")
+    pq.write_table(pq.read_table(path).drop_columns(["stats"]), path)
+    assert any("a column `stats`" in problem.what for problem in check_store(store.root).problems)
+
+
+def test_a_complete_trial_needs_its_trajectories(store, make_spec):
+    row = dict.fromkeys(schema.TRIALS.names)
+    row |= {"study": "s", "trial": 0, "status": "complete", "trajectory_ids": [make_spec(seed=2).trajectory_id]}
+    pq.write_table(pa.Table.from_pylist([row], schema=schema.TRIALS), store.root / "trials" / "s.parquet")
+    (problem,) = check_store(store.root).problems
+    assert problem.where == "trial 0 of s"
+
+
+def test_what_a_writer_has_in_hand_is_no_problem(store):
+    with store.writing():
+        (store.root / "rounds" / ".x.parquet").touch()
+        assert check_store(store.root).problems == []
+
+
+def test_a_folder_without_tables_is_no_store(tmp_path):
+    with pytest.raises(StoreError, match="Expected a store"):
+        check_store(tmp_path)

@@ -1,0 +1,242 @@
+"""Merging files loses nothing and doubles nothing, wherever it is stopped and whoever reads."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis import load
+from harness import compaction, schema
+from harness.check import check_store
+from harness.compaction import compact
+from harness.exceptions import StoreError
+from harness.plan import make_plan
+from harness.store import Store
+
+KEYS = {"trajectories": ["trajectory_id"], "rounds": ["trajectory_id", "round"]}
+KEYS["queries"] = [*KEYS["rounds"], "position"]
+
+
+class Killed(BaseException):
+    """In place of kill -9: nothing catches it."""
+
+
+def rows(root, table):
+    """What a foreign reader has, copies dropped."""
+    if not any((root / table).glob("*.parquet")):
+        return []
+    frame = pd.read_parquet(root / table).drop_duplicates(KEYS[table]).sort_values(KEYS[table])
+    return frame.to_json(orient="records", double_precision=15, date_format="iso")
+
+
+@pytest.fixture(scope="module")
+def finished(make_spec, pool, tmp_path_factory):
+    """A store of six finished trajectories in files of their own."""
+    from dataclasses import replace
+
+    from harness import driver
+    from harness.cluster import Finished, Resources, RoundDone, Started, Summary
+    from harness.trajectory import run_trajectory
+
+    def execute(jobs, data, resources):
+        for job in jobs:
+            yield Started(job)
+            for record in run_trajectory(job.spec, data, history=job.history):
+                yield RoundDone(job, replace(record, stats={**record.stats, "fingerprint": "f"}))
+            yield Finished(job, Summary("cpu", {}, 0))
+
+    store = Store(tmp_path_factory.mktemp("finished"))
+    specs = [make_spec("random", seed=seed, schedule="5x2") for seed in range(6)]
+    with pytest.MonkeyPatch.context() as patch, store.writing():
+        patch.setattr(driver, "execute", execute)
+        driver.drive(make_plan(specs, store), pool, store, Resources(), lambda event: None)
+        store.write_study("s", "ntkcpl compare", [spec.trajectory_id for spec in specs])
+    return store.root, specs
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The same store, to change."""
+    root, specs = finished
+    copy_trajectories(root, tmp_path, specs)
+    return tmp_path, specs
+
+
+def copy_trajectories(source, root, specs):
+    for table in schema.TABLES:
+        (root / table).mkdir(exist_ok=True)
+    for table in KEYS:
+        for spec in specs:
+            path = root / table / f"{spec.trajectory_id}.parquet"
+            path.write_bytes((source / table / path.name).read_bytes())
+    for path in (source / "studies").glob("*.parquet"):
+        (root / "studies" / path.name).write_bytes(path.read_bytes())
+
+
+def merge(root):
+    store = Store(root)
+    with store.writing():
+        return compact(store)
+
+
+class TestCompact:
+    def test_few_files_and_the_same_rows(self, copied):
+        root, _ = copied
+        before = {table: rows(root, table) for table in KEYS}
+        assert [(merged.n_before, merged.n_after) for merged in merge(root)] == [(6, 1)] * 3
+        assert {table: rows(root, table) for table in KEYS} == before
+        assert len(pd.read_parquet(root / "rounds")) == 12
+        assert check_store(root).problems == []
+
+    def test_our_readers_see_no_difference(self, copied, finished):
+        root, specs = copied
+        merge(root)
+        one, other = Store(root), Store(finished[0])
+        assert one.trajectories() == other.trajectories()
+        for spec in specs:
+            (rounds, picks, queries), expected = one.rounds(spec.trajectory_id), other.rounds(spec.trajectory_id)
+            assert (rounds, queries) == (expected[0], expected[2])
+            assert [array.tolist() for array in picks] == [array.tolist() for array in expected[1]]
+        order = ["trajectory_id", "round"]
+        for study in (None, "s"):
+            found, wanted = (load(path, study=study).rounds.sort_values(order) for path in (root, finished[0]))
+            pd.testing.assert_frame_equal(found.reset_index(drop=True), wanted.reset_index(drop=True))
+
+    def test_twice_changes_nothing(self, copied):
+        root, _ = copied
+        merge(root)
+        before = {path: path.read_bytes() for path in root.rglob("*.parquet")}
+        merge(root)
+        assert {path: path.read_bytes() for path in root.rglob("*.parquet")} == before
+
+    def test_merged_files_grow_up_to_a_size(self, copied, monkeypatch):
+        monkeypatch.setattr(compaction, "_MOST_ROWS", 4)
+        assert [merged.n_after for merged in merge(copied[0])] == [6, 3, 2]
+        assert check_store(copied[0]).problems == []
+
+    def test_unfinished_and_failed_trajectories_keep_their_files(self, copied):
+        root, specs = copied
+        store = Store(root)
+        failed, unfinished = specs[0].trajectory_id, specs[1].trajectory_id
+        with store.writing():
+            store.write_trajectory(store.trajectories()[failed] | {"status": "failed"})
+            (root / "trajectories" / f"{unfinished}.parquet").unlink()
+        merge(root)
+        for name in (failed, unfinished):
+            assert (root / "rounds" / f"{name}.parquet").exists()
+        plan = make_plan(specs, store)
+        assert {job.spec.trajectory_id: job.origin for job in plan.jobs} == {failed: "retried", unfinished: "resumed"}
+        assert all(len(job.rounds) == 2 for job in plan.jobs)
+
+    def test_a_longer_schedule_continues_from_a_merged_donor(self, copied, make_spec, run_serially):
+        root, _ = copied
+        merge(root)
+        long = make_spec("random", seed=2, schedule="5x3")
+        (job,) = run_serially([long], Store(root)).jobs
+        assert job.origin == "continued"
+        assert len(Store(root).rounds(long.trajectory_id)[0]) == 3
+        merge(root)
+        assert check_store(root).problems == []
+
+    def test_a_file_with_rows_of_others_stays(self, copied):
+        root, specs = copied
+        names = [spec.trajectory_id for spec in specs]
+        (root / "rounds" / f"{names[0]}.parquet").write_bytes((root / "rounds" / f"{names[1]}.parquet").read_bytes())
+        with pytest.raises(StoreError, match=f"only rows of {names[0]}"):
+            merge(root)
+        assert len(list((root / "rounds").glob("*.parquet"))) == 6
+
+
+class Steps:
+    """Counts what changes the disk, calls `after` behind each step, and stops before one of them."""
+
+    def __init__(self, patch, stop_at=None, after=lambda: None):
+        self.n, self.stop_at, self.after = 0, stop_at, after
+        for owner, name in ((Path, "unlink"), (Path, "replace"), (os, "fsync")):
+            patch.setattr(owner, name, self.counted(getattr(owner, name)))
+
+    def counted(self, function):
+        def call(*arguments, **options):
+            if self.n == self.stop_at:
+                raise Killed
+            self.n += 1
+            result = function(*arguments, **options)
+            self.after()
+            return result
+
+        return call
+
+
+def test_no_reader_sees_a_gap_at_any_step(copied, monkeypatch):
+    root, _ = copied
+    expected = {table: rows(root, table) for table in KEYS}
+    curves = load(root).rounds.sort_values(["trajectory_id", "round"], ignore_index=True).to_json()
+    with monkeypatch.context() as patch:
+
+        def look():
+            assert {table: rows(root, table) for table in KEYS} == expected
+            assert load(root).rounds.sort_values(["trajectory_id", "round"], ignore_index=True).to_json() == curves
+            assert len(Store(root).trajectories()) == 6
+
+        steps = Steps(patch, after=look)
+        merge(root)
+    assert steps.n > 20
+
+
+def test_killed_at_each_step_nothing_is_lost_and_the_next_start_tidies_up(finished, tmp_path, monkeypatch):
+    expected, doubled = {table: rows(finished[0], table) for table in KEYS}, 0
+    for stop_at in range(100):
+        root = tmp_path / str(stop_at)
+        root.mkdir()
+        copy_trajectories(finished[0], root, finished[1])
+        with monkeypatch.context() as patch:
+            steps = Steps(patch, stop_at=stop_at)
+            try:
+                merge(root)
+            except Killed:
+                pass
+            else:
+                break
+        assert steps.n == stop_at
+        assert {table: rows(root, table) for table in KEYS} == expected
+        doubled += len(pd.read_parquet(root / "rounds")) > 12
+        assert len(load(root).rounds) == 12
+        with Store(root).writing():
+            pass
+        assert len(pd.read_parquet(root / "rounds")) == 12
+        assert check_store(root).problems == []
+        merge(root)
+        assert {table: rows(root, table) for table in KEYS} == expected
+    else:
+        pytest.fail("never came to its end")
+    assert stop_at > 20
+    assert doubled > 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    actions=st.lists(st.one_of(st.just("write"), st.integers(0, 30)), min_size=2, max_size=10),
+)
+def test_any_sequence_of_writing_merging_and_crashing_keeps_the_content(finished, tmp_path_factory, actions):
+    root = tmp_path_factory.mktemp("any")
+    left = list(finished[1])
+    copy_trajectories(finished[0], root, [left.pop()])
+    for action in actions:
+        if action == "write" and left:
+            with Store(root).writing():
+                copy_trajectories(finished[0], root, [left.pop()])
+        elif action != "write":
+            with pytest.MonkeyPatch.context() as patch:
+                Steps(patch, stop_at=action)
+                with contextlib.suppress(Killed):
+                    merge(root)
+        written = {spec.trajectory_id for spec in finished[1]} - {spec.trajectory_id for spec in left}
+        assert set(Store(root).trajectories()) == written
+        assert all(len(Store(root).rounds(name)[0]) == 2 for name in written)
+    merge(root)
+    assert len(pd.read_parquet(root / "rounds")) == 2 * len(written)
+    assert check_store(root).problems == []

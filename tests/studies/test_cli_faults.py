@@ -1,0 +1,96 @@
+"""What fails in the middle of a study is one line and exit code 1; the same command goes on."""
+
+import errno
+import os
+
+import pyarrow.parquet as pq
+import pytest
+
+from harness.check import check_store
+from strategies import registry
+
+CPU = {"strategies": "random", "gpus_per_trajectory": 0, "workers": 1}
+
+
+def fail_at(monkeypatch, owner, name, call, number):
+    """Let the given call of a function, and all later ones, fail."""
+    original, calls = getattr(owner, name), []
+
+    def function(*arguments, **options):
+        calls.append(1)
+        if len(calls) >= call:
+            raise OSError(number, os.strerror(number))
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, function)
+
+
+@pytest.mark.ray
+class TestInMidRun:
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES], ids=os.strerror)
+    @pytest.mark.parametrize("call", [1, 2, 3, 6])
+    def test_a_write_that_fails(self, ntkcpl_on_ray, command, tmp_path, monkeypatch, number, call):
+        words = command(tmp_path, **CPU)
+        with monkeypatch.context() as patch:
+            fail_at(patch, pq, "write_table", call, number)
+            result = ntkcpl_on_ray(*words)
+        assert result.exit_code == 1
+        *_, line = result.stderr.splitlines()
+        assert line.startswith(f"Error: Expected to write `{tmp_path}")
+        assert os.strerror(number) in line
+        assert "Traceback" not in result.stderr
+        assert check_store(tmp_path).problems == []
+        result = ntkcpl_on_ray(*words)
+        assert result.exit_code == 0, result.stderr
+        checked = check_store(tmp_path)
+        assert (checked.problems, checked.states) == ([], {"ok": 2})
+
+    @pytest.mark.parametrize("name", ["save_curves", "accuracy_table"])
+    def test_a_summary_that_cannot_be_written(self, ntkcpl_on_ray, command, tmp_path, monkeypatch, name):
+        words = command(tmp_path, **CPU)
+        with monkeypatch.context() as patch:
+            monkeypatch.setattr("studies.summary.show_summary", lambda *arguments: None)
+            patch.setattr("studies.run.show_summary", lambda *arguments: None)
+            fail_at(patch, __import__("studies.summary", fromlist=["x"]), name, 1, errno.ENOSPC)
+            result = ntkcpl_on_ray(*words)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[-1].startswith(f"Error: Expected to write `{tmp_path}")
+        assert not list(tmp_path.glob(".*.png"))
+        assert ntkcpl_on_ray(*words).exit_code == 0
+        assert (tmp_path / "curves.png").exists()
+
+
+def test_a_report_that_cannot_be_written(ntkcpl, run_serially, make_spec, tmp_path, monkeypatch):
+    from harness.store import Store
+
+    run_serially([make_spec(seed=seed) for seed in range(2)], Store(tmp_path))
+    fail_at(monkeypatch, __import__("pathlib").Path, "write_bytes", 2, errno.ENOSPC)
+    result = ntkcpl("report", tmp_path, "--format", "csv")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line == "Error: Expected to read and write files, but got: [Errno 28] No space left on device."
+
+
+class Broken:
+    """An entry point of a package that cannot be imported."""
+
+    name = "broken"
+
+    def load(self):
+        raise ImportError("no module named\nanything")
+
+
+class Points(list):
+    @property
+    def names(self):
+        return {point.name for point in self}
+
+
+def test_a_plug_in_that_fails_is_listed_with_its_error(ntkcpl, monkeypatch):
+    monkeypatch.setattr(registry, "entry_points", lambda group: Points([Broken()]))
+    result = ntkcpl("list", "strategies")
+    assert result.exit_code == 0
+    shown = " ".join(result.stdout.split())
+    assert "broken" in shown
+    assert "typiclust" in shown
+    assert "importable" in shown
