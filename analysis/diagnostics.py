@@ -72,9 +72,9 @@ def cluster_table(results: Results, data: str | None = None) -> pd.DataFrame:
         if curve["max_clusters"].nunique() < 2:
             continue
         several = (seeds.loc[seeds["strategy"] == strategy, ["schedule", "evaluate_on", "rest"]].nunique() > 1).any()
-        name = (
-            f"{strategy} ({curve['label'].iloc[0].partition('[')[2].rstrip(']') or schedule})" if several else strategy
-        )
+        settings = curve["label"].iloc[0].partition("[")[2].rstrip("]").split(",")
+        told = ",".join(setting for setting in settings if not setting.startswith("max_clusters="))
+        name = f"{strategy} ({told or schedule})" if several else strategy
         for cap, cell in curve.groupby("max_clusters"):
             area = mean_interval(cell["area"])
             rows.append((name, cap, area.estimate, area.low, area.high, cell["final_accuracy"].mean(), len(cell)))
