@@ -125,4 +125,4 @@ MERGED = "compact-"
 KEYS = frozenset(
     {"trajectory_id", "round", "position", "pool_index", "n_labels", "n_query", "study", "trial", "status"}
 )
-"""Columns that are never null; a float (accuracy) is checked by `ntkcpl store check`."""
+"""Columns that are never null in the tables that every store has."""

@@ -284,7 +284,7 @@ def read_file(path: Path, columns: list[str] | None = None, trajectory_id: str |
                 f"Expected a column `{name}` of {expected.field(name).type} in `{path}`, but got none; "
                 "remove the file to go on."
             )
-    for name in schema.KEYS.intersection(table.column_names):
+    for name in schema.KEYS.intersection(table.column_names if expected is not schema.COVERAGE else ()):
         if table.column(name).null_count:
             raise StoreError(f"Expected a `{name}` in every row of `{path}`, but got nulls; remove it to go on.")
     return table
