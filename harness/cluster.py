@@ -308,64 +308,72 @@ def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> 
     idle: list[tuple[Any, PlacementGroup | None]] = []
     deadlines: dict[Any, float] = {}
     running: dict[Any, tuple[Job, Any, PlacementGroup | None]] = {}
-    while running or not closed:
-        while idle and not closed:
-            try:
-                next_job = next(source)
-            except StopIteration:
-                closed = True
-                break
-            if next_job is None:
-                break
-            actor, group = idle.pop()
-            call: Any = actor.run.options(num_returns="streaming").remote(
-                next_job.spec, next_job.history, next_job.fingerprint, next_job.until
-            )
-            running[call] = (next_job, actor, group)
-            deadlines[call] = time.monotonic() + (resources.time_limit or math.inf)
-            yield Started(next_job)
-        for call in [call for call in running if time.monotonic() > deadlines[call]]:
-            ray.kill(running[call][1])
-        if not (running or starting):
-            time.sleep(0 if closed else _ASK_SECONDS)
-            continue
-        seconds = _ASK_SECONDS if idle and not closed else 1.0
-        ready, _ = ray.wait([*running, *starting], num_returns=1, timeout=seconds)
-        for call in ready:
-            if call in starting:
-                actor, group = starting.pop(call)
+    try:
+        while running or not closed:
+            while idle and not closed:
                 try:
-                    ray.get(call)
-                except RayError as error:
-                    n_stillborn += 1
-                    if n_stillborn == _MOST_STARTS:
-                        raise ResourceError(f"Expected a worker to start, but got: {_one_line(error)}") from error
+                    next_job = next(source)
+                except StopIteration:
+                    closed = True
+                    break
+                if next_job is None:
+                    break
+                actor, group = idle.pop()
+                call: Any = actor.run.options(num_returns="streaming").remote(
+                    next_job.spec, next_job.history, next_job.fingerprint, next_job.until
+                )
+                running[call] = (next_job, actor, group)
+                deadlines[call] = time.monotonic() + (resources.time_limit or math.inf)
+                yield Started(next_job)
+            for call in [call for call in running if time.monotonic() > deadlines[call]]:
+                ray.kill(running[call][1])
+            if not (running or starting):
+                time.sleep(0 if closed else _ASK_SECONDS)
+                continue
+            seconds = _ASK_SECONDS if idle and not closed else 1.0
+            ready, _ = ray.wait([*running, *starting], num_returns=1, timeout=seconds)
+            for call in ready:
+                if call in starting:
+                    actor, group = starting.pop(call)
+                    try:
+                        ray.get(call)
+                    except RayError as error:
+                        n_stillborn += 1
+                        if n_stillborn == _MOST_STARTS:
+                            raise ResourceError(f"Expected a worker to start, but got: {_one_line(error)}") from error
+                        actor = start(group)
+                        starting[actor.ready.remote()] = (actor, group)
+                    else:
+                        n_stillborn = 0
+                        idle.append((actor, group))
+                    continue
+                job, actor, group = running[call]
+                try:
+                    message: RoundRecord | Summary = ray.get(next(call))
+                except RayTaskError as error:
+                    event: Event = Failed(job, _one_line(error.cause))
+                except (RayError, StopIteration) as error:
+                    event = Failed(job, _why_lost(error, resources.time_limit, time.monotonic() > deadlines[call]))
+                    ray.kill(actor)
                     actor = start(group)
                     starting[actor.ready.remote()] = (actor, group)
                 else:
-                    n_stillborn = 0
-                    idle.append((actor, group))
-                continue
-            job, actor, group = running[call]
-            try:
-                message: RoundRecord | Summary = ray.get(next(call))
-            except RayTaskError as error:
-                event: Event = Failed(job, _one_line(error.cause))
-            except (RayError, StopIteration) as error:
-                event = Failed(job, _why_lost(error, resources.time_limit, time.monotonic() > deadlines[call]))
+                    if isinstance(message, RoundRecord):
+                        event = RoundDone(job, message)
+                    else:
+                        event = Finished(job, message) if job.is_last_leg else Paused(job)
+                if not isinstance(event, RoundDone):
+                    del running[call], deadlines[call]
+                    if (actor, group) not in starting.values():
+                        idle.append((actor, group))
+                yield event
+    finally:
+        if ray.is_initialized():
+            for actor, _ in [*idle, *starting.values(), *((actor, group) for _, actor, group in running.values())]:
                 ray.kill(actor)
-                actor = start(group)
-                starting[actor.ready.remote()] = (actor, group)
-            else:
-                if isinstance(message, RoundRecord):
-                    event = RoundDone(job, message)
-                else:
-                    event = Finished(job, message) if job.is_last_leg else Paused(job)
-            if not isinstance(event, RoundDone):
-                del running[call], deadlines[call]
-                if (actor, group) not in starting.values():
-                    idle.append((actor, group))
-            yield event
+            for group in groups:
+                if group is not None:
+                    remove_placement_group(group)
 
 
 def _reserve(resources: Resources) -> PlacementGroup | None:
@@ -377,6 +385,7 @@ def _reserve(resources: Resources) -> PlacementGroup | None:
         bundle["GPU"] = resources.gpus_per_trajectory
     group: PlacementGroup = placement_group([bundle] * resources.shards, strategy="PACK")
     if not group.wait(_RESERVATION_SECONDS):
+        remove_placement_group(group)  # else it would hold what others give back
         raise ResourceError(
             f"Expected {resources.shards} x {bundle} within {_RESERVATION_SECONDS} s, but the cluster is busy."
         )

@@ -91,7 +91,7 @@ class Store:
 
     def trajectory(self, trajectory_id: str) -> Row:
         """The row of one trajectory that has ended."""
-        (row,) = self._read(self._path("trajectories", trajectory_id))
+        (row,) = self._rows("trajectories", trajectory_id)
         return row
 
     def studies(self) -> dict[str, list[Row]]:
