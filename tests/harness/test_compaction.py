@@ -53,7 +53,7 @@ def finished(make_spec, pool, tmp_path_factory):
     specs = [make_spec("random", seed=seed, schedule="5x2") for seed in range(6)]
     with pytest.MonkeyPatch.context() as patch, store.writing():
         patch.setattr(driver, "execute", execute)
-        driver.drive(make_plan(specs, store), pool, store, Resources(), lambda event: None)
+        driver.drive(make_plan(specs, store).jobs, pool, store, Resources(), lambda event: None)
         store.write_study("s", "ntkcpl compare", [spec.trajectory_id for spec in specs])
     return store.root, specs
 
