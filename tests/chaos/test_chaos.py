@@ -2,8 +2,9 @@
 
 A study of 24 trajectories on a simulated cluster of three nodes; at moments drawn from `--chaos-seed` a
 trajectory's actor, a shard's actor, a node or the driver is killed, the disk is full, or a permission is gone. The
-command is repeated until it succeeds; then the same study starts in another folder, until there were
-`--chaos-faults` faults. Run it with `pytest -m slow tests/chaos -s`.
+stores lie on a small disk of their own where one can be mounted, so that it really fills up; elsewhere the error is
+injected, as that of the permission always is. The command is repeated until it succeeds; then the same study starts in
+another folder, until there were `--chaos-faults` faults. Run it with `pytest -m slow tests/chaos -s`.
 """
 
 import errno
@@ -30,6 +31,8 @@ N_TRAJECTORIES, N_ROUNDS = 24, 3
 RETRIED = ("TrajectoryActor", "ShardActor", "node")
 PER_RUN = 4
 """Most faults of one run that it survives itself."""
+DISK = "64m"
+"""Size of the disk of the stores."""
 MOST_RUNS = 12
 """Of one study: with each it must come further."""
 
@@ -66,6 +69,41 @@ def cluster(tmp_path_factory):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+class Disk:
+    """A folder for stores, and whether it is a file system of its own, which can be filled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
+        self.is_real = (
+            sys.platform == "linux"
+            and os.getuid() == 0
+            and not subprocess.run(mount, stderr=subprocess.DEVNULL).returncode
+        )
+
+    @property
+    def _ballast(self):
+        return self.folder / "ballast"
+
+    def fill(self):
+        """Take what is left of it."""
+        with suppress(OSError), self._ballast.open("wb", buffering=0) as file:
+            while file.write(bytes(2**16)):
+                pass
+
+    def clear(self):
+        """Give it back."""
+        self._ballast.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    disk = Disk(tmp_path)
+    yield disk
+    if disk.is_real:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def descendants(pid):
@@ -117,12 +155,13 @@ def inject(kind, process, rng):
     return bool(pids)
 
 
-def disturb(words, process, rng, faults):
+def disturb(words, process, disk, rng, faults):
     """Run the command once with faults at random moments; returns its exit code and what it said."""
     ending = rng.choice(["driver", "disk", "permission", "none"])
     numbers = {"disk": errno.ENOSPC, "permission": errno.EACCES}
-    fault = (numbers[ending], rng.randint(2, 25)) if ending in numbers else ()
-    last = rng.randint(2, 30) if ending == "driver" else None
+    is_filled = ending == "disk" and disk.is_real
+    fault = (numbers[ending], rng.randint(2, 25)) if ending in numbers and not is_filled else ()
+    last = rng.randint(2, 30) if ending == "driver" or is_filled else None
     moments = sorted(rng.sample(range(1, 40), PER_RUN))
     said, n_rounds = [], 0
     with driver(words, fault) as running:
@@ -133,11 +172,14 @@ def disturb(words, process, rng, faults):
                 moments.pop(0)
                 kind = rng.choice(RETRIED)
                 faults[kind] += inject(kind, process, rng)
-            if last is not None and n_rounds >= last:
+            if last is not None and n_rounds >= last and is_filled:
+                disk.fill()
+            elif last is not None and n_rounds >= last:
                 running.kill()
                 faults["driver"] += 1
                 break
         code = running.wait()
+    disk.clear()
     if any("No space left" in line or "Permission denied" in line for line in said):
         faults[ending] += 1
     return code, said
@@ -154,22 +196,22 @@ def measured(frame, name):
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(7200)
-def test_nothing_is_lost(cluster, words, tmp_path, pytestconfig):
+def test_nothing_is_lost(cluster, words, disk, pytestconfig):
     address, process = cluster
     n_wanted, seed = pytestconfig.getoption("--chaos-faults"), pytestconfig.getoption("--chaos-seed")
     rng, faults, lost, doubled, began = random.Random(seed), Counter(), 0, 0, time.monotonic()
-    print(f"\nchaos seed {seed}, {n_wanted} faults", flush=True)
-    with driver([*words, "--address", address, "--out", str(tmp_path / "undisturbed")]) as running:
+    print(f"\nchaos seed {seed}, {n_wanted} faults, disk is {'real' if disk.is_real else 'injected'}", flush=True)
+    with driver([*words, "--address", address, "--out", str(disk.folder / "undisturbed")]) as running:
         _, said = running.communicate()
         assert running.returncode == 0, said
-    expected = tables(tmp_path / "undisturbed")
+    expected = tables(disk.folder / "undisturbed")
     n_runs = n_studies = 0
     while sum(faults.values()) < n_wanted:
-        root = tmp_path / str(n_studies)
+        root = disk.folder / str(n_studies)
         n_studies += 1
         for _ in range(MOST_RUNS):
             before = faults.copy()
-            code, said = disturb([*words, "--address", address, "--out", str(root)], process, rng, faults)
+            code, said = disturb([*words, "--address", address, "--out", str(root)], process, disk, rng, faults)
             n_runs += 1
             print(f"run {n_runs}: exit {code}, {dict(faults - before)}, {said[-1:]}", flush=True)
             assert code in (0, 1, -signal.SIGKILL), said
