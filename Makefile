@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_OUT ?= runs/demo
 
-.PHONY: demo test check slow clean
+.PHONY: demo test check slow docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## the main job on scikit-learn's digits: a table, a picture, a Parquet store
@@ -21,6 +21,9 @@ check: $(VENV)/.installed  ## style, types, layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed  ## the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,7 +1,7 @@
 """A cost model of the look-ahead: fitted to measured points, and what it predicts for GPUs and large pools.
 
     python benchmarks/scaling.py --fit      # measures this machine and prints its constants
-    python benchmarks/scaling.py            # prints the predictions of docs/scaling.md
+    python benchmarks/scaling.py            # prints the predictions of docs/explanation/scaling.md
 
 A pick with N points, as many candidates, C classes and K shards takes
 

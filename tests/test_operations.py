@@ -1,13 +1,11 @@
-"""The examples for clusters parse and have what the tools ask for; the page names commands that exist."""
+"""The examples for clusters parse and have what the tools ask for."""
 
 import re
 from pathlib import Path
 
-import pytest
 import yaml
-from typer.testing import CliRunner
 
-from studies.cli import app
+from tests.test_documents import check_command, commands
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -37,17 +35,5 @@ def test_kuberay_manifest():
         assert mounted == {volume["name"] for volume in pod["template"]["spec"].get("volumes", [])}
     pinned = re.search(r"^ray==(.*)$", (DOCS.parent / "constraints.txt").read_text(), re.MULTILINE)
     assert cluster["rayVersion"] == pinned[1]
-    check_options(job["spec"]["entrypoint"])
-
-
-def check_options(text):
-    for command, words in re.findall(r"ntkcpl ((?:store )?[a-z]+)((?: [^|`\n]*)?)", text):
-        shown = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
-        assert shown.exit_code == 0, command
-        for option in re.findall(r"(?<!\S)--[a-z][a-z-]+", words):
-            assert option in shown.stdout, (command, option)
-
-
-@pytest.mark.parametrize("page", ["operations.md"])
-def test_commands_of_the_page_exist(page):
-    check_options((DOCS / page).read_text().replace("\\\n", " "))
+    (words,) = commands(job["spec"]["entrypoint"])
+    check_command(words)
