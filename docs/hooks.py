@@ -1,6 +1,8 @@
-"""What the site takes from elsewhere, so that it is written once: README, CONTRIBUTING, CHANGELOG, command line, tables."""
+"""What the site takes from elsewhere, so that it is written once: root documents, command line, tables."""
 
+import inspect
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,10 @@ from typing import Any
 import typer
 from typer.cli import get_docs_for_click
 
+from analysis import exceptions as of_analysis
+from harness import exceptions as of_harness
 from harness import schema
+from strategies import exceptions as of_strategies
 from studies.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -36,10 +41,24 @@ def command_line() -> str:
 
 
 def tables() -> str:
-    """The columns of every Parquet table."""
-    return "\n".join(
-        f"\n## `{name}`\n\n| column | type |\n|---|---|\n" + "".join(f"| `{c.name}` | {c.type} |\n" for c in table)
-        for name, table in schema.ALL_TABLES.items()
+    """What the columns of all tables have in common, and the columns of each with the remark beside it."""
+    remarks = re.findall(r"^([A-Z]+) = |^    \(\"(\w+)\", .*\),  # (.+)$", inspect.getsource(schema), re.MULTILINE)
+    table, remark = "", {}
+    for name, column, text in remarks:
+        table = name.lower() or table
+        remark[table, column] = text
+    parts = [(schema.__doc__ or "").partition("\n")[2]]
+    for name, columns in schema.ALL_TABLES.items():
+        rows = [f"| `{c.name}` | {c.type} | {remark.get((name, c.name), '')} |" for c in columns]
+        parts.append("\n".join([f"## `{name}`\n", "| column | type | |", "|---|---|---|", *rows]))
+    return "\n\n".join(parts)
+
+
+def errors() -> str:
+    """The tree of errors of each package, from the module's docstring."""
+    trees = {module.__name__: inspect.getdoc(module) or "" for module in (of_strategies, of_harness, of_analysis)}
+    return "\n\n".join(
+        f"`{name}`:\n\n" + textwrap.indent(text.partition("\n\n")[2], "    ") for name, text in trees.items()
     )
 
 
@@ -47,4 +66,5 @@ SOURCES: dict[str, Callable[[], str]] = {
     **{name: page(name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")},
     "studies/cli.py": command_line,
     "harness/schema.py": tables,
+    "exceptions.py": errors,
 }

@@ -125,7 +125,6 @@ def test_few_blocks_are_not_run():
         for block in blocks(page)
         if block.mark == "not run"
     ]
-    print(*left_out, sep="\n")
     assert len(left_out) <= MOST_NOT_RUN, left_out
 
 
