@@ -279,9 +279,9 @@ def sweep(
         from harness.data import load_dataset
         from harness.schedule import parse_seeds
         from studies.compare import parse_settings, parse_strategies
-        from studies.space import make_space
-        from studies.sweep import Options, run_sweep
-        from studies.trials import Sweep
+        from studies.sweeps.run import Options, run_sweep
+        from studies.sweeps.space import make_space
+        from studies.sweeps.trials import Sweep
 
         (name,) = parse_strategies(strategy.replace(",", " "))
         asked = Sweep(

@@ -68,7 +68,7 @@ def ntkcpl_on_ray(ntkcpl, ray_cluster, monkeypatch):
     for module in ("run", "sweep"):
         importlib.import_module(f"studies.{module}")
         monkeypatch.setattr(f"studies.{module}.cluster", lambda resources, data_bytes: nullcontext())
-    monkeypatch.setattr("studies.tuning._ENDING_SECONDS", 0.1)  # Tune takes 5 s to put idle trials away
+    monkeypatch.setattr("studies.sweeps.tuning._ENDING_SECONDS", 0.1)  # Tune takes 5 s to put idle trials away
     return ntkcpl
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis import comparison, diagnostics, tables
 from analysis.exceptions import AnalysisError
 from analysis.published import against_published
-from analysis.render import (
+from analysis.report.render import (
     Cell,
     Column,
     Table,
