@@ -381,7 +381,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _breakable(value: str) -> Markup:
     """Escaped text that may be broken inside the label of a configuration."""
-    return Markup(re.sub(r"([_\[,])", r"\1<wbr>", str(escape(value))))
+    return Markup(re.sub(r"([_\[,])", r"\1<wbr>", str(escape(value))))  # noqa: S704
 
 
 def _script_json(value: Any) -> Markup:
@@ -389,4 +389,4 @@ def _script_json(value: Any) -> Markup:
     encoded = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         encoded = encoded.replace(character, f"\\u{ord(character):04x}")
-    return Markup(encoded)
+    return Markup(encoded)  # noqa: S704
