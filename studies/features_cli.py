@@ -71,7 +71,7 @@ def pretrain(
     with one_line_errors(f"Interrupted: finished epochs are in {out}; the same command goes on from there."):
         from harness.exceptions import CheckpointError
         from harness.features.images import open_images
-        from harness.features.parallel import processes
+        from harness.features.parallel import is_first, processes
         from harness.features.pretrain import pretrain
         from harness.features.recipes import default_recipe, make_recipe
         from studies.features import EpochLines
@@ -98,7 +98,8 @@ def pretrain(
                 compiled=compiled,
                 listen=lines,
             )
-        lines.end(done, out)
+            if is_first():
+                lines.end(done, out)
 
 
 @app.command()
