@@ -105,3 +105,28 @@ def cost_table(results: Results, data: str | None = None) -> pd.DataFrame:
         rows.append((label, *times, rounds["select_seconds"].max(), peak[sums.index].max(), len(sums)))
     columns = ["label", "select_seconds", "select_std", "train_seconds", "train_std", "slowest_round", "peak_bytes"]
     return pd.DataFrame(rows, columns=[*columns, "n_seeds"])
+
+
+def share_table(coverage: pd.DataFrame) -> pd.DataFrame:
+    """Share of points that each strategy believes to have covered and that the classifier gets right.
+
+    Args:
+        coverage: rows of `Results.coverage`.
+
+    Returns:
+        One row per picture and strategy, in the order of the study: picture, data, strategy, seed, n_labels, points,
+        estimated, true (shares; NaN where a strategy estimates nothing), agreement (share of points about which the
+        estimate is right).
+    """
+    estimated = coverage["covered_estimated"].astype("float64")
+    agrees = (estimated == coverage["covered_true"]).where(estimated.notna()).astype("float64")
+    groups = coverage.assign(_estimated=estimated, _agrees=agrees).groupby(
+        ["picture", "data", "strategy", "seed"], sort=False
+    )
+    return groups.agg(
+        n_labels=("pick", "count"),
+        points=("point", "size"),
+        estimated=("_estimated", "mean"),
+        true=("covered_true", "mean"),
+        agreement=("_agrees", "mean"),
+    ).reset_index()

@@ -1,4 +1,4 @@
-"""Sweeps: trials as a table, and their figures; first the data of a figure, then the drawing.
+"""Sweeps: trials as a table, and what their figures show.
 
 Trials that were stopped early or failed are in the table, and in no figure of objectives: they saw fewer labels.
 """
@@ -7,51 +7,19 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from scipy import stats
 
-from analysis import figures
-from analysis.figures import INK, line, line_styles, percent_axis
-from analysis.maps import legend_below
-from analysis.pictures import MOST_DRAWN, Picture, slug
-from analysis.render import Column, Table, integer, number, percent, table_of, text
 from analysis.results import Results
 
 SCHEDULE = "schedule"
 MAX_CLUSTERS = "max_clusters"
-_FORMATS = ("svg", "png")
 _LEAST_IMPORTANCE = 4
 """Trials from which importances are estimated."""
 _SEED = 0
-_MOST_ABLATIONS = 8
-
-
-class SweepSection(NamedTuple):
-    """What the report says of one sweep."""
-
-    study: str
-    facts: str
-    tables: Sequence[Table]
-    pictures: Sequence[Picture]
-
-
-def sweep_sections(results: Results) -> list[SweepSection]:
-    """Table and figures of each sweep."""
-    sections = []
-    for study, trials in results.trials.groupby("study", sort=True):
-        counts = trials["status"].value_counts()
-        facts = f"{len(trials)} trials: " + ", ".join(f"{n} {status}" for status, n in counts.items()) + "."
-        section = SweepSection(str(study), facts, [_sheet(str(study), trials)], sweep_pictures(results, str(study)))
-        sections.append(section)
-    return sections
 
 
 def trial_table(trials: pd.DataFrame) -> pd.DataFrame:
@@ -168,129 +136,6 @@ def importance_data(trials: pd.DataFrame) -> pd.DataFrame:
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=_SEED)
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return pd.DataFrame({"setting": list(found), "importance": list(found.values())})
-
-
-def draw_interaction(data: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw `interaction_data`: a line per schedule over the caps, with intervals."""
-    styles = line_styles(list(data[SCHEDULE].unique()))
-    for name, cells in data.groupby(SCHEDULE, sort=False):
-        errors = [cells["objective"] - cells["low"], cells["high"] - cells["objective"]]
-        style = line(styles[str(name)])
-        ax.errorbar(cells[MAX_CLUSTERS], cells["objective"], errors, capsize=3, label=name, **style)
-    ticks = sorted(data[MAX_CLUSTERS].unique())
-    if ticks and ticks[-1] > 3 * ticks[0]:
-        ax.set_xscale("log")
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xticks(ticks if len(ticks) <= 8 else [ticks[0], ticks[-1]])
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_xlabel("Most clusters")
-    percent_axis(ax, "Objective (%)")
-    legend_below(ax, 3)
-    return ax
-
-
-def draw_history(data: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw `history_data`: a point per trial, a step line for the best so far."""
-    ax.step(data["trial"], data["best"], where="post", color="#0072B2", linewidth=1.5, label="best so far")
-    ax.plot(data["trial"], data["objective"], linestyle="", marker="o", markersize=5, color=INK, label="trial")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("Trial")
-    percent_axis(ax, "Objective (%)")
-    legend_below(ax, 2)
-    return ax
-
-
-def draw_importances(data: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw `importance_data`: a bar per setting."""
-    rows = range(len(data))
-    ax.barh(rows, data["importance"], color="#0072B2", height=0.6)
-    for row, value in zip(rows, data["importance"], strict=True):
-        ax.text(value, row, f" {100 * value:.0f} %", va="center", fontsize=8.5)
-    ax.set_yticks(rows, list(data["setting"]))
-    ax.invert_yaxis()
-    ax.set_xlim(0, 1.08)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
-    ax.set_xlabel("Importance (% of the spread)")
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.tick_params(axis="y", length=0)
-    return ax
-
-
-def sweep_pictures(results: Results, study: str) -> list[Picture]:
-    """Figures of one sweep; one that there is nothing for is left out."""
-    trials = results.trials[results.trials["study"] == study]
-    done = trials[trials["status"] == "complete"]
-    made = []
-    schedules = sorted(done[SCHEDULE].unique())
-    for schedule in schedules if len(schedules) <= _MOST_ABLATIONS else []:
-        curves = ablation_data(results, study, schedule)
-        if 1 < curves["label"].nunique() <= MOST_DRAWN:
-            name = f"ablation-{slug(schedule)}"
-            title = f"Accuracy by most clusters, schedule {schedule}"
-            made.append(Picture(name, title, figures.caption(curves), partial(figures.draw_curves, curves)))
-    cells = interaction_data(trials)
-    if cells[MAX_CLUSTERS].nunique() > 1 and cells[SCHEDULE].nunique() <= _MOST_ABLATIONS:
-        note = "Mean over seeds of the best trial at each point; bars: 95 % interval, Student's t over seeds"
-        made.append(
-            Picture("interaction", "Objective by most clusters and schedule", note, partial(draw_interaction, cells))
-        )
-    history = history_data(trials)
-    if len(history) > 1:
-        note = "Mean over seeds; complete trials alone"
-        made.append(Picture("history", "Objective by trial", note, partial(draw_history, history)))
-    importances = importance_data(trials)
-    if len(importances):
-        note = f"fANOVA over {len(done)} complete trials; says what mattered in this space, not which value is best"
-        height = 1.6 + 0.4 * len(importances)
-        made.append(
-            Picture("importances", "Importance of each setting", note, partial(draw_importances, importances), height)
-        )
-    return made
-
-
-def save_pictures(results: Results, folder: Path) -> list[Path]:
-    """Save the figures of all sweeps in these results, over those of an earlier call; returns their paths."""
-    paths = []
-    for study in results.trials["study"].unique():
-        for picture in sweep_pictures(results, str(study)):
-            for kind, content in picture.images(_FORMATS).items():
-                path = folder / f"{picture.name}.{kind}"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                hidden = path.with_name(f".{path.name}")
-                hidden.write_bytes(content)
-                hidden.replace(path)
-                paths.append(path)
-    return paths
-
-
-def _sheet(study: str, trials: pd.DataFrame) -> Table:
-    frame = trial_table(trials)
-    settings = list(frame.columns[1 : list(frame.columns).index("objective")])
-    columns = [
-        Column("trial", "trial", integer),
-        *(Column(name, name, _setting) for name in settings),
-        Column("objective", "objective", percent),
-        Column("low", "from", percent),
-        Column("high", "to", percent),
-        Column("final_accuracy", "final", percent),
-        Column("n_seeds", "seeds", integer),
-        Column("labels_reached", "labels", integer),
-        Column("status", "status", text),
-        Column("seconds", "seconds", number(1)),
-    ]
-    return table_of(
-        f"trials-{study}",
-        "Trials",
-        frame,
-        columns,
-        "Objective and final accuracy in %, mean over seeds; from, to: 95 % interval, Student's t over seeds, of each"
-        " trial alone. On the tune half of the test data: the best of many trials is lucky as well as good.",
-        "Trials that were stopped early saw fewer labels; they have no objective that may be compared.",
-    )
-
-
-def _setting(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _distribution(values: pd.Series[Any]) -> Any:

@@ -25,6 +25,7 @@ for _name, _value in _QUIET.items():
 
 import ray  # noqa: E402
 import torch  # noqa: E402
+from ray._private import ray_constants  # noqa: E402
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError  # noqa: E402
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group  # noqa: E402
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: E402
@@ -164,13 +165,14 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
         _reach(resources.address)
         if resources.address is None:
             os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-            ray.init(
-                address="local",
-                num_gpus=resources.num_gpus,
-                object_store_memory=200 * 2**20 + 2 * data_bytes,
-                runtime_env=environment,
-                **quiet,
-            )
+            with _on_loopback():
+                ray.init(
+                    address="local",
+                    num_gpus=resources.num_gpus,
+                    object_store_memory=200 * 2**20 + 2 * data_bytes,
+                    runtime_env=environment,
+                    **quiet,
+                )
         else:
             quiet.pop("include_dashboard")
             ray.init(address=resources.address, runtime_env=environment, **quiet)
@@ -186,6 +188,20 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let a cluster that starts meanwhile listen on the loopback interface alone: who reaches its ports runs code.
+
+    Ray does so by itself on a Mac and on Windows, and has no option for it elsewhere.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _reach(address: str | None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.cluster import Event, Failed, Finished, Resources, RoundDone, Started, execute
+from harness.cluster import Event, Failed, Finished, Paused, Resources, RoundDone, Started, execute
 from harness.data import Dataset
 from harness.fingerprint import git_commit
 from harness.plan import Job
@@ -73,6 +73,8 @@ def drive(
                 failures.append(event)
                 store.write_trajectory(_trajectory_row(job, started[name], commit, "failed", message))
         listen(event)
+        if isinstance(event, Finished | Failed | Paused):
+            job.rounds, job.queries, job.picks = [], [], []  # they are in the store, and a study has many
     return failures
 
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from studies import features_cli
+from studies.ending import FAILED, one_line_errors, stop_on_sigterm
 
 if TYPE_CHECKING:
     from harness.cluster import Resources
@@ -29,8 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(features_cli.app, name="features")
-
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 def main() -> None:
@@ -61,32 +56,6 @@ TimeOption = Annotated[
 ]
 AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; default: a local one.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
-
-
-@contextmanager
-def _one_line_errors(
-    interrupted: str = "Interrupted: finished rounds are in the store; the same command goes on from there.",
-) -> Iterator[None]:
-    """Turn errors meant for a user into a line on stderr and an exit code."""
-    from analysis.exceptions import AnalysisError
-    from harness.exceptions import HarnessError, StoreWriteError
-    from strategies.exceptions import StrategyError
-
-    try:
-        yield
-    except (HarnessError, StrategyError, AnalysisError) as error:
-        typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(FAILED if isinstance(error, StoreWriteError) else BAD_INPUT) from None
-    except OSError as error:
-        typer.echo(f"Error: Expected to read and write files, but got: {' '.join(str(error).split())}.", err=True)
-        raise typer.Exit(FAILED) from None
-    except KeyboardInterrupt:
-        typer.echo(interrupted, err=True)
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _local(out: Path) -> Path:
@@ -139,7 +108,7 @@ def compare(
     dry_run: DryRunOption = False,
 ) -> None:
     """Run strategies x seeds as full active-learning trajectories and compare their accuracy."""
-    with _one_line_errors():
+    with one_line_errors():
         from harness.data import load_dataset
         from harness.exceptions import SpecError
         from studies.run import run_comparison
@@ -163,7 +132,7 @@ def compare(
             shards=shards,
             address=address,
         )
-        signal.signal(signal.SIGTERM, _interrupt)
+        stop_on_sigterm()
         if data is None and plan is not None:
             from studies.stages import feature_path, make_features
 
@@ -275,13 +244,13 @@ def sweep(
     dry_run: DryRunOption = False,
 ) -> None:
     """Search the number of clusters, the query steps and other hyperparameters of a strategy; a trial has all seeds."""
-    with _one_line_errors():
+    with one_line_errors():
         from harness.data import load_dataset
         from harness.schedule import parse_seeds
         from studies.compare import parse_settings, parse_strategies
-        from studies.space import make_space
-        from studies.sweep import Options, run_sweep
-        from studies.trials import Sweep
+        from studies.sweeps.run import Options, run_sweep
+        from studies.sweeps.space import make_space
+        from studies.sweeps.trials import Sweep
 
         (name,) = parse_strategies(strategy.replace(",", " "))
         asked = Sweep(
@@ -307,7 +276,7 @@ def sweep(
             shards=shards,
             address=address,
         )
-        signal.signal(signal.SIGTERM, _interrupt)
+        stop_on_sigterm()
         outcome = run_sweep(
             asked,
             load_dataset(data),
@@ -333,7 +302,7 @@ def sweep(
 @app.command()
 def status(store: Annotated[Path, typer.Argument(help="Folder of a store.")]) -> None:
     """Say how far the studies of a store are."""
-    with _one_line_errors():
+    with one_line_errors():
         from studies.status import study_status
 
         for study, command, table in study_status(store):
@@ -357,7 +326,7 @@ def report(
     skip_damaged: Annotated[bool, typer.Option("--skip-damaged", help="Leave out files that cannot be read.")] = False,
 ) -> None:
     """Write tables, figures and a page from the results of one store or several."""
-    with _one_line_errors():
+    with one_line_errors():
         from studies.report import report_store
 
         wanted = [name.strip() for name in formats.split(",")]
@@ -389,7 +358,7 @@ def picture(
     ] = None,
 ) -> None:
     """Compare what strategies believe to have covered with what the classifier gets right, in two dimensions."""
-    with _one_line_errors():
+    with one_line_errors():
         from studies.compare import parse_settings, parse_strategies
         from studies.picture import run_picture
 
@@ -413,7 +382,7 @@ app.add_typer(store_app, name="store")
 @store_app.command()
 def check(store: Annotated[Path, typer.Argument(help="Folder of a store; a study may be writing to it.")]) -> None:
     """Verify every file of a store: readable, complete, and in agreement with one another."""
-    with _one_line_errors():
+    with one_line_errors():
         from harness.check import check_store, is_written
 
         checked = check_store(store)
@@ -435,7 +404,7 @@ def check(store: Annotated[Path, typer.Argument(help="Folder of a store; a study
 @store_app.command()
 def compact(store: Annotated[Path, typer.Argument(help="Folder of a store; others may read it meanwhile.")]) -> None:
     """Merge the small files of finished trajectories into few; nothing else changes."""
-    with _one_line_errors():
+    with one_line_errors():
         from harness.check import require_store
         from harness.compaction import compact as merge
         from harness.store import Store
@@ -458,7 +427,7 @@ class Listed(StrEnum):
 @app.command("list")
 def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None:
     """Name the strategies with their parameters, the built-in data sets, or the paper's studies."""
-    with _one_line_errors():
+    with one_line_errors():
         console = Console()
         table = Table(box=None, pad_edge=False)
         if what is Listed.data:

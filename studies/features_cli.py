@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from studies.ending import one_line_errors, stop_on_sigterm
 
 if TYPE_CHECKING:
     from harness.data import Dataset
@@ -67,17 +68,15 @@ def pretrain(
     compiled: Annotated[bool, typer.Option("--compile", help="Let torch compile views and steps.")] = False,
 ) -> None:
     """Pre-train an encoder on images without their labels; labels serve the kNN monitor alone."""
-    from studies.cli import _interrupt, _one_line_errors
-
-    with _one_line_errors(f"Interrupted: finished epochs are in {out}; the same command goes on from there."):
+    with one_line_errors(f"Interrupted: finished epochs are in {out}; the same command goes on from there."):
         from harness.exceptions import CheckpointError
         from harness.features.images import open_images
-        from harness.features.parallel import processes
+        from harness.features.parallel import is_first, processes
         from harness.features.pretrain import pretrain
         from harness.features.recipes import default_recipe, make_recipe
         from studies.features import EpochLines
 
-        signal.signal(signal.SIGTERM, _interrupt)
+        stop_on_sigterm()
         if out.is_dir():
             raise CheckpointError(f"Expected a file name for --out, but `{out}` is a folder.")
         changes: dict[str, Any] = {"method": method, "backbone": backbone, "epochs": epochs}
@@ -99,7 +98,8 @@ def pretrain(
                 compiled=compiled,
                 listen=lines,
             )
-        lines.end(done, out)
+            if is_first():
+                lines.end(done, out)
 
 
 @app.command()
@@ -126,9 +126,7 @@ def extract(
     probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy of the features.")] = True,
 ) -> None:
     """Encode images with a frozen encoder and write a feature file."""
-    from studies.cli import _interrupt, _one_line_errors
-
-    with _one_line_errors("Interrupted: finished chunks are kept; the same command goes on from there."):
+    with one_line_errors("Interrupted: finished chunks are kept; the same command goes on from there."):
         from harness.features.checkpoints import load_encoder
         from harness.features.extract import extract
         from harness.features.files import check_suffix
@@ -136,7 +134,7 @@ def extract(
         from harness.features.parallel import processes
         from studies.features import ChunkLines, describe_encoder
 
-        signal.signal(signal.SIGTERM, _interrupt)
+        stop_on_sigterm()
         check_suffix(out)
         loaded = load_encoder(checkpoint, backbone=backbone, image_size=image_size)
         typer.echo(describe_encoder(loaded), err=True)
@@ -159,9 +157,7 @@ def import_(
     probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy of the features.")] = True,
 ) -> None:
     """Find features and labels in files of any naming, show what is what, check, and write a feature file."""
-    from studies.cli import _one_line_errors
-
-    with _one_line_errors("Interrupted: nothing was written."):
+    with one_line_errors("Interrupted: nothing was written."):
         from harness.features.files import check_suffix, write_features
         from harness.features.importing import Field, import_features
 
@@ -190,9 +186,7 @@ def compact(
     probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy before and after.")] = True,
 ) -> None:
     """Shrink a feature file to principal components in 8-bit integers."""
-    from studies.cli import _one_line_errors
-
-    with _one_line_errors("Interrupted: nothing was written."):
+    with one_line_errors("Interrupted: nothing was written."):
         from harness.data import load_dataset
         from harness.features.compact import compact
         from harness.features.files import check_suffix, read_about, write_features

@@ -18,7 +18,7 @@ from harness.driver import Restarted
 from harness.plan import Job
 
 if TYPE_CHECKING:
-    from studies.trials import Record
+    from studies.sweeps.trials import Record
 
 
 class StudyProgress:

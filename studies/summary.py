@@ -58,7 +58,7 @@ def show_summary(results: Results, console: Console) -> None:
     console.print(_totals(summary, paired=paired))
     for row in missing_cells(results).itertuples():
         console.print(f"missing: {escape(str(row.label))} seed {row.seed}: {escape(str(row.reason))}", soft_wrap=True)
-    for line in _idle_caps(results):
+    for line in _remarks(results):
         console.print(escape(line), soft_wrap=True)
 
 
@@ -115,10 +115,19 @@ def _gain(row: Mapping[Hashable, Any]) -> str:
     return estimate if pd.isna(row["low"]) else f"{estimate} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
 
 
-def _idle_caps(results: Results) -> list[str]:
-    """Say where the cap on the number of clusters never bound: changing it would change nothing."""
-    rounds = results.curves
-    bound = rounds["stats"].map(lambda text: from_json(text).get("cap_bound"))
-    capped = rounds.assign(bound=bound)[bound.notna()]
-    idle = [label for label, rows in capped.groupby("label") if not rows["bound"].any()]
-    return [f"{label!s}: max_clusters never bound in this schedule" for label in idle]
+def _remarks(results: Results) -> list[str]:
+    """Caps that never bound, so that changing them changes nothing; look-aheads that memory was too small for."""
+    stats = results.curves["stats"].map(from_json)
+    rounds = results.curves.assign(
+        bound=stats.map(lambda each: each.get("cap_bound")), stored=stats.map(lambda each: each.get("stored_share"))
+    )
+    lines = []
+    for label, own in rounds.groupby("label"):
+        if own["bound"].notna().any() and not own["bound"].any():
+            lines.append(f"{label!s}: max_clusters never bound in this schedule")
+        if (least := own["stored"].min()) < 1:
+            lines.append(
+                f"{label!s}: memory held {least:.0%} of the residual kernel in the tightest round; the rest was"
+                " computed again for each pick: a larger --memory-limit or more --shards are faster, with equal picks"
+            )
+    return lines

@@ -33,3 +33,8 @@ def processes(device: Literal["cpu", "cuda"], threads: int | None = None) -> Ite
         if joined:
             dist.destroy_process_group()
         torch.set_num_threads(before)
+
+
+def is_first() -> bool:
+    """Whether this is the one process that writes and speaks."""
+    return not dist.is_initialized() or dist.get_rank() == 0

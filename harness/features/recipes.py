@@ -83,10 +83,13 @@ RECIPES: dict[str, tuple[str, Recipe]] = {
         Recipe(
             backbone="wrn10_2",
             epochs=5,
-            batch_size=128,
+            batch_size=64,
+            lr=0.2,
             projector_hidden=256,
             projector_out=256,
             predictor_hidden=64,
+            first=View(min_scale=0.4),
+            second=View(min_scale=0.4),
         ),
     ),
     "simsiam_digits": (

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis import load
 from harness import schema
 
 N_LABELS = (10, 20, 40)
@@ -143,3 +144,56 @@ def published(tmp_path: Path) -> Path:
 def write_store() -> Callable[..., Path]:
     """Write trajectories as a store below a folder, one file per trajectory and table."""
     return _write_store
+
+
+CAPS, SCHEDULES = (5, 20, 50), ("10x4", "20x2")
+LABELS = {"10x4": (10, 20, 30, 40), "20x2": (20, 40)}
+
+
+@pytest.fixture
+def swept(trajectory, write_store, tmp_path):
+    """Three caps x two schedules x three seeds; the last cap is one that never binds, a seventh trial was stopped."""
+    trajectories, rows = [], []
+    for number, (cap, schedule) in enumerate((cap, schedule) for cap in CAPS for schedule in SCHEDULES):
+        used = min(cap, 20)
+        level = {5: 0.4, 20: 0.6}[used] + (0.1 if schedule == "20x2" else 0)
+        own = [
+            trajectory(
+                "ntkcpl_al",
+                seed,
+                [level + 0.01 * seed + 0.001 * n for n in LABELS[schedule]],
+                n_labels=LABELS[schedule],
+                params={"max_clusters": used},
+                schedule=schedule,
+                evaluate_on="tune",
+            )
+            for seed in range(3)
+        ]
+        trajectories += [] if cap == 50 else own
+        areas = [level + 0.01 * seed + 0.03 for seed in range(3)]
+        row = {"study": "sweep-x", "trial": number, "params": json.dumps({"max_clusters": cap}), "schedule": schedule}
+        row |= {
+            "objective": np.mean(areas),
+            "objective_std": np.std(areas, ddof=1),
+            "final_accuracy": 0.5,
+            "n_seeds": 3,
+        }
+        row |= {"labels_reached": 40, "status": "complete", "seconds": 1.0}
+        rows.append(row | {"trajectory_ids": [each["trajectory_id"] for each in own]})
+    stopped = {
+        "trial": 6,
+        "params": '{"max_clusters": 9}',
+        "objective": None,
+        "status": "stopped",
+        "labels_reached": 20,
+    }
+    rows.append(rows[0] | stopped)
+    root = write_store(tmp_path / "store", trajectories, study="sweep-x")
+    (root / "trials").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema.TRIALS), root / "trials" / "sweep-x.parquet")
+    return root
+
+
+@pytest.fixture
+def swept_results(swept):
+    return load(swept)

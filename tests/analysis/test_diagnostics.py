@@ -4,7 +4,7 @@ import pytest
 
 from analysis import load
 from analysis.diagnostics import cluster_table, cost_table, diagnosis_table
-from analysis.figures import coverage_data, error_data
+from analysis.figures.diagnostics import coverage_data, error_data
 
 
 def measured(shift=0.0, clusters=(10, 10, 20)):

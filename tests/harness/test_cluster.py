@@ -1,5 +1,8 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -289,3 +292,16 @@ class TestWorkers:
             monkeypatch.undo()
             remove_placement_group(held)
         assert settle(Resources(gpus_per_trajectory=0, cpus_per_trajectory=4, shards=2), 1).workers == 1
+
+
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; elsewhere Ray is on loopback by itself")
+def test_a_local_cluster_listens_on_loopback_alone():
+    command = [sys.executable, str(Path(__file__).with_name("listening.py"))]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = [line.split()[1] for line in printed.splitlines() if line.startswith("listens")]
+    assert len(found) >= 4
+    assert set(found) <= LOOPBACK

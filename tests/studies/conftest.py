@@ -65,10 +65,10 @@ def ntkcpl():
 @pytest.fixture
 def ntkcpl_on_ray(ntkcpl, ray_cluster, monkeypatch):
     """Run the command line in this process, on the cluster of all tests instead of one of its own."""
-    for module in ("run", "sweep"):
+    for module in ("run", "sweeps.run"):
         importlib.import_module(f"studies.{module}")
         monkeypatch.setattr(f"studies.{module}.cluster", lambda resources, data_bytes: nullcontext())
-    monkeypatch.setattr("studies.tuning._ENDING_SECONDS", 0.1)  # Tune takes 5 s to put idle trials away
+    monkeypatch.setattr("studies.sweeps.tuning._ENDING_SECONDS", 0.1)  # Tune takes 5 s to put idle trials away
     return ntkcpl
 
 

@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -40,6 +42,20 @@ def test_a_pretraining_killed_in_between_ends_as_an_undisturbed_one(ntkcpl, star
     whole, killed = (read_checkpoint(tmp_path / f"{name}.pt") for name in ("whole", "killed"))
     assert all(torch.equal(value, killed["model"][name]) for name, value in whole["model"].items())
     assert whole["history"][1:] == killed["history"][1:]
+
+
+@pytest.mark.slow
+def test_several_processes_share_each_batch_and_one_of_them_speaks(tmp_path):
+    out = tmp_path / "encoder.pt"
+    script = tmp_path / "program.py"
+    script.write_text("from studies.cli import main\n\nmain()\n")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(script)]
+    command = [*torchrun, *map(str, pretrain(out, 1))]
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.count("finished: 1 epochs") == 1
+    assert read_checkpoint(out)["run"]["processes"] == 2
+    assert [row["epoch"] for row in read_checkpoint(out)["history"]] == [0, 1]
 
 
 def test_from_images_to_a_comparison(ntkcpl, tmp_path):

@@ -98,8 +98,8 @@ class TestGrid:
 
     def test_again_it_runs_nothing_and_starts_nothing(self, grid, ntkcpl, sweep_command, monkeypatch):
         out, *_ = grid
-        importlib.import_module("studies.sweep")
-        monkeypatch.setattr("studies.sweep.cluster", None)
+        importlib.import_module("studies.sweeps.run")
+        monkeypatch.setattr("studies.sweeps.run.cluster", None)
         before = {table: files(out / table) for table in ("trajectories", "rounds", "queries")}
         wanted = trials(out)
         result = ntkcpl(*sweep_command(out, gpus_per_trajectory=0))
@@ -111,8 +111,8 @@ class TestGrid:
     def test_another_sweep_takes_what_is_there(self, grid, ntkcpl, sweep_command, monkeypatch):
         """A trial is a cache hit whichever study ran its trajectories; without a worker, without Tune."""
         out, *_ = grid
-        importlib.import_module("studies.sweep")
-        monkeypatch.setattr("studies.sweep.cluster", None)
+        importlib.import_module("studies.sweeps.run")
+        monkeypatch.setattr("studies.sweeps.run.cluster", None)
         result = ntkcpl(*sweep_command(out, gpus_per_trajectory=0, search="random", trials=3, max_clusters="6,3,99"))
         assert result.exit_code == 0
         assert result.stderr == "3 trials of 2 seeds: 3 done already\n"

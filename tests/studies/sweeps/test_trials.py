@@ -7,8 +7,8 @@ from analysis.metrics import area_under_curve
 from harness.exceptions import SpecError
 from harness.trajectory import run_trajectory
 from strategies.exceptions import InvalidParameterError
-from studies.space import make_space
-from studies.trials import Sweep, best_first, effective_cap, make_record, pareto_front, reports, score, values_of
+from studies.sweeps.space import make_space
+from studies.sweeps.trials import Sweep, best_first, effective_cap, make_record, pareto_front, reports, score, values_of
 
 LABELS = (10, 20, 40)
 

@@ -3,7 +3,7 @@ import io
 import pandas as pd
 import pytest
 
-from analysis.render import (
+from analysis.report.render import (
     Cell,
     Column,
     Table,

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.exceptions import SpecError
-from studies.space import FIRST, GROWTH, ROUNDS, Categorical, Family, Int, Space, make_space, parse_counts
+from studies.sweeps.space import FIRST, GROWTH, ROUNDS, Categorical, Family, Int, Space, make_space, parse_counts
 
 FAMILY = """
 ridge: {type: float, low: 1e-4, high: 0.1, log: true}

@@ -16,10 +16,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-from analysis import figures, maps, plane
 from analysis.exceptions import AnalysisError
-from analysis.figures import LineStyle
-from analysis.sheets import Estimates
+from analysis.figures import axes, comparison, curves, diagnostics, plane
+from analysis.figures.axes import LineStyle
+from analysis.report.sheets import Estimates
 
 MOST_DRAWN = 12
 _CANVASES = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}
@@ -40,8 +40,8 @@ class Picture(NamedTuple):
         if not formats:
             return {}
         images = {}
-        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "ntkcpl", **figures.PLAIN_TEXT}):
-            figure = figures.framed(self.title, self.note, self.draw, height=self.height)
+        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "ntkcpl", **axes.PLAIN_TEXT}):
+            figure = axes.framed(self.title, self.note, self.draw, height=self.height)
             if layout := figure.get_layout_engine():
                 layout.execute(figure)
                 figure.set_layout_engine("none")  # else each format lays it out again
@@ -49,7 +49,7 @@ class Picture(NamedTuple):
                 undated: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
                 buffer = io.BytesIO()
                 # Not Figure.savefig, which draws everything twice. A canvas of vectors leaves its own dpi behind.
-                figure.set_dpi(figures.DPI)
+                figure.set_dpi(axes.DPI)
                 getattr(_CANVASES[kind](figure), f"print_{kind}")(buffer, metadata=undated)
                 images[kind] = buffer.getvalue()
         return images
@@ -109,7 +109,7 @@ class _Selection:
 
 def _select(estimates: Estimates) -> _Selection:
     labels, note = estimates.results.labels, ""
-    log = figures.needs_log(estimates.accuracies)
+    log = curves.needs_log(estimates.accuracies)
     if len(labels) > MOST_DRAWN:
         areas = estimates.areas
         best = set(areas.sort_values("area_mean", ascending=False)["label"].head(MOST_DRAWN))
@@ -118,18 +118,18 @@ def _select(estimates: Estimates) -> _Selection:
             f" and {estimates.baseline}" if reference else ""
         )
         labels = [label for label in labels if label in best | reference]
-    return _Selection(labels, figures.line_styles(labels), note, log)
+    return _Selection(labels, axes.line_styles(labels), note, log)
 
 
 def _curves(estimates: Estimates, selection: _Selection) -> list[Picture]:
-    data = selection.of(figures.curves_of(estimates.accuracies))
-    draw = partial(figures.draw_curves, data, log=selection.log, styles=selection.styles)
-    return [Picture("curves", "Accuracy", figures.caption(data) + selection.note, draw)]
+    data = selection.of(curves.curves_of(estimates.accuracies))
+    draw = partial(curves.draw_curves, data, log=selection.log, styles=selection.styles)
+    return [Picture("curves", "Accuracy", curves.caption(data) + selection.note, draw)]
 
 
 def _gain(estimates: Estimates, selection: _Selection) -> list[Picture]:
-    data = selection.of(figures.gains_of(estimates.gains))
-    draw = partial(figures.draw_gain, data, styles=selection.styles)
+    data = selection.of(curves.gains_of(estimates.gains))
+    draw = partial(curves.draw_gain, data, styles=selection.styles)
     note = f"Mean over seeds; band: paired 95 % t interval at each label count alone{selection.note}"
     return [Picture("gain", f"Gain over {estimates.baseline}", note, draw)]
 
@@ -138,20 +138,20 @@ def _transitions(estimates: Estimates, selection: _Selection) -> list[Picture]:
     gains, transitions = selection.of(estimates.gains), selection.of(estimates.transitions)
     title = f"Ahead of {estimates.baseline}, and where that turns"
     note = f"Paired 95 % t interval at each label count; bar: last change of sign{selection.note}"
-    draw = partial(maps.draw_transitions, gains, transitions, log=selection.log)
+    draw = partial(comparison.draw_transitions, gains, transitions, log=selection.log)
     return [Picture("phase_transition", title, note, draw, selection.height(0.34, 1.4, 2.6))]
 
 
 def _penalties(estimates: Estimates, selection: _Selection) -> list[Picture]:
     data = selection.of(estimates.penalties, "label", "opponent")
     note = f"% of label counts with a significant paired t-test (5 %, plain: exploratory){selection.note}"
-    draw = partial(maps.draw_penalties, data)
+    draw = partial(comparison.draw_penalties, data)
     height = selection.height(0.34, 2.9, 3.6)
     return [Picture("pairwise_penalties", "Pairwise penalties", note, draw, height)] if len(data) else []
 
 
 def _cost(estimates: Estimates, selection: _Selection) -> list[Picture]:
-    draw = partial(maps.draw_cost, selection.of(estimates.costs), estimates.areas, styles=selection.styles)
+    draw = partial(diagnostics.draw_cost, selection.of(estimates.costs), estimates.areas, styles=selection.styles)
     note = f"Mean over seeds of the area under the curve and of the seconds of selection{selection.note}"
     return [Picture("cost", "Accuracy against cost", note, draw)]
 
@@ -159,7 +159,7 @@ def _cost(estimates: Estimates, selection: _Selection) -> list[Picture]:
 def _clusters(estimates: Estimates, selection: _Selection) -> list[Picture]:
     data = estimates.clusters
     note = "Mean over seeds; bars: 95 % interval, Student's t"
-    draw = partial(maps.draw_clusters, data)
+    draw = partial(diagnostics.draw_clusters, data)
     return [Picture("max_clusters", "Number of clusters", note, draw)] if len(data) else []
 
 
@@ -167,12 +167,12 @@ def _diagnoses(estimates: Estimates, selection: _Selection) -> list[Picture]:
     made = []
     note = "Mean over seeds; band: ± 1 standard deviation (ddof = 1)"
     for position, label in enumerate(estimates.diagnoses["label"].unique()[:_MOST_PANELS], start=1):
-        coverage = figures.coverage_data(estimates.results, label)
-        errors = figures.error_data(estimates.results, label)
+        coverage = diagnostics.coverage_data(estimates.results, label)
+        errors = diagnostics.error_data(estimates.results, label)
         name = f"{position}-{slug(label)}"
-        draw = partial(figures.draw_coverage, coverage)
+        draw = partial(diagnostics.draw_coverage, coverage)
         made.append(Picture(f"coverage-{name}", f"Coverage: {label}", note, draw))
         if errors["n_clusters"].nunique() > 1:
-            draw = partial(figures.draw_errors, errors)
+            draw = partial(diagnostics.draw_errors, errors)
             made.append(Picture(f"errors-{name}", f"Errors by clusters: {label}", note, draw))
     return made

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from analysis import load
-from analysis.figures import caption, curve_data, draw_curves, line_styles, needs_log, save_curves, spread
+from analysis.figures.axes import line_styles, spread
+from analysis.figures.curves import caption, curve_data, draw_curves, needs_log, save_curves
 
 
 @pytest.fixture

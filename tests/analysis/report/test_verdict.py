@@ -1,6 +1,6 @@
 import pandas as pd
 
-from analysis.words import findings, headline, limits
+from analysis.report.verdict import findings, headline, limits
 
 ROW = {"label": "badge", "difference": 0.02, "low": 0.01, "high": 0.03, "n_pairs": 5, "verdict": "better"}
 

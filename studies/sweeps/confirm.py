@@ -11,7 +11,7 @@ from analysis.statistics import Interval, paired_difference
 from harness.data import Dataset
 from harness.spec import TrajectorySpec
 from harness.store import Store
-from studies.trials import Record, Sweep, score
+from studies.sweeps.trials import Record, Sweep, score
 
 
 @dataclass(frozen=True)

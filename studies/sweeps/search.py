@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from harness.exceptions import StoreError
 from harness.streams import stream
-from studies.space import Categorical, Dimension, Int, Space
+from studies.sweeps.space import Categorical, Dimension, Int, Space
 
 if TYPE_CHECKING:
     import optuna

@@ -13,7 +13,8 @@ from matplotlib.collections import PatchCollection
 from matplotlib.patches import Circle, Polygon
 from scipy.spatial import ConvexHull, QhullError
 
-from analysis.figures import INK
+from analysis.diagnostics import share_table
+from analysis.figures.axes import INK
 
 Which = Literal["estimated", "true"]
 
@@ -24,31 +25,6 @@ _WIDTH, _TITLE = 7.1, 0.3
 """Inches: of all panels; above each panel."""
 _SIDE, _GAP = 0.03, 0.02
 """Shares of the width: left of the panels, between two of them."""
-
-
-def share_table(coverage: pd.DataFrame) -> pd.DataFrame:
-    """Share of points that each strategy believes to have covered and that the classifier gets right.
-
-    Args:
-        coverage: rows of `Results.coverage`.
-
-    Returns:
-        One row per picture and strategy, in the order of the study: picture, data, strategy, seed, n_labels, points,
-        estimated, true (shares; NaN where a strategy estimates nothing), agreement (share of points about which the
-        estimate is right).
-    """
-    estimated = coverage["covered_estimated"].astype("float64")
-    agrees = (estimated == coverage["covered_true"]).where(estimated.notna()).astype("float64")
-    groups = coverage.assign(_estimated=estimated, _agrees=agrees).groupby(
-        ["picture", "data", "strategy", "seed"], sort=False
-    )
-    return groups.agg(
-        n_labels=("pick", "count"),
-        points=("point", "size"),
-        estimated=("_estimated", "mean"),
-        true=("covered_true", "mean"),
-        agreement=("_agrees", "mean"),
-    ).reset_index()
 
 
 def draw_plane(panel: pd.DataFrame, ax: Axes, which: Which) -> Axes:

@@ -1,19 +1,12 @@
-"""Figures that are no learning curves: phase transitions, pairwise penalties, cost, number of clusters.
-
-Each draws a table of `comparison` or `diagnostics` into an axis and returns it.
-"""
+"""What `analysis.comparison` computes: phase transitions and pairwise penalties."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
-from matplotlib.transforms import offset_copy
 
-from analysis.figures import INK, LineStyle, label_axis, line, line_styles, name_ends, percent_axis
+from analysis.figures.axes import INK, label_axis, legend_below
 
 _MOST_NUMBERS = 14
 _SIGNS = {
@@ -94,55 +87,3 @@ def draw_penalties(penalties: pd.DataFrame, ax: Axes, *, value: str = "plain") -
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     return ax
-
-
-def draw_cost(costs: pd.DataFrame, areas: pd.DataFrame, ax: Axes, *, styles: dict[str, LineStyle]) -> Axes:
-    """Draw the area under the curve against the seconds of selection of a trajectory.
-
-    Args:
-        costs: rows of `cost_table`.
-        areas: label and area_mean of each configuration.
-        ax: axis to draw into, of its final size.
-        styles: style of each label.
-    """
-    points = costs.merge(areas[["label", "area_mean"]], on="label")
-    for point in points.to_dict("records"):
-        style = styles[point["label"]]
-        ax.plot(
-            point["select_seconds"],
-            point["area_mean"],
-            color=style.colour,
-            marker=style.marker,
-            markersize=8,
-            linestyle="",
-        )
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
-    ax.set_xlabel("Seconds of selection per trajectory (log scale)")
-    percent_axis(ax, "Area under the curve (%)")
-    if len(points) <= _MOST_NUMBERS:
-        ends = points.set_index("label").rename(columns={"select_seconds": "n_labels", "area_mean": "mean"})
-        name_ends(ax, ends, [styles[str(label)]._replace(dash="none") for label in ends.index])
-    return ax
-
-
-def draw_clusters(clusters: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw the area under the curve against the cap on the number of clusters (`cluster_table`, Fig. 5)."""
-    styles = line_styles(list(clusters["curve"].unique()))
-    for name, curve in clusters.groupby("curve", sort=False):
-        style = styles[str(name)]
-        errors = [curve["area_mean"] - curve["low"], curve["high"] - curve["area_mean"]]
-        ax.errorbar(curve["max_clusters"], curve["area_mean"], errors, capsize=3, label=name, **line(style))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("Most clusters")
-    percent_axis(ax, "Area under the curve (%)")
-    legend_below(ax, 2)
-    return ax
-
-
-def legend_below(ax: Axes, n_columns: int) -> None:
-    """Put the legend under the axis and its label."""
-    below = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-36, units="points")
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
-    ax.legend(ncols=n_columns, frameon=False, fontsize=8.5, **place)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.comparison import LEVEL
-from analysis.render import percent, points
+from analysis.report.render import percent, points
 from analysis.statistics import LEAST_BOOTSTRAP, detectable_difference, least_wilcoxon_p
 
 _LEAST_WILCOXON = 6

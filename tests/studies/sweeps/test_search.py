@@ -4,8 +4,8 @@ import optuna
 import pytest
 
 from harness.exceptions import StoreError
-from studies.search import Told, mirror, propose
-from studies.space import make_space
+from studies.sweeps.search import Told, mirror, propose
+from studies.sweeps.space import make_space
 
 N_TRIALS = 16
 

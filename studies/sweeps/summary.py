@@ -11,11 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis import load
+from analysis.report.sweeps import save_pictures
 from analysis.statistics import Interval, mean_interval
-from analysis.sweeps import save_pictures
-from studies.confirm import Confirmation
-from studies.space import SCHEDULE
-from studies.trials import Record, Sweep, best_first, pareto_front
+from studies.sweeps.confirm import Confirmation
+from studies.sweeps.space import SCHEDULE
+from studies.sweeps.trials import Record, Sweep, best_first, pareto_front
 
 _NAMES = {"area": "area", "log_area": "area (log labels)", "final": "final accuracy"}
 _UNCONFIRMED = (

@@ -4,9 +4,9 @@ import pytest
 
 from analysis.statistics import Interval
 from harness.store import Store
-from studies.confirm import Advantage, confirm_plan, confirmed
-from studies.space import make_space
-from studies.trials import Sweep, make_record, score
+from studies.sweeps.confirm import Advantage, confirm_plan, confirmed
+from studies.sweeps.space import make_space
+from studies.sweeps.trials import Sweep, make_record, score
 
 
 @pytest.fixture

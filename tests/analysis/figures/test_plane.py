@@ -6,8 +6,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis import load
+from analysis.diagnostics import share_table
 from analysis.exceptions import StoreReadError
-from analysis.plane import draw_picture, draw_plane, picture_height, share_table
+from analysis.figures.plane import draw_picture, draw_plane, picture_height
 from analysis.report import make_report, write_report
 from harness import schema
 

@@ -81,9 +81,16 @@ class Table:
 
 
 def table_of(
-    name: str, title: str, frame: pd.DataFrame, columns: Sequence[Column], note: str, method: str = ""
+    name: str,
+    title: str,
+    frame: pd.DataFrame,
+    columns: Sequence[Column],
+    note: str,
+    method: str = "",
+    *,
+    plain: pd.DataFrame | None = None,
 ) -> Table:
-    """Make a table that shows some columns of a frame, row by row."""
+    """Make a table that shows some columns of a frame, row by row; CSV has `plain` instead, where it is given."""
     rows = [
         [
             Cell("" if _missing(row[column.key]) else column.form(row[column.key]), _sortable(row[column.key]))
@@ -91,7 +98,8 @@ def table_of(
         ]
         for row in frame.to_dict("records")
     ]
-    return Table(name, title, frame, [column.heading for column in columns], rows, note, method)
+    headings = [column.heading for column in columns]
+    return Table(name, title, frame if plain is None else plain, headings, rows, note, method)
 
 
 def text(value: Any) -> str:

@@ -22,8 +22,8 @@ from strategies.functional.pseudo_labels import n_pseudo_classes
 from strategies.ntkcpl import NTKCPL
 from strategies.registry import make_strategy, parameter_names, strategy_class
 from studies.compare import Comparison
-from studies.search import Search, Told
-from studies.space import MAX_CLUSTERS, SCHEDULE, Categorical, Space, Values, asked_parameters, check_dimensions
+from studies.sweeps.search import Search, Told
+from studies.sweeps.space import MAX_CLUSTERS, SCHEDULE, Categorical, Space, Values, asked_parameters, check_dimensions
 
 Objective = Literal["area", "log_area", "final"]
 Scheduler = Literal["none", "asha"]

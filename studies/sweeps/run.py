@@ -20,16 +20,16 @@ from harness.plan import Job, Plan, make_plan
 from harness.schedule import MAX_SEEDS
 from harness.spec import TrajectorySpec
 from harness.store import Row, Store
-from studies.confirm import Confirmation, confirm_plan, confirmed
 from studies.progress import SweepProgress
 from studies.run import describe, describe_resources, terminal
-from studies.search import Told, mirror, propose
-from studies.space import Values
-from studies.sweep_summary import show_confirmation, show_trials, write_figures
-from studies.trials import REDUCTION, Record, Sweep, best_first, make_record, pareto_front, reports, values_of
+from studies.sweeps.confirm import Confirmation, confirm_plan, confirmed
+from studies.sweeps.search import Told, mirror, propose
+from studies.sweeps.space import Values
+from studies.sweeps.summary import show_confirmation, show_trials, write_figures
+from studies.sweeps.trials import REDUCTION, Record, Sweep, best_first, make_record, pareto_front, reports, values_of
 
 if TYPE_CHECKING:
-    from studies.tuning import Tuning
+    from studies.sweeps.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class _Search:
         """Start Tune over the pending trials; None where there are none."""
         if not self.pending:
             return None
-        from studies.tuning import Tuning  # late: where nothing is left to run, Tune is not even loaded
+        from studies.sweeps.tuning import Tuning  # late: where nothing is left to run, Tune is not even loaded
 
         is_asha = self.sweep.scheduler == "asha"
         # ASHA learns from what earlier runs have finished before it judges anything new.

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis import comparison, diagnostics, tables
 from analysis.exceptions import AnalysisError
 from analysis.published import against_published
-from analysis.render import (
+from analysis.report.render import (
     Cell,
     Column,
     Table,
@@ -156,7 +156,7 @@ def _verdict(estimates: Estimates, title: str) -> Table:
         Column("detectable", "detectable", percent),
         Column("n_pairs", "pairs", integer),
     ]
-    table = table_of(
+    return table_of(
         "verdict",
         title,
         shown,
@@ -168,8 +168,8 @@ def _verdict(estimates: Estimates, title: str) -> Table:
         " trajectory fixed in advance, so that twelve label counts are one test, not twelve. The difference of areas is"
         " taken seed by seed. The verdict is `better` or `worse` where the 95 % interval of the mean difference"
         " excludes 0, and `open` otherwise: open does not mean equal.",
+        plain=frame,
     )
-    return replace(table, frame=frame)
 
 
 def _area(estimates: Estimates, title: str) -> Table:
@@ -228,13 +228,8 @@ def _accuracy(estimates: Estimates, title: str) -> Table:
 
 def _published(estimates: Estimates, title: str) -> Table:
     frame = against_published(estimates.results, estimates.accuracies)
-    labels, counts = list(frame["label"].unique()), sorted(frame["n_labels"].unique())
-    found = {(row["label"], row["n_labels"]): row for row in frame.to_dict("records")}
 
-    def cell(label: str, count: int) -> Cell:
-        row = found.get((label, count))
-        if row is None:
-            return Cell("")
+    def cell(row: Any) -> Cell:
         distance = "" if pd.isna(row["in_stds"]) else f" ({row['in_stds']:+.1f})"
         return Cell(f"{percent(row['mean'])} / {percent(row['published_mean'])}{distance}", row["in_stds"])
 
@@ -242,8 +237,7 @@ def _published(estimates: Estimates, title: str) -> Table:
         "published",
         title,
         frame,
-        ["labels", *labels],
-        [[Cell(integer(count), float(count)), *(cell(label, count) for label in labels)] for count in counts],
+        *_by_count(frame, cell),
         "Mean accuracy here / published mean, percent; in brackets the difference in published standard deviations.",
         "The published deviation is that of single runs. Two means of 5 runs each differ by more than 1.8 of it in one"
         " of twenty cases by chance alone; twelve label counts of one strategy are not twelve independent cases. Other"
@@ -254,22 +248,15 @@ def _published(estimates: Estimates, title: str) -> Table:
 
 def _gain(estimates: Estimates, title: str) -> Table:
     frame = estimates.gains
-    labels, counts = list(frame["label"].unique()), sorted(frame["n_labels"].unique())
-    found = {(row["label"], row["n_labels"]): row for row in frame.to_dict("records")}
 
-    def cell(label: str, count: int) -> Cell:
-        row = found.get((label, count))
-        if row is None:
-            return Cell("")
-        starred = "*" if row["p_holm"] < comparison.LEVEL else ""
-        return Cell(points(row["gain"]) + starred, row["gain"])
+    def cell(row: Any) -> Cell:
+        return Cell(points(row["gain"]) + ("*" if row["p_holm"] < comparison.LEVEL else ""), row["gain"])
 
     return Table(
         "gain",
         title,
         frame,
-        ["labels", *labels],
-        [[Cell(integer(count), float(count)), *(cell(label, count) for label in labels)] for count in counts],
+        *_by_count(frame, cell),
         f"Percentage points, mean over seeds of accuracy less that of {estimates.baseline} at equal labels and seed. A"
         " star: significant at 5 % after Holm's correction for the label counts of the strategy.",
         "The CSV has the paired 95 % interval of each cell. It holds for one label count looked at alone: of 12"
@@ -293,7 +280,7 @@ def _effective(estimates: Estimates, title: str) -> Table:
         Column("effective_at", "effective at", text),
     ]
     name = estimates.baseline
-    table = table_of(
+    return table_of(
         "effective_budget",
         title,
         shown,
@@ -304,8 +291,8 @@ def _effective(estimates: Estimates, title: str) -> Table:
         f"The paper's rule compares two means by the spread of {name} between seeds, so it takes no account of the"
         " number of seeds and is met by chance now and then; the paired rule asks for evidence. On the axis, mean and"
         " threshold are linear between label counts.",
+        plain=frame,
     )
-    return replace(table, frame=frame)
 
 
 def _transition(estimates: Estimates, title: str) -> Table:
@@ -318,7 +305,7 @@ def _transition(estimates: Estimates, title: str) -> Table:
         Column("words", "in words", text),
         Column("n_pairs", "pairs", integer),
     ]
-    table = table_of(
+    return table_of(
         "phase_transition",
         title,
         shown,
@@ -330,8 +317,8 @@ def _transition(estimates: Estimates, title: str) -> Table:
         " is not excluded. The interval has percentiles of resampled curves, widened as Student's t is for few seeds;"
         " those that keep the final sign throughout count as before the first label count, those that end with the"
         " other sign as beyond the last. In simulation it covers 93 to 97 % from 5 seeds on.",
+        plain=frame,
     )
-    return replace(table, frame=frame)
 
 
 def transition_text(row: Any) -> str:
@@ -367,7 +354,7 @@ def _saved(estimates: Estimates, title: str) -> Table:
         Column("saved", "saved", _signed),
         Column("interval", "95 % interval", text),
     ]
-    table = table_of(
+    return table_of(
         "labels_saved",
         title,
         shown,
@@ -376,8 +363,8 @@ def _saved(estimates: Estimates, title: str) -> Table:
         " never does, or where a resample of seeds does not.",
         f"Linear between label counts; whoever starts at the target counts from the first label count. Intervals from"
         f" {comparison.N_RESAMPLES} resamples of whole seeds (generator seed {estimates.seed}), none below 5 seeds.",
+        plain=frame,
     )
-    return replace(table, frame=frame)
 
 
 def _outcomes(estimates: Estimates, title: str) -> Table:
@@ -392,15 +379,15 @@ def _outcomes(estimates: Estimates, title: str) -> Table:
         }
     )
     columns = [_STRATEGY, Column("seeds", "seeds, by area", text), Column("points", "label counts, by mean gain", text)]
-    table = table_of(
+    return table_of(
         "win_tie_loss",
         title,
         shown,
         columns,
         f"Won/tied/lost against {estimates.baseline}; within ±{percent(comparison.TIE_BAND)} points is a tie.",
         "A count, not a test: neither column says how likely it is by chance.",
+        plain=frame,
     )
-    return replace(table, frame=frame)
 
 
 def _penalties(estimates: Estimates, title: str) -> Table:
@@ -544,6 +531,14 @@ _SHEETS: dict[str, Callable[[Estimates, str], Table]] = {
     "Coverage and error decomposition": _diagnosis,
     "Configurations": _configurations,
 }
+
+
+def _by_count(frame: pd.DataFrame, cell: Callable[[Any], Cell]) -> tuple[list[str], list[list[Cell]]]:
+    """Headings and rows of a grid, a row per label count and a column per configuration; `cell` makes one of a row."""
+    labels, counts = list(frame["label"].unique()), sorted(frame["n_labels"].unique())
+    found = {(row["n_labels"], row["label"]): cell(row) for row in frame.to_dict("records")}
+    rows = [[Cell(integer(n), float(n)), *(found.get((n, label), Cell("")) for label in labels)] for n in counts]
+    return ["labels", *labels], rows
 
 
 def _pair_texts(frame: pd.DataFrame, key: str) -> list[str]:

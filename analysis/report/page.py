@@ -15,16 +15,18 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from analysis import figures, words
 from analysis.across import iqm_table, rank_table, rank_warning
+from analysis.diagnostics import share_table
 from analysis.exceptions import AnalysisError, SelectionError
-from analysis.pictures import Picture, pictures, plane_pictures, slug
-from analysis.plane import share_table
+from analysis.figures.axes import line_styles
+from analysis.figures.curves import caption, curves_of, needs_log
 from analysis.provenance import environment_table, study_table, warnings
-from analysis.render import WRITERS, Column, Table, integer, number, p_value, percent, table_of, text
+from analysis.report import verdict
+from analysis.report.pictures import Picture, pictures, plane_pictures, slug
+from analysis.report.render import WRITERS, Column, Table, integer, number, p_value, percent, table_of, text
+from analysis.report.sheets import Estimates, Refusal, sheets
+from analysis.report.sweeps import SweepSection, sweep_sections
 from analysis.results import Results
-from analysis.sheets import Estimates, Refusal, sheets
-from analysis.sweeps import SweepSection, sweep_sections
 
 TABLE_FORMATS = tuple(WRITERS)
 FIGURE_FORMATS = ("svg", "pdf", "png")
@@ -51,7 +53,7 @@ class Section:
     name: str
     facts: str
     headline: str | None
-    findings: Sequence[words.Finding]
+    findings: Sequence[verdict.Finding]
     limits: Sequence[str]
     curves: dict[str, Any]
     tables: Sequence[Table]
@@ -165,7 +167,7 @@ def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
         drawn: SVG in base64 by names of data set or sweep (none for the plane) and picture.
     """
     environment = Environment(
-        loader=PackageLoader("analysis"),
+        loader=PackageLoader("analysis.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -181,9 +183,9 @@ def _section(estimates: Estimates) -> Section:
     headline, findings, limits = None, [], []
     try:
         paired = estimates.paired
-        headline = words.headline(paired, estimates.baseline)
-        findings = words.findings(paired, estimates.baseline)
-        limits = words.limits(int(paired["n_pairs"].min())) if len(paired) else []
+        headline = verdict.headline(paired, estimates.baseline)
+        findings = verdict.findings(paired, estimates.baseline)
+        limits = verdict.limits(int(paired["n_pairs"].min())) if len(paired) else []
     except AnalysisError:
         pass  # named among the refused tables
     return Section(
@@ -214,12 +216,12 @@ def _facts(results: Results) -> str:
 
 
 def _interactive(estimates: Estimates) -> dict[str, Any]:
-    curves = figures.curves_of(estimates.accuracies)
+    curves = curves_of(estimates.accuracies)
     try:
         gains = estimates.gains.set_index(["label", "n_labels"])
     except AnalysisError:
         gains = pd.DataFrame(columns=["gain", "low", "high"], index=pd.MultiIndex.from_arrays([[], []]))
-    styles = figures.line_styles(estimates.results.labels)
+    styles = line_styles(estimates.results.labels)
     series = []
     for label, curve in curves.groupby("label", sort=False):
         style = styles[str(label)]
@@ -237,7 +239,7 @@ def _interactive(estimates: Estimates) -> dict[str, Any]:
             )
         dash = "" if isinstance(style.dash, str) else " ".join(str(3 * length / 2) for length in style.dash[1])
         series.append({"name": label, "colour": style.colour, "dash": dash, "marker": style.marker, "points": points})
-    return {"log": figures.needs_log(curves), "caption": figures.caption(curves), "series": series}
+    return {"log": needs_log(curves), "caption": caption(curves), "series": series}
 
 
 def _finite(*values: Any) -> list[float | None] | None:
@@ -379,7 +381,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _breakable(value: str) -> Markup:
     """Escaped text that may be broken inside the label of a configuration."""
-    return Markup(re.sub(r"([_\[,])", r"\1<wbr>", str(escape(value))))
+    return Markup(re.sub(r"([_\[,])", r"\1<wbr>", str(escape(value))))  # noqa: S704
 
 
 def _script_json(value: Any) -> Markup:
@@ -387,4 +389,4 @@ def _script_json(value: Any) -> Markup:
     encoded = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         encoded = encoded.replace(character, f"\\u{ord(character):04x}")
-    return Markup(encoded)
+    return Markup(encoded)  # noqa: S704

@@ -1,0 +1,147 @@
+"""What figures share: the style of a line, the frame, the axes, and the names of curves.
+
+Colours are those of Okabe and Ito (2008) without yellow, which is too pale for a line; dashes and markers tell
+the curves apart in grey as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import offset_copy
+from scipy.optimize import isotonic_regression
+
+DPI = 200
+PLAIN_TEXT: dict[Any, Any] = {"text.parse_math": False}
+"""Matplotlib's settings for names from a store, in which a dollar sign starts no formula."""
+INK = "#333333"
+LABEL_SIZE = 8.5
+_COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+_DASHES = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+_MARKERS = "osD^v<>h"
+
+
+class LineStyle(NamedTuple):
+    """How a curve looks: colour, dash pattern and marker, in matplotlib's terms."""
+
+    colour: str
+    dash: str | tuple[float, Sequence[float]]
+    marker: str
+
+
+def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
+    """Give each label a style by its position; share the mapping between the figures of a report."""
+    return {
+        label: LineStyle(
+            _COLOURS[i % len(_COLOURS)], _DASHES[(i + i // len(_COLOURS)) % len(_DASHES)], _MARKERS[i % len(_MARKERS)]
+        )
+        for i, label in enumerate(labels)
+    }
+
+
+def line(style: LineStyle) -> dict[str, Any]:
+    """Arguments of `Axes.plot` for a style."""
+    return {
+        "color": style.colour,
+        "linestyle": style.dash,
+        "marker": style.marker,
+        "markersize": 5,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.5,
+        "linewidth": 1.5,
+    }
+
+
+def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float = 4.4) -> Figure:
+    """Make a figure of one axis with a heading and, below it, a line that says what is shown.
+
+    Args:
+        title: heading.
+        note: what is shown: means of what, over how many, which interval.
+        draw: drawing into the axis.
+        height: in inches; the width is 7.2.
+    """
+    figure = Figure(figsize=(7.2, height), dpi=DPI, layout="constrained")
+    ax = draw(figure.add_subplot())
+    ax.set_title(" ", fontsize=11, pad=20)  # the room that heading and note take, whatever their length
+    place: dict[str, Any] = {"xycoords": ("figure fraction", "axes fraction"), "textcoords": "offset points"}
+    heading = ax.annotate(title, (0.012, 1), xytext=(0, 22), fontsize=11, weight="bold", **place)
+    below = ax.annotate(note, (0.012, 1), xytext=(0, 7), fontsize=LABEL_SIZE, color=INK, **place)
+    for words in (heading, below):
+        words.set_in_layout(False)
+    return figure
+
+
+def label_axis(ax: Axes, *, log: bool) -> None:
+    """Make the x axis one of label counts."""
+    if log:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_minor_locator(NullLocator())
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xlabel("Labels bought (log scale)" if log else "Labels bought")
+
+
+def percent_axis(ax: Axes, name: str) -> None:
+    """Show the shares of the y axis in percent, with a grid and no box."""
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+    ax.set_ylabel(name)
+    ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def name_ends(ax: Axes, ends: pd.DataFrame, styles: Sequence[LineStyle]) -> None:
+    """Write each name, with a sample of its line, as near to the end of its curve as the others allow.
+
+    Args:
+        ax: axis that holds the curves, of its final size.
+        ends: `n_labels` and `mean` of each curve's end, indexed by name.
+        styles: their styles, in the same order.
+    """
+    ax.margins(x=0.02)
+    ax.autoscale_view()
+    to_fraction = ax.transData + ax.transAxes.inverted()
+    points = [tuple(to_fraction.transform((x, y))) for x, y in zip(ends["n_labels"], ends["mean"], strict=True)]
+    height = 72 * ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted()).height
+    heights = spread([y for _, y in points], 1.35 * LABEL_SIZE / height)
+    for name, (x, y), target, style in zip(ends.index, points, heights, styles, strict=True):
+        place: dict[str, Any] = {"transform": ax.transAxes, "clip_on": False}
+        ax.plot([x + 0.012, 1.03], [y, target], color=style.colour, linewidth=0.6, **place)
+        ax.plot([1.03, 1.08, 1.13], [target] * 3, markevery=[1], **line(style), **place)
+        ax.text(1.142, target, name, color=INK, fontsize=LABEL_SIZE, va="center", transform=ax.transAxes)
+
+
+def legend_below(ax: Axes, n_columns: int) -> None:
+    """Put the legend under the axis and its label."""
+    below = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-36, units="points")
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
+    ax.legend(ncols=n_columns, frameon=False, fontsize=8.5, **place)
+
+
+def spread(positions: Sequence[float], gap: float) -> list[float]:
+    """Move positions in [0, 1] by the least (in squares) so that neighbours are `gap` apart and none leaves [0, 1].
+
+    Args:
+        positions: where each label would like to be, in any order.
+        gap: least distance; shrunk where the labels would not fit.
+
+    Returns:
+        The new positions, aligned with `positions`; equal ones keep their order.
+    """
+    n = len(positions)
+    gap = min(gap, 1 / max(n - 1, 1))
+    order = np.argsort(positions, kind="stable")
+    steps = gap * np.arange(n)
+    packed = isotonic_regression(np.asarray(positions, dtype=np.float64)[order] - steps).x
+    moved = np.empty(n)
+    moved[order] = np.clip(packed, 0, 1 - gap * (n - 1)) + steps
+    return [float(value) for value in moved]

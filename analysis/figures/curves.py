@@ -1,0 +1,148 @@
+"""Curves over the label counts: accuracy, and gain over a baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+
+from analysis.comparison import gain_table
+from analysis.figures.axes import (
+    INK,
+    LABEL_SIZE,
+    PLAIN_TEXT,
+    LineStyle,
+    framed,
+    label_axis,
+    line,
+    line_styles,
+    name_ends,
+    percent_axis,
+)
+from analysis.results import Results
+from analysis.tables import accuracy_table
+
+LOG_RATIO = 30
+_MAX_DIRECT_LABELS = 8
+_CURVE = ["label", "n_labels", "mean", "low", "high", "n_seeds"]
+
+
+def curve_data(results: Results, data: str | None = None) -> pd.DataFrame:
+    """Compute the learning curves of a figure.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+
+    Returns:
+        One row per configuration and label count, in display order: label, n_labels, mean (accuracy in
+        [0, 1]), low, high (mean -/+ one standard deviation with ddof = 1; NaN for one seed), n_seeds.
+
+    Raises:
+        SelectionError: `data` does not name one data set of the results.
+    """
+    return curves_of(accuracy_table(results, data))
+
+
+def curves_of(table: pd.DataFrame) -> pd.DataFrame:
+    """`curve_data` from rows of `accuracy_table`."""
+    table = table.assign(low=table["mean"] - table["std"], high=table["mean"] + table["std"])
+    return table[_CURVE]
+
+
+def needs_log(data: pd.DataFrame) -> bool:
+    """Whether the label counts of `curve_data` spread so far (more than 30-fold) that a linear axis hides rounds."""
+    return bool(len(data) and data["n_labels"].max() > LOG_RATIO * data["n_labels"].min() > 0)
+
+
+def caption(data: pd.DataFrame) -> str:
+    """Say over how many seeds the curves of `curve_data` are means, and what their band is."""
+    seeds = sorted(data["n_seeds"].unique())
+    if not seeds:
+        return "No finished trajectory"
+    if seeds[-1] == 1:
+        return "One seed, no band"
+    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return f"Mean of {count} seeds; band: ± 1 standard deviation over seeds (ddof = 1)"
+
+
+def draw_curves(
+    data: pd.DataFrame, ax: Axes, *, log: bool | None = None, styles: dict[str, LineStyle] | None = None
+) -> Axes:
+    """Draw mean and band of every curve over the true label counts, and name the curves.
+
+    Up to 8 curves are named at their right ends, more in a legend beside the axis; a curve of fewer seeds than
+    the others says so in its name.
+
+    Args:
+        data: rows of `curve_data`.
+        ax: axis to draw into, of its final size.
+        log: logarithmic label axis; None decides by `needs_log`.
+        styles: style of each label; None takes `line_styles` of the labels in `data`.
+
+    Returns:
+        `ax`.
+    """
+    labels = list(data["label"].unique())
+    styles = line_styles(labels) if styles is None else styles
+    n_seeds = data.groupby("label")["n_seeds"].min()
+    names = {name: name if n == n_seeds.max() else f"{name} (n = {n})" for name, n in n_seeds.items()}
+    for label in labels:
+        curve, style = data[data["label"] == label], styles[label]
+        ax.fill_between(curve["n_labels"], curve["low"], curve["high"], color=style.colour, alpha=0.13, linewidth=0)
+        every = max(1, len(curve) // 12)
+        ax.plot(curve["n_labels"], curve["mean"], markevery=every, label=names[label], **line(style))
+    label_axis(ax, log=needs_log(data) if log is None else log)
+    percent_axis(ax, "Accuracy (%)")
+    if len(labels) > _MAX_DIRECT_LABELS:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=LABEL_SIZE, handlelength=3.5)
+    elif labels:
+        ends = data.groupby("label", sort=False).last()
+        name_ends(ax, ends.rename(index=names), [styles[label] for label in ends.index])
+    return ax
+
+
+def save_curves(
+    results: Results, path: str | Path, data: str | None = None, *, log: bool | None = None, title: str | None = None
+) -> None:
+    """Save the learning curves of one data set; the suffix of `path` tells the format (png, pdf, svg).
+
+    Args:
+        results: finished trajectories.
+        path: file to write.
+        data: name of the data set; None where the results hold just one.
+        log: logarithmic label axis; None decides by `needs_log`.
+        title: heading; None takes the name of the data set.
+
+    Raises:
+        SelectionError: `data` does not name one data set of the results.
+    """
+    results = results.only(data)
+    curves = curve_data(results)
+    heading = results.data_names[0] if title is None else title
+    with rc_context(PLAIN_TEXT):
+        framed(heading, caption(curves), lambda ax: draw_curves(curves, ax, log=log)).savefig(path)
+
+
+def gain_data(results: Results, data: str | None = None, *, baseline: str = "random") -> pd.DataFrame:
+    """Compute the gains of a figure: the columns of `curve_data`; the band is the paired 95 % t interval.
+
+    Raises:
+        NoBaselineError, UnpairedError, SelectionError: as `analysis.comparison.pairs`.
+    """
+    return gains_of(gain_table(results, data, baseline=baseline))
+
+
+def gains_of(table: pd.DataFrame) -> pd.DataFrame:
+    """`gain_data` from rows of `gain_table`."""
+    return table.rename(columns={"gain": "mean", "n_pairs": "n_seeds"})[_CURVE]
+
+
+def draw_gain(data: pd.DataFrame, ax: Axes, *, styles: dict[str, LineStyle] | None = None) -> Axes:
+    """Draw `gain_data` like curves, with the baseline as the line at 0."""
+    ax.axhline(0, color=INK, linewidth=0.8)
+    draw_curves(data, ax, styles=styles)
+    ax.set_ylabel("Gain (percentage points)")
+    return ax

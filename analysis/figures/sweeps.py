@@ -1,0 +1,56 @@
+"""What `analysis.sweeps` computes: objectives by setting and by trial, importances."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from analysis.figures.axes import INK, legend_below, line, line_styles, percent_axis
+from analysis.sweeps import MAX_CLUSTERS, SCHEDULE
+
+
+def draw_interaction(data: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw `interaction_data`: a line per schedule over the caps, with intervals."""
+    styles = line_styles(list(data[SCHEDULE].unique()))
+    for name, cells in data.groupby(SCHEDULE, sort=False):
+        errors = [cells["objective"] - cells["low"], cells["high"] - cells["objective"]]
+        style = line(styles[str(name)])
+        ax.errorbar(cells[MAX_CLUSTERS], cells["objective"], errors, capsize=3, label=name, **style)
+    ticks = sorted(data[MAX_CLUSTERS].unique())
+    if ticks and ticks[-1] > 3 * ticks[0]:
+        ax.set_xscale("log")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(ticks if len(ticks) <= 8 else [ticks[0], ticks[-1]])
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xlabel("Most clusters")
+    percent_axis(ax, "Objective (%)")
+    legend_below(ax, 3)
+    return ax
+
+
+def draw_history(data: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw `history_data`: a point per trial, a step line for the best so far."""
+    ax.step(data["trial"], data["best"], where="post", color="#0072B2", linewidth=1.5, label="best so far")
+    ax.plot(data["trial"], data["objective"], linestyle="", marker="o", markersize=5, color=INK, label="trial")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("Trial")
+    percent_axis(ax, "Objective (%)")
+    legend_below(ax, 2)
+    return ax
+
+
+def draw_importances(data: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw `importance_data`: a bar per setting."""
+    rows = range(len(data))
+    ax.barh(rows, data["importance"], color="#0072B2", height=0.6)
+    for row, value in zip(rows, data["importance"], strict=True):
+        ax.text(value, row, f" {100 * value:.0f} %", va="center", fontsize=8.5)
+    ax.set_yticks(rows, list(data["setting"]))
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1.08)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+    ax.set_xlabel("Importance (% of the spread)")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    return ax
