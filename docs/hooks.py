@@ -17,7 +17,9 @@ from strategies import exceptions as of_strategies
 from studies.cli import app
 
 ROOT = Path(__file__).parents[1]
+ROOT_PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changes.md"}
 _PLACE = re.compile(r"^<!-- from (.+?) -->$", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]]*)\]\((?!https?://|#)([^)\s]+)\)")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -25,13 +27,17 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return _PLACE.sub(lambda place: SOURCES[place[1]](), markdown)
 
 
-def page(name: str) -> Callable[[], str]:
-    """A document of the repository's root; its links are those of a page in `docs/`."""
+def root_page(name: str) -> Callable[[], str]:
+    """A document of the repository's root, with the links of a page in `docs/`."""
 
-    def read() -> str:
-        return (ROOT / name).read_text().replace("](docs/", "](").replace("](CONTRIBUTING.md", "](contributing.md")
+    def turn(link: re.Match[str]) -> str:
+        text, target = link.groups()
+        if target in ROOT_PAGES:
+            return f"[{text}]({ROOT_PAGES[target]})"
+        # What is not part of the site is named.
+        return f"[{text}]({target[5:]})" if target.startswith("docs/") else f"{text} (`{target}`)"
 
-    return read
+    return lambda: _LINK.sub(turn, (ROOT / name).read_text())
 
 
 def command_line() -> str:
@@ -63,7 +69,7 @@ def errors() -> str:
 
 
 SOURCES: dict[str, Callable[[], str]] = {
-    **{name: page(name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")},
+    **{name: root_page(name) for name in ROOT_PAGES},
     "studies/cli.py": command_line,
     "harness/schema.py": tables,
     "exceptions.py": errors,
