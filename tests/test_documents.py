@@ -114,7 +114,9 @@ def test_page_runs(page, checkout):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pages(lambda block: block.mark == "slow")
-def test_page_runs_with_its_slow_blocks(page, checkout, two_nodes):
+def test_page_runs_with_its_slow_blocks(page, checkout, request):
+    if "--address auto" in page.read_text():
+        request.getfixturevalue("two_nodes")
     run_page(page, slow=True)
 
 
