@@ -71,6 +71,16 @@ class CountsInfinities(Works):
         return Selection(view.unlabelled[:n], stats={"radius": np.inf})
 
 
+class CountsArrays(Works):
+    def _select(self, view, n, *, rng):
+        return Selection(view.unlabelled[:n], stats={"sizes": np.ones(2)})
+
+
+class ScoresThePool(Works):
+    def _select(self, view, n, *, rng):
+        return Selection(view.unlabelled[:n], np.ones(len(view.unlabelled)))
+
+
 class RanksHalf(Works):
     def _select(self, view, n, *, rng):
         return Selection(view.unlabelled[: (len(view.unlabelled) + 1) // 2][:n])
@@ -312,6 +322,8 @@ BROKEN = [
     ("picks_are_distinct_and_unlabelled", ScoresNothing(), {"n": 7, "seed": 1}, "without NaN"),
     ("picks_are_distinct_and_unlabelled", ScoresWords(), {"n": 7, "seed": 1}, "scores to be numbers"),
     ("picks_are_distinct_and_unlabelled", CountsInfinities(), {"n": 7, "seed": 1}, "`radius` is inf"),
+    ("picks_are_distinct_and_unlabelled", CountsArrays(), {"n": 7, "seed": 1}, "`sizes` is ndarray"),
+    ("picks_are_distinct_and_unlabelled", ScoresThePool(), {"n": 7, "seed": 1}, "one score per pick"),
     ("whole_pool_can_be_bought", RanksHalf(), {}, "distinct unlabelled"),
     ("last_point", NeedsTwo(), {}, "out of bounds"),
     ("refuses_more_than_there_is", Clips(), {"n": 52}, "DID NOT RAISE"),
