@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_OUT ?= runs/demo
 
-.PHONY: demo test check slow docs clean
+.PHONY: demo test check slow coverage dist-check oldest docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## the main job on scikit-learn's digits: a table, a picture, a Parquet store
@@ -24,6 +24,20 @@ check: $(VENV)/.installed  ## style, types, layers
 
 docs: $(VENV)/.installed  ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+coverage: $(VENV)/.installed  ## lines of strategies/ and analysis/ that their own tests run; first numba's loops, uncompiled
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest tests/strategies/test_counting.py tests/strategies/test_ntk.py \
+	    -W ignore::RuntimeWarning --cov=strategies --cov-report=
+	$(BIN)/pytest tests/strategies tests/analysis --cov=strategies --cov=analysis --cov-append \
+	    --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+dist-check: $(VENV)/.installed  ## wheel and sdist, built, and used from an empty environment
+	$(BIN)/pytest -m slow tests/test_distribution.py
+
+oldest:  ## tests on the lowest versions that pyproject.toml allows (several GB); Triton's old interpreter warns, so not on it
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/pip install --quiet -c constraints-oldest.txt -e '.[features,testing]' hypothesis pytest-cov pytest-timeout
+	$(VENV)-oldest/bin/pytest tests/strategies tests/analysis tests/harness tests/studies -k 'not fused'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -10,6 +10,9 @@ from analysis.exceptions import InvalidValuesError
 
 FloatArray = NDArray[np.float64]
 
+_ROUNDING = 1e-12
+"""A mean of equal accuracies reaches them, whatever order it was added up in."""
+
 
 def area_under_curve(
     n_labels: ArrayLike, accuracy: ArrayLike, *, log: bool = False, window: tuple[float, float] | None = None
@@ -127,12 +130,12 @@ def first_reach(n_labels: ArrayLike, curves: ArrayLike, target: float) -> FloatA
     """
     y = np.asarray(curves, dtype=np.float64)
     x, _ = _curve(n_labels, np.zeros(y.shape[-1]))
-    reached = y >= target
+    reached = y >= target - _ROUNDING
     end = reached.argmax(axis=-1)
     start = np.maximum(end - 1, 0)
     low, high = _at(y, start), _at(y, end)
     share = np.divide(target - low, high - low, out=np.zeros_like(high), where=end > 0)
-    labels = np.where(end > 0, x[start] + share * (x[end] - x[start]), x[0])
+    labels = np.where(end > 0, x[start] + np.minimum(share, 1) * (x[end] - x[start]), x[0])
     return np.where(reached.any(axis=-1), labels, np.nan)
 
 

@@ -6,7 +6,6 @@ Trials that were stopped early or failed are in the table, and in no figure of o
 from __future__ import annotations
 
 import json
-import warnings
 from typing import Any
 
 import numpy as np
@@ -131,10 +130,8 @@ def importance_data(trials: pd.DataFrame) -> pd.DataFrame:
     for row in table.to_dict("records"):
         params = {name: _plain(row[name]) for name in differing}
         study.add_trial(optuna.trial.create_trial(value=row["objective"], params=params, distributions=distributions))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=_SEED)
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=_SEED)
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return pd.DataFrame({"setting": list(found), "importance": list(found.values())})
 
 

@@ -1,6 +1,15 @@
 """What to label next: query strategies on frozen features, without any notion of how they are run."""
 
-from strategies.base import Compute, LookAheadDiagnostics, Model, PoolView, Selection, Strategy
+from strategies.base import (
+    Compute,
+    FloatArray,
+    IndexArray,
+    LookAheadDiagnostics,
+    Model,
+    PoolView,
+    Selection,
+    Strategy,
+)
 from strategies.exceptions import (
     InvalidParameterError,
     InvalidSelectionError,
@@ -11,6 +20,8 @@ from strategies.exceptions import (
 
 __all__ = [
     "Compute",
+    "FloatArray",
+    "IndexArray",
     "InvalidParameterError",
     "InvalidSelectionError",
     "LookAheadDiagnostics",

@@ -57,7 +57,8 @@ class ProbCover(Strategy):
         )
         picks, scores = greedy_cover(graph, view.labelled, n)
         covered = np.unique(graph[np.concatenate([view.labelled, picks])].indices)
-        stats: dict[str, float | int | str] = {"delta": delta, "covered": len(covered) / len(view.features)}
+        # Unit vectors are at most 2 apart; JSON has no word for the infinite radius of a single pseudo-class.
+        stats: dict[str, float | int | str] = {"delta": min(delta, 2.0), "covered": len(covered) / len(view.features)}
         return Selection(picks, scores, stats)
 
 

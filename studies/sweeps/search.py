@@ -62,11 +62,13 @@ def propose(
     Returns:
         A value for each dimension of the space.
     """
+    import optuna
+
     study = _study(n_objectives, _sampler(sampler, int(stream(seed, "search", number).integers(2**32))))
     for trial in sorted(told, key=lambda trial: trial.number):
         study.add_trial(_frozen(trial, space, n_objectives))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # experimental samplers
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return dict(study.ask(_distributions(space)).params)
 
 
@@ -119,7 +121,7 @@ def _sampler(name: Sampler, seed: int) -> Any:
     import optuna
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # experimental samplers
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         if name == "gp":

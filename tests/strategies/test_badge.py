@@ -2,7 +2,6 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from contract import FakeModel, choose, fresh, make_view
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -11,6 +10,7 @@ from scipy import stats
 from strategies.badge import Badge
 from strategies.badge_partition import BadgePartition
 from strategies.functional.badge import gradient_norms, prediction_error, sample_centres, squared_gradient_distances
+from strategies.testing import FakeModel, choose, fresh, make_view
 
 
 def draw_factors(seed, n=6, n_classes=3, dim=4):

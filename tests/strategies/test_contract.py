@@ -1,7 +1,7 @@
 import pytest
-from contract import StrategyContract
 
 from strategies.registry import BUILT_IN, make_strategy
+from strategies.testing import StrategyContract
 
 STRATEGIES = [
     *((name, {}) for name in BUILT_IN),

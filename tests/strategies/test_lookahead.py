@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from contract import N_CLASSES, N_LABELLED, choose, fresh, make_view
 
 import strategies.kernel_lookahead
 from strategies.functional.ntk import draw_network, make_kernel
 from strategies.lookahead import LookAhead
+from strategies.testing import N_CLASSES, N_LABELLED, choose, fresh, make_view
 
 N = 12
 

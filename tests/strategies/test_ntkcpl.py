@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from contract import N_CLASSES, N_LABELLED, N_POOL, choose, fresh, make_view
 from sklearn.metrics import adjusted_rand_score
 
 import strategies.kernel_lookahead
@@ -10,6 +9,7 @@ from strategies.functional.ntk import draw_network, make_kernel
 from strategies.functional.pseudo_labels import n_pseudo_classes
 from strategies.ntkcpl_al import NTKCPLAL
 from strategies.ntkcpl_self import NTKCPLSelf
+from strategies.testing import N_CLASSES, N_LABELLED, N_POOL, choose, fresh, make_view
 
 BOTH = pytest.mark.parametrize("make", [NTKCPLSelf, NTKCPLAL], ids=lambda make: make.name)
 

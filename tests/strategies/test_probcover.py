@@ -2,7 +2,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from contract import choose, make_view
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -12,6 +11,7 @@ from scipy.spatial.distance import cdist
 from strategies.functional.clustering import kmeans
 from strategies.functional.distances import normalise_rows
 from strategies.probcover import FIXED_SEED, ProbCover, ball_graph, greedy_cover, purity_radius
+from strategies.testing import choose, make_view
 
 
 def draw_points(seed=0, n=60, dim=4):

@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, EntryPoints
 from types import ModuleType
 
@@ -38,6 +39,11 @@ NAMES = [
 
 class Mine(Random):
     name = "mine"
+
+
+@dataclass(frozen=True)
+class Loose(Random):
+    factor: float = 1.0
 
 
 @pytest.fixture
@@ -177,3 +183,13 @@ class TestParameters:
     def test_ridge_is_a_number(self, value):
         with pytest.raises(InvalidParameterError):
             make_strategy("ntkcpl_self", {"ridge": value})
+
+    @pytest.mark.parametrize("value", ["nan", "inf"])
+    def test_no_number_is_infinite(self, value):
+        with pytest.raises(InvalidParameterError, match=f"finite `{__name__}:Loose.factor`, but got {value}"):
+            make_strategy(f"{__name__}:Loose", {"factor": value})
+
+
+def test_what_cannot_be_built():
+    with pytest.raises(UnknownStrategyError, match="is abstract"):
+        make_strategy("strategies.ntkcpl:NTKCPL")

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from contract import choose, freeze, fresh, make_view
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from strategies.base import PoolView
+from strategies.testing import choose, freeze, fresh, make_view
 from strategies.typiclust import TypiClust, visits
 
 
