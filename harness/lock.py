@@ -189,9 +189,7 @@ def _holder(path: Address) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
-        raise StoreError(
-            f"Expected a lock that can be read in `{path}`; remove it if no command is running."
-        ) from error
+        raise StoreError(f"Expected a lock in `{path}`, but cannot read it; remove it if no command runs.") from error
 
 
 def _named(holder: dict[str, Any]) -> str:

@@ -64,11 +64,12 @@ def test_a_report_that_cannot_be_written(ntkcpl, run_serially, make_spec, tmp_pa
     from harness.store import Store
 
     run_serially([make_spec(seed=seed) for seed in range(2)], Store(tmp_path))
-    fail_at(monkeypatch, __import__("pathlib").Path, "write_bytes", 2, errno.ENOSPC)
+    fail_at(monkeypatch, os, "fsync", 3, errno.ENOSPC)
     result = ntkcpl("report", tmp_path, "--format", "csv")
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
-    assert line == "Error: Expected to read and write files, but got: [Errno 28] No space left on device."
+    assert line.startswith(f"Error: Expected to write `{tmp_path}/report/tables/")
+    assert "No space left on device" in line
 
 
 class Broken:
