@@ -67,11 +67,11 @@ class TestEveryCommand:
         assert (longer.exit_code, "4 continued" in longer.stderr) == (0, True)
         assert ntkcpl_on_ray("report", s3_address, "--format", "html,csv").stdout == f"{s3_address}/report/index.html\n"
         assert ntkcpl_on_ray("report", s3_address, "--format", "csv", "--out", tmp_path / "r").exit_code == 0
-        assert (tmp_path / "r" / "tables" / "final.csv").exists()
+        assert (tmp_path / "r" / "tables" / "verdict.csv").exists()
         picture = ntkcpl_on_ray("picture", "--out", s3_address, "--strategies", "coreset_self", "--labels", 3)
         assert picture.stdout == f"{s3_address}/coverage\n"
         names = files(s3_address)
-        assert {"results.csv", "curves.png", "report/index.html", "report/tables/final.csv"} <= names
+        assert {"results.csv", "curves.png", "report/index.html", "report/tables/verdict.csv"} <= names
         assert not [name for name in names if "/." in name or name.startswith(".")]
 
     def test_sweep(self, ntkcpl_on_ray, sweep_command, s3_address):
@@ -156,9 +156,9 @@ def test_two_drivers_and_kill_9(ntkcpl_on_ray, command, start, s3_server, s3_add
 
     def fault(method: str, path: str) -> str | None:
         n_rounds = sum(method == "PUT" and "/rounds/" in path for method, path in s3_server.requests)
-        if n_rounds > 3 and method == "PUT" and "/.lock" not in path:
+        if n_rounds > 3 and method == "PUT" and path.endswith(".parquet"):
             is_held_up.set()
-            return FAIL
+            return STALL
         return None
 
     s3_server.fault = fault
@@ -187,8 +187,8 @@ def test_a_process_ends_without_a_word_of_its_own(run_serially, make_spec, s3_ad
 
     run_serially([make_spec()], Store(locate(s3_address)))
     program = Path(sys.executable).with_name("ntkcpl")
-    done = subprocess.run([program, "store", "check", s3_address], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
+    done = subprocess.run([program, "store", "check", s3_address], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("trajectories: 1 ok\n0 problems\n")
 
 
