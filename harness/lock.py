@@ -170,8 +170,9 @@ class Lease:
                 self._lost_to = "somebody" if holder is None else _named(holder)
 
     def _write(self) -> None:
+        now = time.monotonic()  # before a request that may take long
         self._path.write_bytes(json.dumps(self._own | {"renewed": time.time()}).encode())
-        self._renewed = time.monotonic()
+        self._renewed = now
 
     def _is_own(self, holder: dict[str, Any] | None) -> bool:
         return holder is not None and bool(holder["token"] == self._own["token"])
