@@ -17,8 +17,8 @@ STRANGER = {"process": 7, "host": "elsewhere", "token": "x"}
 
 
 @pytest.fixture
-def root(tmp_path):
-    return locate(f"fsspec+memory:///{tmp_path.parent.name}/{tmp_path.name}")
+def root(s3_address):
+    return locate(s3_address)
 
 
 def put(root, age, **changes):
@@ -79,10 +79,11 @@ def test_who_has_lost_it_writes_no_more(root, monkeypatch, is_gone):
     monkeypatch.setattr(lock, "STALE_SECONDS", 0.06)
     store = Store(root)
     with store.writing():
-        if is_gone:
-            (root / ".lock").unlink()
-        else:
-            put(root, age=-3600)
+        with store._lock._renewing:  # else a renewal under way would come after
+            if is_gone:
+                (root / ".lock").unlink()
+            else:
+                put(root, age=-3600)
         store._lock._thread.join()  # the next renewal finds it
         holder = "somebody" if is_gone else "process 7 on elsewhere"
         for action in (lambda: store.write_study("s", "c", ["a"]), lambda: store.forget_rounds("a")):

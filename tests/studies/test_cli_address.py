@@ -65,15 +65,16 @@ class TestEveryCommand:
         assert tables(s3_address) == expected
         longer = ntkcpl_on_ray(*command(s3_address, **CPU, schedule="5x3"))
         assert (longer.exit_code, "4 continued" in longer.stderr) == (0, True)
-        assert ntkcpl_on_ray("report", s3_address, "--format", "html,csv").stdout == f"{s3_address}/report/index.html\n"
+        assert ntkcpl_on_ray("report", s3_address, "--format", "csv").stdout == f"{s3_address}/report\n"
         assert ntkcpl_on_ray("report", s3_address, "--format", "csv", "--out", tmp_path / "r").exit_code == 0
         assert (tmp_path / "r" / "tables" / "verdict.csv").exists()
         picture = ntkcpl_on_ray("picture", "--out", s3_address, "--strategies", "coreset_self", "--labels", 3)
         assert picture.stdout == f"{s3_address}/coverage\n"
         names = files(s3_address)
-        assert {"results.csv", "curves.png", "report/index.html", "report/tables/verdict.csv"} <= names
+        assert {"results.csv", "curves.png", "report/tables/verdict.csv"} <= names
         assert not [name for name in names if "/." in name or name.startswith(".")]
 
+    @pytest.mark.slow
     def test_sweep(self, ntkcpl_on_ray, sweep_command, s3_address):
         quick = {"max_clusters": "3,6", "schedules": "5x2", "seeds": 1}
         result = ntkcpl_on_ray(*sweep_command(s3_address, **CPU, **quick))
@@ -91,7 +92,7 @@ class TestFaultyServer:
     def test_500_and_stalls_now_and_then_change_no_row(
         self, ntkcpl_on_ray, command, s3_server, s3_address, expected, tables, seed
     ):
-        s3_server.now_and_then(seed, share=0.1, stalls=3)
+        s3_server.now_and_then(seed, share=0.1, stalls=2)
         result = ntkcpl_on_ray(*command(s3_address, **CPU))
         assert result.exit_code == 0, result.stderr
         assert s3_server.faults.count(FAIL) > 10
