@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,9 +13,11 @@ import pyarrow as pa
 
 from harness import schema
 from harness.exceptions import StoreError
+from harness.location import Location, first_look, list_files
+from harness.lock import is_held
 from harness.plan import stored_spec
 from harness.spec import TrajectorySpec
-from harness.store import Row, list_files, read_file
+from harness.store import Row, read_file, table_files
 
 _ATTEMPTS = 5
 _MOST_SHOWN = 6
@@ -63,13 +62,15 @@ class Checked:
     problems: list[Problem] = field(default_factory=list)
 
 
-def require_store(root: Path) -> None:
+def require_store(root: Location) -> None:
     """Raise StoreError where there is no store."""
-    if not any((root / table).is_dir() for table in schema.TABLES):
+    with first_look(root):
+        is_store = any((root / table).is_dir() for table in schema.TABLES)
+    if not is_store:
         raise StoreError(f"Expected a store, a folder with {', '.join(schema.TABLES)}, but got `{root}`.")
 
 
-def check_store(root: Path) -> Checked:
+def check_store(root: Location) -> Checked:
     """Read everything in a store, also while a study writes to it; unfinished trajectories are no problem.
 
     Raises:
@@ -101,22 +102,22 @@ def check_store(root: Path) -> Checked:
     return checked
 
 
-def _read_table(root: Path, table: str, checked: Checked) -> pd.DataFrame:
+def _read_table(root: Location, table: str, checked: Checked) -> pd.DataFrame:
     """The rows of a table, each once; files that go while it is read have been merged or replaced: try again."""
     for _ in range(_ATTEMPTS):
         problems, contents = [], []
-        paths = list_files(root, table)
+        paths = table_files(root, table)
         try:
             for path in paths:
                 try:
                     contents.append(read_file(path))
                 except StoreError as error:
-                    problems.append(Problem(str(path.relative_to(root)), str(error).rpartition(";")[0], _REMEDY))
+                    problems.append(Problem(_below(path), str(error).rpartition(";")[0], _REMEDY))
                     continue
-                problems += _misnamed(root, path, contents[-1])
+                problems += _misnamed(path, contents[-1])
         except FileNotFoundError:
             continue
-        if _merged(paths) == _merged(list_files(root, table)):
+        if _merged(paths) == _merged(table_files(root, table)):
             break
     else:
         raise StoreError(f"Expected files that stay, but `{root / table}` changes all along; try again.")
@@ -136,16 +137,16 @@ def _by_trajectory(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(name): own for name, own in frame.groupby("trajectory_id")}
 
 
-def _merged(paths: list[Path]) -> list[Path]:
+def _merged(paths: list[Location]) -> list[Location]:
     return [path for path in paths if path.name.startswith(schema.MERGED)]
 
 
-def _misnamed(root: Path, path: Path, content: pa.Table) -> list[Problem]:
+def _misnamed(path: Location, content: pa.Table) -> list[Problem]:
     if path.parent.name not in _TABLES or path.name.startswith(schema.MERGED):
         return []
     others = set(content.column("trajectory_id").to_pylist()) - {path.stem}
     what = f"holds rows of another trajectory, {min(others)}" if others else ""
-    return [Problem(str(path.relative_to(root)), what, _REMEDY)] if others else []
+    return [Problem(_below(path), what, _REMEDY)] if others else []
 
 
 def _faults(row: Row | None, rounds: pd.DataFrame, queries: pd.DataFrame) -> Iterator[str]:
@@ -191,32 +192,22 @@ def _faults(row: Row | None, rounds: pd.DataFrame, queries: pd.DataFrame) -> Ite
         yield "bought a label twice, or one of no point"
 
 
-def _strays(root: Path) -> Iterator[Problem]:
+def _strays(root: Location) -> Iterator[Problem]:
     """What an interrupted write left, unless somebody is writing."""
-    if is_written(root):
+    if is_held(root):
         return
     for table in schema.ALL_TABLES:
-        for path in sorted((root / table).glob("*")):
-            where = str(path.relative_to(root))
+        for path in list_files(root / table, "*"):
+            where = _below(path)
             if path.name.startswith("."):
                 yield Problem(where, "was left by an interrupted write", "the next run removes it")
             elif path.suffix != ".parquet":
                 yield Problem(where, "is no table", "move it elsewhere")
 
 
-def is_written(root: Path) -> bool:
-    """Whether a process holds the store's lock."""
-    try:
-        lock = os.open(root / ".lock", os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+def _below(path: Location) -> str:
+    """A file of a table as its path below the store."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _short(values: list[int]) -> str:

@@ -4,7 +4,7 @@ A finished trajectory never changes, so its rows may lie in a file of their own 
 merged file (`compact-HASH.parquet`; HASH is that of its trajectories) or, for a moment, in both. For each table,
 queries first and trajectories last, and for each group of files:
 
-1. Write the merged file under a name that begins with a dot, flush it, rename it, flush the folder.
+1. Write the merged file in one step, flushed (`harness.location`).
 2. Read it back, with its checksums, and compare it with the sources row by row.
 3. Only then remove the sources, and flush the folder.
 
@@ -22,7 +22,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,6 +29,7 @@ import pyarrow.parquet as pq
 
 from harness import schema
 from harness.exceptions import StoreError
+from harness.location import Location, flush, source
 from harness.store import Store, read_file
 
 _MOST_ROWS = 1_000_000
@@ -70,25 +70,26 @@ def _compact(store: Store, table: str, finished: set[str]) -> Merged:
     merged = store.merged_files(table)
     sources = [path for path in store.files(table) if path in merged or path.stem in finished]
     for group in _groups(sources):
-        content = pa.concat_tables([_source(store, path) for path in group]).combine_chunks()
+        content = pa.concat_tables([_content(store, path) for path in group]).combine_chunks()
         content = content.sort_by([(name, "ascending") for name in _ORDER if name in content.column_names])
         names = sorted(pc.unique(content.column("trajectory_id")).to_pylist())
         name = schema.MERGED + hashlib.sha256(",".join(names).encode()).hexdigest()[:20]
         path = store.write(table, name, content)
         if not read_file(path).equals(content):
-            path.unlink()
+            store.remove(path)
             raise StoreError(f"Expected `{path}` to hold what was written, but it does not; is the disk damaged?")
-        for source in group:
-            source.unlink()
-        store.flush(table)
+        for merged_in in group:
+            store.remove(merged_in)
+        flush(store.root / table)
     return Merged(table, n_before, len(store.files(table)))
 
 
-def _groups(sources: list[Path]) -> Iterator[list[Path]]:
-    group: list[Path] = []
+def _groups(sources: list[Location]) -> Iterator[list[Location]]:
+    group: list[Location] = []
     n_rows = 0
     for path in sources:
-        n_own = pq.read_metadata(path).num_rows
+        with source(path) as file:
+            n_own = pq.read_metadata(file).num_rows
         if n_own >= _MOST_ROWS:
             continue
         group, n_rows = [*group, path], n_rows + n_own
@@ -99,7 +100,7 @@ def _groups(sources: list[Path]) -> Iterator[list[Path]]:
         yield group
 
 
-def _source(store: Store, path: Path) -> pa.Table:
+def _content(store: Store, path: Location) -> pa.Table:
     content = read_file(path)
     own = set(content.column("trajectory_id").to_pylist())
     if not path.name.startswith(schema.MERGED) and own != {path.stem}:

@@ -4,13 +4,17 @@ HarnessError
 ├── DataError        a data set that cannot be read or does not fit the contract
 ├── SpecError        a schedule, a setting or an option that does not parse or does not fit
 ├── StoreError       a store that cannot be opened, read or written
-│   └── StoreWriteError  a full disk or lost permission in the middle of a study
+│   └── StoreWriteError  a full disk, lost permission, server or lock in the middle of a study
 ├── ResourceError    the cluster cannot give what was asked for
 ├── CheckpointError  the weights of an encoder cannot be read or do not fit
 └── PackageError     an optional package is not installed
 """
 
-from pathlib import Path
+
+def reason(error: Exception) -> str:
+    """What went wrong, in one line without a full stop."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).strip().splitlines()[0].rstrip(". ")
 
 
 class HarnessError(Exception):
@@ -30,11 +34,11 @@ class StoreError(HarnessError, RuntimeError):
 
 
 class StoreWriteError(StoreError):
-    """A file that cannot be written: not the user's input is wrong, the disk is full or a permission is gone."""
+    """A file that cannot be written: the disk, a permission, the server or the lock fails, not the input."""
 
-    def __init__(self, path: Path, error: OSError) -> None:
+    def __init__(self, path: object, error: OSError) -> None:
         super().__init__(
-            f"Expected to write `{path}`, but got: {error.strerror or error}; what was finished before is kept, and "
+            f"Expected to write `{path}`, but got: {reason(error)}; what was finished before is kept, and "
             "the same command goes on when the cause is removed."
         )
 

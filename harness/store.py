@@ -1,63 +1,58 @@
 """The Parquet store of a study directory. One process writes; anybody may read at any moment.
 
 `rounds/ID.parquet` and `queries/ID.parquet` hold what a trajectory has so far and are replaced after each
-round, queries first; `trajectories/ID.parquet` appears at its end. A file is written under a name that
-begins with a dot, flushed and renamed, so that a reader sees whole files only. Finished trajectories may lie in
+round, queries first; `trajectories/ID.parquet` appears at its end. A file comes into its place in one step
+(`harness.location`), so that a reader sees whole files only. Finished trajectories may lie in
 merged files instead of files of their own (`harness.compaction`).
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import socket
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness import schema
-from harness.exceptions import StoreError, StoreWriteError
+from harness import lock, schema
+from harness.exceptions import StoreError, StoreWriteError, reason
+from harness.location import Location, check_reachable, first_look, list_files, source, write
 from strategies.base import IndexArray
 
 Row = dict[str, Any]
 
 _ATTEMPTS = 5
-"""At reading a table that somebody merges meanwhile, and at a lock that `ntkcpl store check` may look at."""
-_LOCK_SECONDS = 0.05
-_GROUP_ROWS = 50_000
-"""Of a file, read together; a trajectory in a merged file costs the reading of a group or two."""
+"""At reading a table that somebody merges meanwhile."""
 
 
 class Store:
-    """Tables below a directory (columns: `harness.schema`).
+    """Tables below a folder (columns: `harness.schema`).
 
     Args:
-        root: the directory; it may not exist yet.
+        root: the folder; it may not exist yet.
 
     Raises:
         StoreError: it holds tables of another schema version, or cannot be read.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Location) -> None:
         self.root = root
-        self._members: dict[Path, frozenset[str]] = {}
-        if root.exists() and not root.is_dir():
-            raise StoreError(f"Expected `{root}` to be a folder, but it is a file; choose another --out.")
-        for table in schema.ALL_TABLES:
-            for path in self.files(table)[:1]:
-                with suppress(FileNotFoundError):  # just merged into another file
-                    _check_version(path)
+        self._members: dict[Location, frozenset[str]] = {}
+        self._lock: lock.Lock | None = None
+        with first_look(root):
+            if root.exists() and not root.is_dir():
+                raise StoreError(f"Expected `{root}` to be a folder, but it is a file; choose another --out.")
+            for table in schema.ALL_TABLES:
+                for path in self.files(table)[:1]:
+                    with suppress(FileNotFoundError):  # just merged into another file
+                        _check_version(path)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Create the folders and hold the store's lock; the lock ends with the process.
+        """Create the folders and hold the store's lock (`harness.lock`).
 
         Raises:
             StoreError: another process writes to this store, or the folder cannot be written.
@@ -65,19 +60,15 @@ class Store:
         try:
             for table in schema.TABLES:
                 (self.root / table).mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            held = self._lock = lock.take(self.root)
         except OSError as error:
-            raise StoreError(f"Expected to write to `{self.root}`, but got: {error.strerror}.") from error
+            raise StoreError(f"Expected to write to `{self.root}`, but got: {reason(error)}.") from error
         try:
-            if not _locked(lock):
-                holder = os.pread(lock, 200, 0).decode(errors="replace").strip()
-                raise StoreError(f"Expected to be the only writer of `{self.root}`, but {holder} is.")
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
             self._sweep()
             yield
         finally:
-            os.close(lock)
+            self._lock = None
+            held.release()
 
     def trajectories(self) -> dict[str, Row]:
         """Rows of `trajectories` by id, failed ones too."""
@@ -133,7 +124,7 @@ class Store:
     def forget_rounds(self, trajectory_id: str) -> None:
         """Remove a trajectory's rounds before others take their place; without rounds its queries count for nothing."""
         for table in ("rounds", "queries"):
-            self._path(table, trajectory_id).unlink(missing_ok=True)
+            self.remove(self._path(table, trajectory_id))
 
     def write_trajectory(self, row: Row) -> None:
         """Record the end of a trajectory, good or bad."""
@@ -157,15 +148,15 @@ class Store:
         """Replace all trials of a sweep."""
         self._write("trials", study, rows)
 
-    def files(self, table: str) -> list[Path]:
+    def files(self, table: str) -> list[Location]:
         """The files of a table, sorted, merged ones among them."""
-        return list_files(self.root, table)
+        return table_files(self.root, table)
 
-    def merged_files(self, table: str) -> list[Path]:
+    def merged_files(self, table: str) -> list[Location]:
         """The files of a table that `harness.compaction` made."""
         return [path for path in self.files(table) if path.name.startswith(schema.MERGED)]
 
-    def members(self, path: Path) -> frozenset[str]:
+    def members(self, path: Location) -> frozenset[str]:
         """Trajectories in a merged file, which never changes under its name.
 
         Raises:
@@ -177,37 +168,34 @@ class Store:
             self._members[path] = frozenset(column.unique().to_pylist())
         return self._members[path]
 
-    def write(self, table: str, name: str, content: pa.Table) -> Path:
-        """Put a file in its place in one step; nothing is left of one that cannot be written.
+    def write(self, table: str, name: str, content: pa.Table) -> Location:
+        """Put a file in its place in one step.
 
         Raises:
-            StoreWriteError: the disk is full, or writing is not allowed (any more).
+            StoreWriteError: it cannot be written (any more), or another process has taken the lock over.
         """
         path = self._path(table, name)
-        hidden = path.with_name(f".{path.name}")
-        try:
-            path.parent.mkdir(exist_ok=True)
-            with hidden.open("wb") as file:
-                pq.write_table(content, file, write_page_checksum=True, row_group_size=_GROUP_ROWS)
-                file.flush()
-                os.fsync(file.fileno())
-            hidden.replace(path)
-            self.flush(table)
-        except OSError as error:
-            with suppress(OSError):
-                hidden.unlink(missing_ok=True)
-            raise StoreWriteError(path, error) from error
+        self._check_lock(path)
+        write(path, content)
         return path
 
-    def flush(self, table: str) -> None:
-        """Make the names in a table's folder last."""
-        folder = os.open(self.root / table, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    def remove(self, path: Location) -> None:
+        """Remove a file, if it is there.
 
-    def _path(self, table: str, name: str) -> Path:
+        Raises:
+            StoreWriteError: another process has taken the lock over.
+        """
+        self._check_lock(path)
+        path.unlink(missing_ok=True)
+
+    def _check_lock(self, path: Location) -> None:
+        try:
+            if self._lock is not None:
+                self._lock.check()
+        except OSError as error:
+            raise StoreWriteError(path, error) from error
+
+    def _path(self, table: str, name: str) -> Location:
         return self.root / table / f"{name}.parquet"
 
     def _rows(self, table: str, trajectory_id: str) -> list[Row]:
@@ -230,12 +218,12 @@ class Store:
     def _sweep(self) -> None:
         """Remove what an interrupted write or merge left behind."""
         for table in schema.ALL_TABLES:
-            for stray in (self.root / table).glob(".*.parquet"):
-                stray.unlink()
+            for stray in list_files(self.root / table, ".*.parquet"):
+                self.remove(stray)
             for leftover in self.leftovers(table):
-                leftover.unlink()
+                self.remove(leftover)
 
-    def leftovers(self, table: str) -> list[Path]:
+    def leftovers(self, table: str) -> list[Location]:
         """Files all of whose trajectories are in a merged file, too: a merge did not come to its end."""
         merged = self.merged_files(table)
         found = []
@@ -248,30 +236,32 @@ class Store:
     def _write(self, table: str, name: str, rows: Sequence[Row]) -> None:
         self.write(table, name, pa.Table.from_pylist(list(rows), schema=schema.ALL_TABLES[table]))
 
-    def _read(self, path: Path) -> list[Row]:
+    def _read(self, path: Location) -> list[Row]:
         return _listed(read_file(path), path)
 
 
-def list_files(root: Path, table: str) -> list[Path]:
+def table_files(root: Location, table: str) -> list[Location]:
     """The files of a table that a reader sees, sorted."""
-    return sorted(path for path in (root / table).glob("*.parquet") if not path.name.startswith("."))
+    return [path for path in list_files(root / table, "*.parquet") if not path.name.startswith(".")]
 
 
-def read_file(path: Path, columns: list[str] | None = None, trajectory_id: str | None = None) -> pa.Table:
+def read_file(path: Location, columns: list[str] | None = None, trajectory_id: str | None = None) -> pa.Table:
     """A file of a table, checked against its page checksums and the columns of the schema.
 
     Raises:
-        StoreError: it cannot be read or has other columns.
+        StoreError: it is damaged or has other columns.
         FileNotFoundError: it has gone.
+        OSError: the server does not answer.
     """
     _check_version(path)
     try:
-        if trajectory_id is None:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                table = file.read(columns=columns, use_threads=False)
-        else:
-            own = [("trajectory_id", "=", trajectory_id)]
-            table = pq.read_table(path, filters=own, partitioning=None, page_checksum_verification=True)
+        with source(path) as content:
+            if trajectory_id is None:
+                with pq.ParquetFile(content, page_checksum_verification=True) as file:
+                    table = file.read(columns=columns, use_threads=False)
+            else:
+                own = [("trajectory_id", "=", trajectory_id)]
+                table = pq.read_table(content, filters=own, partitioning=None, page_checksum_verification=True)
         table.validate(full=True)
     except FileNotFoundError:
         raise
@@ -290,9 +280,10 @@ def read_file(path: Path, columns: list[str] | None = None, trajectory_id: str |
     return table
 
 
-def _check_version(path: Path) -> None:
+def _check_version(path: Location) -> None:
     try:
-        metadata: Mapping[bytes, bytes] = pq.read_schema(path).metadata or {}
+        with source(path) as content:
+            metadata: Mapping[bytes, bytes] = pq.read_schema(content).metadata or {}
     except FileNotFoundError:
         raise
     except Exception as error:
@@ -305,16 +296,7 @@ def _check_version(path: Path) -> None:
         )
 
 
-def _locked(lock: int) -> bool:
-    for _ in range(_ATTEMPTS):
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        time.sleep(_LOCK_SECONDS)
-    return False
-
-
-def _listed(table: pa.Table, path: Path) -> list[Row]:
+def _listed(table: pa.Table, path: Location) -> list[Row]:
     try:
         rows: list[Row] = table.to_pylist()
     except (ValueError, ArithmeticError) as error:  # such as a date that Python has no type for
@@ -322,7 +304,8 @@ def _listed(table: pa.Table, path: Path) -> list[Row]:
     return rows
 
 
-def _unreadable(path: Path) -> StoreError:
+def _unreadable(path: Location) -> StoreError:
+    check_reachable(path)
     return StoreError(f"Expected a Parquet file, but cannot read `{path}`; remove it to go on.")
 
 

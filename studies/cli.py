@@ -18,6 +18,7 @@ from studies.ending import FAILED, one_line_errors, stop_on_sigterm
 
 if TYPE_CHECKING:
     from harness.cluster import Resources
+    from harness.location import Location
 
 app = typer.Typer(
     help="Active-learning studies on frozen self-supervised features.",
@@ -35,7 +36,10 @@ def main() -> None:
 
 _DATA = typer.Option(help="Built-in data set (`ntkcpl list data`), or a .npz, .parquet, .safetensors or folder.")
 DataOption = Annotated[str, _DATA]
-OutOption = Annotated[Path, typer.Option(help="Folder of the store; the same command continues it.")]
+OutOption = Annotated[
+    str,
+    typer.Option(help="Folder of the store, or an address such as s3://bucket/folder; the same command continues it."),
+]
 SeedsOption = Annotated[str, typer.Option(help="Number of seeds, or a range such as 10-14.")]
 CandidatesOption = Annotated[str | None, typer.Option(help="Points that a look-ahead works on, or `all`.")]
 SettingsOption = Annotated[
@@ -58,12 +62,15 @@ AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
 
-def _local(out: Path) -> Path:
-    from harness.exceptions import SpecError
+def _to_write(store: str) -> Location:
+    """The place of a store that a command writes to; says on stderr what its lock cannot promise."""
+    from harness.location import locate
+    from harness.lock import warning
 
-    if ":/" in str(out):  # An address; as a path its slashes have been merged.
-        raise SpecError(f"Expected a local folder for --out, but got `{out}`.")
-    return out
+    location = locate(store)
+    if text := warning(location):
+        typer.echo(text, err=True)
+    return location
 
 
 def _resources(memory_limit: str | None, time_limit: str | None, **options: Any) -> Resources:
@@ -114,7 +121,7 @@ def compare(
         from studies.run import run_comparison
         from studies.study import Options, load_study
 
-        out = _local(out)
+        place = _to_write(out)
         options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [])
         plan = None if study is None else load_study(study)
         comparison = options.comparison(plan)
@@ -134,18 +141,20 @@ def compare(
         )
         stop_on_sigterm()
         if data is None and plan is not None:
+            from harness.location import local
             from studies.stages import feature_path, make_features
 
+            folder = local(place, "make features with `ntkcpl features`, then give them with --data")
             stage = plan[1].features.changed(options.feature_changes())
-            path = feature_path(plan[1].data, out)
+            path = feature_path(plan[1].data, folder)
             if dry_run and not path.exists():
                 typer.echo(f"First: pre-training and extraction, to {path}; then the plan of the comparison.", err=True)
                 return
-            data = str(path if dry_run else make_features(plan[1].data, stage, root, out))
+            data = str(path if dry_run else make_features(plan[1].data, stage, root, folder))
         outcome = run_comparison(
             comparison,
             load_dataset(data or ""),
-            out,
+            place,
             resources,
             command=shlex.join(["ntkcpl", *sys.argv[1:]]),
             dry_run=dry_run,
@@ -153,7 +162,7 @@ def compare(
         if plan is not None and not dry_run:
             from studies.report import report_store
 
-            typer.echo(report_store([out]) / "index.html")
+            typer.echo(report_store([place]) / "index.html")
     if outcome.n_failed:
         typer.echo(f"{outcome.n_failed} trajectories failed; the same command tries them again.", err=True)
         raise typer.Exit(FAILED)
@@ -280,7 +289,7 @@ def sweep(
         outcome = run_sweep(
             asked,
             load_dataset(data),
-            _local(out),
+            _to_write(out),
             resources,
             Options(
                 concurrent_trials=concurrent_trials,
@@ -300,12 +309,13 @@ def sweep(
 
 
 @app.command()
-def status(store: Annotated[Path, typer.Argument(help="Folder of a store.")]) -> None:
+def status(store: Annotated[str, typer.Argument(help="Folder or address of a store.")]) -> None:
     """Say how far the studies of a store are."""
     with one_line_errors():
+        from harness.location import locate
         from studies.status import study_status
 
-        for study, command, table in study_status(store):
+        for study, command, table in study_status(locate(store)):
             console = Console()
             console.print(f"[bold]{escape(study)}[/]  {escape(command)}", soft_wrap=True, highlight=False)
             console.print(table)
@@ -313,12 +323,14 @@ def status(store: Annotated[Path, typer.Argument(help="Folder of a store.")]) ->
 
 @app.command()
 def report(
-    stores: Annotated[list[str], typer.Argument(help="Folders of stores; several are merged.")],
+    stores: Annotated[list[str], typer.Argument(help="Folders or addresses of stores; several are merged.")],
     baseline: Annotated[str, typer.Option(help="Strategy that the others are compared with.")] = "random",
     formats: Annotated[
         str, typer.Option("--format", help="Some of html,csv,md,tex,svg,pdf,png.")
     ] = "html,csv,md,tex,svg,pdf,png",
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default: report/ in the first store.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder or address to write; default: report/ in the first store.")
+    ] = None,
     study: Annotated[str | None, typer.Option(help="Report on this study alone.")] = None,
     shared_seeds: Annotated[
         bool, typer.Option("--shared-seeds", help="Keep the seeds that all have finished.")
@@ -327,14 +339,15 @@ def report(
 ) -> None:
     """Write tables, figures and a page from the results of one store or several."""
     with one_line_errors():
+        from harness.location import locate
         from studies.report import report_store
 
         wanted = [name.strip() for name in formats.split(",")]
         folder = report_store(
-            stores,
+            [locate(store) for store in stores],
             baseline=baseline,
             formats=wanted,
-            out=out,
+            out=None if out is None else locate(out),
             study=study,
             shared_seeds=shared_seeds,
             skip_damaged=skip_damaged,
@@ -344,7 +357,7 @@ def report(
 
 @app.command()
 def picture(
-    out: Annotated[Path, typer.Option(help="Folder of the store; `ntkcpl report` on it draws the picture.")],
+    out: Annotated[str, typer.Option(help="Folder or address of the store; `ntkcpl report` on it draws the picture.")],
     data: Annotated[
         str | None, typer.Option(help="A .npz, .parquet or folder with two features; default: a built-in mixture.")
     ] = None,
@@ -365,7 +378,7 @@ def picture(
         names = parse_strategies(strategies)
         table = run_picture(
             data,
-            out,
+            _to_write(out),
             strategies=names,
             labels=labels,
             seed=seed,
@@ -380,12 +393,17 @@ app.add_typer(store_app, name="store")
 
 
 @store_app.command()
-def check(store: Annotated[Path, typer.Argument(help="Folder of a store; a study may be writing to it.")]) -> None:
+def check(
+    store: Annotated[str, typer.Argument(help="Folder or address of a store; a study may be writing to it.")],
+) -> None:
     """Verify every file of a store: readable, complete, and in agreement with one another."""
     with one_line_errors():
-        from harness.check import check_store, is_written
+        from harness.check import check_store
+        from harness.location import locate
+        from harness.lock import is_held
 
-        checked = check_store(store)
+        root = locate(store)
+        checked = check_store(root)
         table = Table(box=None, pad_edge=False)
         for heading in ("table", "files", "rows"):
             table.add_column(heading, justify="left" if heading == "table" else "right")
@@ -393,7 +411,7 @@ def check(store: Annotated[Path, typer.Argument(help="Folder of a store; a study
             table.add_row(name, str(n_files), str(checked.rows[name]))
         Console().print(table)
         states = ", ".join(f"{n} {state}" for state, n in checked.states.items()) or "none"
-        typer.echo(f"trajectories: {states}" + ("; a process is writing" if is_written(store) else ""))
+        typer.echo(f"trajectories: {states}" + ("; a process is writing" if is_held(root) else ""))
         for problem in checked.problems:
             typer.echo(" ".join(f"{problem.where}: {problem.what}; {problem.remedy}.".split()), err=True)
         typer.echo(f"{len(checked.problems)} problems")
@@ -402,15 +420,18 @@ def check(store: Annotated[Path, typer.Argument(help="Folder of a store; a study
 
 
 @store_app.command()
-def compact(store: Annotated[Path, typer.Argument(help="Folder of a store; others may read it meanwhile.")]) -> None:
+def compact(
+    store: Annotated[str, typer.Argument(help="Folder or address of a store; others may read it meanwhile.")],
+) -> None:
     """Merge the small files of finished trajectories into few; nothing else changes."""
     with one_line_errors():
         from harness.check import require_store
         from harness.compaction import compact as merge
         from harness.store import Store
 
-        require_store(store)
-        opened = Store(store)
+        root = _to_write(store)
+        require_store(root)
+        opened = Store(root)
         with opened.writing():
             for merged in merge(opened):
                 typer.echo(f"{merged.table}: {merged.n_before} -> {merged.n_after} files")

@@ -7,7 +7,6 @@ by direction, as is usual for self-supervised ones, and would fold a plane onto 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from harness.data import Dataset, Fields, load_dataset
 from harness.exceptions import DataError
 from harness.learner import one_thread, to_inputs, train
+from harness.location import Location
 from harness.schedule import Schedule
 from harness.spec import TrajectorySpec
 from harness.store import Row, Store
@@ -42,14 +42,14 @@ _REACH = 0.7
 
 def run_picture(
     data: str | None,
-    out: Path,
+    out: Location,
     *,
     strategies: Sequence[str],
     labels: int,
     seed: int,
     settings: Mapping[str, Mapping[str, str]],
     command: str,
-) -> Path:
+) -> Location:
     """Buy labels in one round with each strategy, train on them, and write which points are covered.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from rich.console import Console
 
@@ -13,6 +12,7 @@ from analysis import Results, load
 from harness.cluster import Resources, cluster, settle
 from harness.data import Dataset
 from harness.driver import drive
+from harness.location import Location
 from harness.plan import Origin, Plan, make_plan
 from harness.spec import TrajectorySpec
 from harness.store import Store
@@ -38,7 +38,7 @@ class Outcome:
 
 
 def run_comparison(
-    comparison: Comparison, data: Dataset, out: Path, resources: Resources, *, command: str, dry_run: bool
+    comparison: Comparison, data: Dataset, out: Location, resources: Resources, *, command: str, dry_run: bool
 ) -> Outcome:
     """Run what the store does not have yet, then print the table and write the picture.
 
@@ -81,7 +81,7 @@ def run_comparison(
             return Outcome(study, 0)
         with store.writing():
             store.write_study(study, command, [spec.trajectory_id for spec in specs])
-    results = _named(load(out, study=study), data.name)
+    results = _named(load(str(out), study=study), data.name)
     if not results.rounds.empty:
         show_summary(results, console)
         for path in write_summary(results, out):

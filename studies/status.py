@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
 from harness.exceptions import StoreError
+from harness.location import Location
 from harness.plan import stored_spec
 from harness.store import Store
 
 
-def study_status(root: Path) -> Iterator[tuple[str, str, Table]]:
+def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
     """Name, command and a table by status of each study in a store, with the trials of a sweep that have ended.
 
     Raises:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Hashable, Mapping
+from io import BytesIO
 from typing import Any
 
 import pandas as pd
@@ -18,33 +17,20 @@ from analysis import Results
 from analysis.exceptions import NoBaselineError
 from analysis.figures import save_curves
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
-from harness.exceptions import StoreWriteError
+from harness.location import Location, write
 from harness.store import from_json
 
 _MARKS = {1: "bold", 2: "underline"}
 
 
-def write_summary(results: Results, folder: Path) -> tuple[Path, Path]:
+def write_summary(results: Results, folder: Location) -> tuple[Location, Location]:
     """Write `results.csv` and `curves.png` into `folder`; returns their paths."""
     table, picture = folder / "results.csv", folder / "curves.png"
-    with _in_place(table) as hidden:
-        accuracy_table(results).to_csv(hidden, index=False)
-    with _in_place(picture) as hidden:
-        save_curves(results, hidden)
+    write(table, accuracy_table(results).to_csv(index=False).encode())
+    drawn = BytesIO()
+    save_curves(results, drawn)
+    write(picture, drawn.getvalue())
     return table, picture
-
-
-@contextmanager
-def _in_place(path: Path) -> Iterator[Path]:
-    """A hidden path to write, renamed at the end; nothing is left of one that cannot be written."""
-    hidden = path.with_name(f".{path.name}")
-    try:
-        yield hidden
-        hidden.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            hidden.unlink(missing_ok=True)
-        raise StoreWriteError(path, error) from error
 
 
 def show_summary(results: Results, console: Console) -> None:

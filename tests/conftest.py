@@ -13,6 +13,7 @@ import pytest
 
 from harness.data import Dataset, Fields
 from harness.learner import LearnerSpec
+from harness.location import Location, locate
 from harness.plan import Plan, make_plan
 from harness.spec import TrajectorySpec
 from harness.store import Store
@@ -73,8 +74,8 @@ def make_spec(pool):
     return make
 
 
-@pytest.fixture
-def run_serially(pool, monkeypatch):
+@pytest.fixture(scope="session")
+def run_serially(pool):
     """`run_serially(specs, store)` without Ray; stopped after `n_rounds` rounds as if by Ctrl-C. Returns the plan."""
     from harness import driver
     from harness.cluster import Finished, Resources, RoundDone, Started, Summary
@@ -86,8 +87,6 @@ def run_serially(pool, monkeypatch):
                 yield RoundDone(job, replace(record, stats={**record.stats, "fingerprint": "f"}))
             yield Finished(job, Summary("cpu", {"fingerprint": "f"}, 0))
 
-    monkeypatch.setattr(driver, "execute", execute)
-
     def run(specs: Sequence[TrajectorySpec], store: Store, n_rounds: int | None = None) -> Plan:
         plan, rounds = make_plan(specs, store), itertools.count(1)
 
@@ -95,11 +94,52 @@ def run_serially(pool, monkeypatch):
             if isinstance(event, RoundDone) and next(rounds) == n_rounds:
                 raise KeyboardInterrupt
 
-        with store.writing(), suppress(KeyboardInterrupt):
+        with pytest.MonkeyPatch.context() as patch, store.writing(), suppress(KeyboardInterrupt):
+            patch.setattr(driver, "execute", execute)
             driver.drive(plan.jobs, pool, store, Resources(), listen)
         return plan
 
     return run
+
+
+@pytest.fixture(scope="session")
+def _s3_server():
+    from s3_server import Server
+
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_server(_s3_server, monkeypatch):
+    """A server that is well, and the environment that says where it is; requests are patient for a second only."""
+    from s3_server import ENVIRONMENT
+
+    from harness import location
+
+    for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": _s3_server.url}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(location, "REQUEST_SECONDS", 1)
+    _s3_server.well()
+    yield _s3_server
+    _s3_server.well()
+
+
+@pytest.fixture
+def s3_address(s3_server, tmp_path) -> str:
+    """Address of a folder of this test's own."""
+    return f"s3://studies/{tmp_path.parent.name}/{tmp_path.name}"
+
+
+@pytest.fixture(params=["local", "s3", "memory"])
+def place(request, tmp_path) -> Location:
+    """A folder that does not exist yet: on a disk, in a bucket, on one more filesystem of pyarrow."""
+    if request.param == "local":
+        return tmp_path / "lr=0.3"  # looks like a hive partition
+    if request.param == "s3":
+        return locate(request.getfixturevalue("s3_address") + "/lr=0.3")
+    return locate(f"fsspec+memory:///{tmp_path.parent.name}/{tmp_path.name}/lr=0.3")
 
 
 @pytest.fixture(scope="session")

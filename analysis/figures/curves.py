@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 from matplotlib import rc_context
@@ -105,13 +106,18 @@ def draw_curves(
 
 
 def save_curves(
-    results: Results, path: str | Path, data: str | None = None, *, log: bool | None = None, title: str | None = None
+    results: Results,
+    path: str | Path | BinaryIO,
+    data: str | None = None,
+    *,
+    log: bool | None = None,
+    title: str | None = None,
 ) -> None:
     """Save the learning curves of one data set; the suffix of `path` tells the format (png, pdf, svg).
 
     Args:
         results: finished trajectories.
-        path: file to write.
+        path: file to write; an open one gets a png.
         data: name of the data set; None where the results hold just one.
         log: logarithmic label axis; None decides by `needs_log`.
         title: heading; None takes the name of the data set.

@@ -140,23 +140,32 @@ def write_report(report: Report, folder: Path, formats: Sequence[str] = FORMATS)
     Raises:
         SelectionError: an unknown format.
     """
+    for name, content in report_files(report, formats):
+        _write(folder / name, content)
+    return folder
+
+
+def report_files(report: Report, formats: Sequence[str] = FORMATS) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of what `write_report` writes, one after the other.
+
+    Raises:
+        SelectionError: an unknown format.
+    """
     if unknown := [name for name in formats if name not in FORMATS]:
         raise SelectionError(f"Expected formats among {', '.join(FORMATS)}, but got {', '.join(unknown)}.")
-    folder.mkdir(parents=True, exist_ok=True)
     for place, tables in _placed_tables(report):
         for kind in (kind for kind in formats if kind in WRITERS):
             for table in tables:
-                _write(folder / "tables" / place / f"{table.name}.{kind}", WRITERS[kind](table).encode())
+                yield _below("tables", place, f"{table.name}.{kind}"), WRITERS[kind](table).encode()
     kinds = [kind for kind in FIGURE_FORMATS if kind in formats]
     drawn: dict[tuple[str, str], str] = {}
     for name, place, picture in _placed_pictures(report):
         images = picture.images({*kinds, *(["svg"] if "html" in formats else [])})
         for kind in kinds:
-            _write(folder / "figures" / place / f"{picture.name}.{kind}", images[kind])
+            yield _below("figures", place, f"{picture.name}.{kind}"), images[kind]
         drawn[name, picture.name] = base64.b64encode(images.get("svg", b"")).decode()
     if "html" in formats:
-        _write(folder / "index.html", render_page(report, drawn).encode())
-    return folder
+        yield "index.html", render_page(report, drawn).encode()
 
 
 def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
@@ -369,6 +378,10 @@ def _place(report: Report, section: Section) -> str:
             place += "_"
         places.append(place)
     return places[list(report.sections).index(section)]
+
+
+def _below(*names: str) -> str:
+    return "/".join(name for name in names if name)
 
 
 def _write(path: Path, content: bytes) -> None:

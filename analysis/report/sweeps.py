@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -80,19 +79,12 @@ def sweep_pictures(results: Results, study: str) -> list[Picture]:
     return made
 
 
-def save_pictures(results: Results, folder: Path) -> list[Path]:
-    """Save the figures of all sweeps in these results, over those of an earlier call; returns their paths."""
-    paths = []
+def picture_files(results: Results) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the figures of all sweeps in these results."""
     for study in results.trials["study"].unique():
         for picture in sweep_pictures(results, str(study)):
             for kind, content in picture.images(_FORMATS).items():
-                path = folder / f"{picture.name}.{kind}"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                hidden = path.with_name(f".{path.name}")
-                hidden.write_bytes(content)
-                hidden.replace(path)
-                paths.append(path)
-    return paths
+                yield f"{picture.name}.{kind}", content
 
 
 def _sheet(study: str, trials: pd.DataFrame) -> Table:

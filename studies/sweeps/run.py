@@ -16,6 +16,7 @@ from harness.cluster import Event, Failed, Finished, Paused, Resources, RoundDon
 from harness.data import Dataset
 from harness.driver import Restarted, drive
 from harness.exceptions import ResourceError, SpecError
+from harness.location import Location
 from harness.plan import Job, Plan, make_plan
 from harness.schedule import MAX_SEEDS
 from harness.spec import TrajectorySpec
@@ -360,7 +361,7 @@ class _Search:
             mirror(self._options.optuna_storage, self.study, self.sweep.space, told, n_objectives=n_objectives)
 
 
-def run_sweep(sweep: Sweep, data: Dataset, out: Path, resources: Resources, options: Options) -> SweepOutcome:
+def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, options: Options) -> SweepOutcome:
     """Run what the store does not have yet, then print the trials and draw the figures.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis import load
-from analysis.report.sweeps import save_pictures
+from analysis.report.sweeps import picture_files
 from analysis.statistics import Interval, mean_interval
+from harness.location import Location, write
 from studies.sweeps.confirm import Confirmation
 from studies.sweeps.space import SCHEDULE
 from studies.sweeps.trials import Record, Sweep, best_first, pareto_front
@@ -62,9 +62,13 @@ def show_confirmation(confirmation: Confirmation | None, console: Console) -> No
         console.print(escape(line), soft_wrap=True, highlight=False)
 
 
-def write_figures(out: Path, study: str) -> list[Path]:
+def write_figures(out: Location, study: str) -> list[Location]:
     """Draw the figures of a sweep into a folder of its name; returns the paths of the pictures for the screen."""
-    return [path for path in save_pictures(load(out, study=study, queries=False), out / study) if path.suffix == ".png"]
+    paths = []
+    for name, content in picture_files(load(str(out), study=study, queries=False)):
+        paths.append(out / study / name)
+        write(paths[-1], content)
+    return [path for path in paths if path.suffix == ".png"]
 
 
 def _numbers(record: Record) -> list[str]:

@@ -1,39 +1,48 @@
 """`check_store` finds what is wrong, and nothing where nothing is."""
 
 import json
-import shutil
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from harness import schema
 from harness.check import check_store
 from harness.exceptions import StoreError
-from harness.store import Store
+from harness.location import write
+from harness.store import Store, read_file
 
 
-@pytest.fixture
-def store(run_serially, make_spec, tmp_path):
+@pytest.fixture(scope="module")
+def built(run_serially, make_spec, tmp_path_factory):
     """Two finished trajectories and one that was interrupted after a round."""
-    store = Store(tmp_path / "out")
+    store = Store(tmp_path_factory.mktemp("built"))
     run_serially([make_spec(seed=seed) for seed in range(2)], store)
     run_serially([make_spec(seed=2)], store, n_rounds=1)
     return store
 
 
+@pytest.fixture
+def store(built, place):
+    """The same, somewhere else and to change."""
+    for table in schema.TABLES:
+        (place / table).mkdir(parents=True)
+        for path in built.files(table):
+            (place / table / path.name).write_bytes(path.read_bytes())
+    return Store(place)
+
+
 def change(store, table, column, value, row=0, file=0):
-    path = sorted((store.root / table).glob("*.parquet"))[file]
-    rows = pq.read_table(path).to_pylist()
+    path = store.files(table)[file]
+    rows = read_file(path).to_pylist()
     rows[row][column] = value(rows[row][column]) if callable(value) else value
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema.TABLES[table]), path)
+    write(path, pa.Table.from_pylist(rows, schema=schema.TABLES[table]))
 
 
 def drop(store, table, row):
     path = finished(store, table)
-    content = pq.read_table(path).to_pylist()
+    content = read_file(path).to_pylist()
     del content[row]
-    pq.write_table(pa.Table.from_pylist(content, schema=schema.TABLES[table]), path)
+    write(path, pa.Table.from_pylist(content, schema=schema.TABLES[table]))
 
 
 def finished(store, table):
@@ -79,9 +88,9 @@ def learner_changed(text):
         (lambda s: change(s, "trajectories", "seed", 9), "has `seed` 9, but"),
         (lambda s: change(s, "trajectories", "status", "fine"), "has the status fine"),
         (lambda s: change(s, "queries", "trajectory_id", "other"), "rows of another trajectory, other"),
-        (lambda s: (s.root / "rounds" / ".x.parquet").touch(), "left by an interrupted write"),
-        (lambda s: (s.root / "rounds" / "notes.txt").touch(), "is no table"),
-        (lambda s: shutil.copy(finished(s, "rounds"), s.root / "rounds" / "compact-x.parquet"), "twice"),
+        (lambda s: (s.root / "rounds" / ".x.parquet").write_bytes(b""), "left by an interrupted write"),
+        (lambda s: (s.root / "rounds" / "notes.txt").write_bytes(b""), "is no table"),
+        (lambda s: write(s.root / "rounds" / "compact-x.parquet", read_file(finished(s, "rounds"))), "twice"),
     ],
 )
 def test_damage_is_found(store, damage, word):
@@ -94,30 +103,31 @@ def test_damage_is_found(store, damage, word):
 @pytest.mark.parametrize("metadata", [{schema.VERSION_KEY: b"99"}, None])
 def test_another_version_is_found(store, metadata):
     path = finished(store, "rounds")
-    pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), path)
+    write(path, read_file(path).replace_schema_metadata(metadata))
     assert any("schema version 1" in problem.what for problem in check_store(store.root).problems)
 
 
 def test_a_missing_column_is_found(store):
     path = finished(store, "rounds")
-    pq.write_table(pq.read_table(path).drop_columns(["stats"]), path)
+    write(path, read_file(path).drop_columns(["stats"]))
     assert any("a column `stats`" in problem.what for problem in check_store(store.root).problems)
 
 
 def test_a_complete_trial_needs_its_trajectories(store, make_spec):
     row = dict.fromkeys(schema.TRIALS.names)
     row |= {"study": "s", "trial": 0, "status": "complete", "trajectory_ids": [make_spec(seed=2).trajectory_id]}
-    pq.write_table(pa.Table.from_pylist([row], schema=schema.TRIALS), store.root / "trials" / "s.parquet")
+    write(store.root / "trials" / "s.parquet", pa.Table.from_pylist([row], schema=schema.TRIALS))
     (problem,) = check_store(store.root).problems
     assert problem.where == "trial 0 of s"
 
 
 def test_what_a_writer_has_in_hand_is_no_problem(store):
     with store.writing():
-        (store.root / "rounds" / ".x.parquet").touch()
+        (store.root / "rounds" / ".x.parquet").write_bytes(b"")
         assert check_store(store.root).problems == []
 
 
-def test_a_folder_without_tables_is_no_store(tmp_path):
+def test_a_folder_without_tables_is_no_store(place):
+    place.mkdir()
     with pytest.raises(StoreError, match="Expected a store"):
-        check_store(tmp_path)
+        check_store(place)

@@ -14,11 +14,17 @@ from harness import compaction, schema
 from harness.check import check_store
 from harness.compaction import compact
 from harness.exceptions import StoreError
+from harness.location import Address
 from harness.plan import make_plan
 from harness.store import Store
 
 KEYS = {"trajectories": ["trajectory_id"], "rounds": ["trajectory_id", "round"]}
 KEYS["queries"] = [*KEYS["rounds"], "position"]
+
+
+MANY_REQUESTS = pytest.mark.parametrize(
+    "place", ["local", "memory", pytest.param("s3", marks=pytest.mark.slow)], indirect=True
+)
 
 
 class Killed(BaseException):
@@ -29,46 +35,31 @@ def rows(root, table):
     """What a foreign reader has, copies dropped."""
     if not any((root / table).glob("*.parquet")):
         return []
-    frame = pd.read_parquet(root / table).drop_duplicates(KEYS[table]).sort_values(KEYS[table])
+    frame = pd.read_parquet(str(root / table)).drop_duplicates(KEYS[table]).sort_values(KEYS[table])
     return frame.to_json(orient="records", double_precision=15, date_format="iso")
 
 
 @pytest.fixture(scope="module")
-def finished(make_spec, pool, tmp_path_factory):
+def finished(make_spec, run_serially, tmp_path_factory):
     """A store of six finished trajectories in files of their own."""
-    from dataclasses import replace
-
-    from harness import driver
-    from harness.cluster import Finished, Resources, RoundDone, Started, Summary
-    from harness.trajectory import run_trajectory
-
-    def execute(jobs, data, resources):
-        for job in jobs:
-            yield Started(job)
-            for record in run_trajectory(job.spec, data, history=job.history):
-                yield RoundDone(job, replace(record, stats={**record.stats, "fingerprint": "f"}))
-            yield Finished(job, Summary("cpu", {}, 0))
-
     store = Store(tmp_path_factory.mktemp("finished"))
     specs = [make_spec("random", seed=seed, schedule="5x2") for seed in range(6)]
-    with pytest.MonkeyPatch.context() as patch, store.writing():
-        patch.setattr(driver, "execute", execute)
-        driver.drive(make_plan(specs, store).jobs, pool, store, Resources(), lambda event: None)
-        store.write_study("s", "ntkcpl compare", [spec.trajectory_id for spec in specs])
+    run_serially(specs, store)
+    store.write_study("s", "ntkcpl compare", [spec.trajectory_id for spec in specs])
     return store.root, specs
 
 
 @pytest.fixture
-def copied(finished, tmp_path):
-    """The same store, to change."""
+def copied(finished, place):
+    """The same store, somewhere else and to change."""
     root, specs = finished
-    copy_trajectories(root, tmp_path, specs)
-    return tmp_path, specs
+    copy_trajectories(root, place, specs)
+    return place, specs
 
 
 def copy_trajectories(source, root, specs):
     for table in schema.TABLES:
-        (root / table).mkdir(exist_ok=True)
+        (root / table).mkdir(parents=True, exist_ok=True)
     for table in KEYS:
         for spec in specs:
             path = root / table / f"{spec.trajectory_id}.parquet"
@@ -83,13 +74,23 @@ def merge(root):
         return compact(store)
 
 
+def contents(root):
+    return {path: path.read_bytes() for table in schema.TABLES for path in (root / table).glob("*")}
+
+
+def forget_the_lock(root):
+    """As if so much time had gone by that the lock of an address is stale."""
+    if isinstance(root, Address):
+        (root / ".lock").unlink(missing_ok=True)
+
+
 class TestCompact:
     def test_few_files_and_the_same_rows(self, copied):
         root, _ = copied
         before = {table: rows(root, table) for table in KEYS}
         assert [(merged.n_before, merged.n_after) for merged in merge(root)] == [(6, 1)] * 3
         assert {table: rows(root, table) for table in KEYS} == before
-        assert len(pd.read_parquet(root / "rounds")) == 12
+        assert len(pd.read_parquet(str(root / "rounds"))) == 12
         assert check_store(root).problems == []
 
     def test_our_readers_see_no_difference(self, copied, finished):
@@ -103,15 +104,15 @@ class TestCompact:
             assert [array.tolist() for array in picks] == [array.tolist() for array in expected[1]]
         order = ["trajectory_id", "round"]
         for study in (None, "s"):
-            found, wanted = (load(path, study=study).rounds.sort_values(order) for path in (root, finished[0]))
+            found, wanted = (load(str(path), study=study).rounds.sort_values(order) for path in (root, finished[0]))
             pd.testing.assert_frame_equal(found.reset_index(drop=True), wanted.reset_index(drop=True))
 
     def test_twice_changes_nothing(self, copied):
         root, _ = copied
         merge(root)
-        before = {path: path.read_bytes() for path in root.rglob("*.parquet")}
+        before = contents(root)
         merge(root)
-        assert {path: path.read_bytes() for path in root.rglob("*.parquet")} == before
+        assert contents(root) == before
 
     def test_merged_files_grow_up_to_a_size(self, copied, monkeypatch):
         monkeypatch.setattr(compaction, "_MOST_ROWS", 4)
@@ -156,7 +157,8 @@ class Steps:
 
     def __init__(self, patch, stop_at=None, after=lambda: None):
         self.n, self.stop_at, self.after = 0, stop_at, after
-        for owner, name in ((Path, "unlink"), (Path, "replace"), (os, "fsync")):
+        local = (Path, "unlink"), (Path, "replace"), (os, "fsync")
+        for owner, name in (*local, (Address, "unlink"), (Address, "write_bytes")):
             patch.setattr(owner, name, self.counted(getattr(owner, name)))
 
     def counted(self, function):
@@ -171,15 +173,17 @@ class Steps:
         return call
 
 
+@MANY_REQUESTS
 def test_no_reader_sees_a_gap_at_any_step(copied, monkeypatch):
     root, _ = copied
     expected = {table: rows(root, table) for table in KEYS}
-    curves = load(root).rounds.sort_values(["trajectory_id", "round"], ignore_index=True).to_json()
+    curves = load(str(root)).rounds.sort_values(["trajectory_id", "round"], ignore_index=True).to_json()
     with monkeypatch.context() as patch:
 
         def look():
             assert {table: rows(root, table) for table in KEYS} == expected
-            assert load(root).rounds.sort_values(["trajectory_id", "round"], ignore_index=True).to_json() == curves
+            found = load(str(root)).rounds.sort_values(["trajectory_id", "round"], ignore_index=True)
+            assert found.to_json() == curves
             assert len(Store(root).trajectories()) == 6
 
         steps = Steps(patch, after=look)
@@ -187,11 +191,11 @@ def test_no_reader_sees_a_gap_at_any_step(copied, monkeypatch):
     assert steps.n > 20
 
 
-def test_killed_at_each_step_nothing_is_lost_and_the_next_start_tidies_up(finished, tmp_path, monkeypatch):
+@MANY_REQUESTS
+def test_killed_at_each_step_nothing_is_lost_and_the_next_start_tidies_up(finished, place, monkeypatch):
     expected, doubled = {table: rows(finished[0], table) for table in KEYS}, 0
     for stop_at in range(100):
-        root = tmp_path / str(stop_at)
-        root.mkdir()
+        root = place / str(stop_at)
         copy_trajectories(finished[0], root, finished[1])
         with monkeypatch.context() as patch:
             steps = Steps(patch, stop_at=stop_at)
@@ -202,12 +206,13 @@ def test_killed_at_each_step_nothing_is_lost_and_the_next_start_tidies_up(finish
             else:
                 break
         assert steps.n == stop_at
+        forget_the_lock(root)
         assert {table: rows(root, table) for table in KEYS} == expected
-        doubled += len(pd.read_parquet(root / "rounds")) > 12
-        assert len(load(root).rounds) == 12
+        doubled += len(pd.read_parquet(str(root / "rounds"))) > 12
+        assert len(load(str(root)).rounds) == 12
         with Store(root).writing():
             pass
-        assert len(pd.read_parquet(root / "rounds")) == 12
+        assert len(pd.read_parquet(str(root / "rounds"))) == 12
         assert check_store(root).problems == []
         merge(root)
         assert {table: rows(root, table) for table in KEYS} == expected

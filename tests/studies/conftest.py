@@ -29,7 +29,7 @@ def _flags(options):
 def command(pool_file):
     """Words of a quick comparison: `command(out, seeds=2, ...)`."""
 
-    def words(out: Path, **options: object) -> list[str]:
+    def words(out: Path | str, **options: object) -> list[str]:
         quick = {"data": pool_file, "strategies": "random,entropy", "schedule": "5x2", "seeds": 2, "out": out}
         return ["compare", *_flags(quick | options), *FAST]
 
@@ -40,7 +40,7 @@ def command(pool_file):
 def sweep_command(pool_file):
     """Words of a quick sweep: `sweep_command(out, search="tpe", ...)`."""
 
-    def words(out: Path, **options: object) -> list[str]:
+    def words(out: Path | str, **options: object) -> list[str]:
         quick = {
             "data": pool_file,
             "strategy": "ntkcpl_al",
@@ -92,8 +92,8 @@ def start():
 def tables():
     """Rounds and queries of a store, without what is different each time."""
 
-    def read(out: Path) -> dict[str, list[dict[str, object]]]:
-        rounds, queries = (pd.read_parquet(out / name) for name in ("rounds", "queries"))
+    def read(out: Path | str) -> dict[str, list[dict[str, object]]]:
+        rounds, queries = (pd.read_parquet(f"{out}/{name}") for name in ("rounds", "queries"))
         return {
             "rounds": rounds[MEASURED]
             .sort_values(["trajectory_id", "round"])

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -45,17 +46,22 @@ class TestInMidRun:
         checked = check_store(tmp_path)
         assert (checked.problems, checked.states) == ([], {"ok": 2})
 
-    @pytest.mark.parametrize("name", ["save_curves", "accuracy_table"])
+    @pytest.mark.parametrize("name", ["results.csv", "curves.png"])
     def test_a_summary_that_cannot_be_written(self, ntkcpl_on_ray, command, tmp_path, monkeypatch, name):
         words = command(tmp_path, **CPU)
         with monkeypatch.context() as patch:
-            monkeypatch.setattr("studies.summary.show_summary", lambda *arguments: None)
-            patch.setattr("studies.run.show_summary", lambda *arguments: None)
-            fail_at(patch, __import__("studies.summary", fromlist=["x"]), name, 1, errno.ENOSPC)
+            replace = Path.replace
+
+            def full(path, target):
+                if target.name == name:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                return replace(path, target)
+
+            patch.setattr(Path, "replace", full)
             result = ntkcpl_on_ray(*words)
         assert result.exit_code == 1
-        assert result.stderr.splitlines()[-1].startswith(f"Error: Expected to write `{tmp_path}")
-        assert not list(tmp_path.glob(".*.png"))
+        assert result.stderr.splitlines()[-1].startswith(f"Error: Expected to write `{tmp_path / name}`")
+        assert not list(tmp_path.glob(".*.*"))
         assert ntkcpl_on_ray(*words).exit_code == 0
         assert (tmp_path / "curves.png").exists()
 
@@ -64,11 +70,12 @@ def test_a_report_that_cannot_be_written(ntkcpl, run_serially, make_spec, tmp_pa
     from harness.store import Store
 
     run_serially([make_spec(seed=seed) for seed in range(2)], Store(tmp_path))
-    fail_at(monkeypatch, __import__("pathlib").Path, "write_bytes", 2, errno.ENOSPC)
+    fail_at(monkeypatch, os, "fsync", 3, errno.ENOSPC)
     result = ntkcpl("report", tmp_path, "--format", "csv")
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
-    assert line == "Error: Expected to read and write files, but got: [Errno 28] No space left on device."
+    assert line.startswith(f"Error: Expected to write `{tmp_path}/report/tables/")
+    assert "No space left on device" in line
 
 
 class Broken:

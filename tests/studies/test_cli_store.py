@@ -6,9 +6,9 @@ from harness.store import Store
 
 
 @pytest.fixture
-def root(run_serially, make_spec, tmp_path):
-    run_serially([make_spec(seed=seed) for seed in range(2)], Store(tmp_path / "out"))
-    return tmp_path / "out"
+def root(run_serially, make_spec, place):
+    run_serially([make_spec(seed=seed) for seed in range(2)], Store(place))
+    return place
 
 
 def test_check_compact_check(ntkcpl, root):
@@ -22,7 +22,7 @@ def test_check_compact_check(ntkcpl, root):
 
 
 def test_each_problem_is_a_line_that_says_what_to_do(ntkcpl, root):
-    path = sorted((root / "rounds").iterdir())[0]
+    path = Store(root).files("rounds")[0]
     path.write_bytes(b"PAR1")
     result = ntkcpl("store", "check", root)
     assert result.exit_code == 1

@@ -2,7 +2,7 @@ import pandas as pd
 
 from analysis import load
 from analysis.report import make_report, write_report
-from analysis.report.sweeps import save_pictures, sweep_pictures
+from analysis.report.sweeps import picture_files, sweep_pictures
 
 
 def test_pictures_of_a_sweep(swept_results):
@@ -10,10 +10,11 @@ def test_pictures_of_a_sweep(swept_results):
     assert names == ["ablation-10x4", "ablation-20x2", "interaction", "history", "importances"]
 
 
-def test_pictures_are_files(swept_results, tmp_path):
-    paths = save_pictures(swept_results, tmp_path / "sweep")
-    assert len(paths) == 10
-    assert sorted(paths) == sorted((tmp_path / "sweep").iterdir())
+def test_pictures_are_files(swept_results):
+    files = dict(picture_files(swept_results))
+    assert len(files) == 10
+    assert files["history.png"].startswith(b"\x89PNG")
+    assert files["history.svg"].startswith(b"<?xml")
 
 
 def test_the_report_has_a_section_for_the_sweep(swept_results, tmp_path):

@@ -1,0 +1,265 @@
+"""Where a store is: a local folder, or an address on any filesystem that pyarrow knows. Nothing else tells them apart.
+
+A local file is written under a name that begins with a dot, flushed and renamed. Elsewhere it is built in memory and
+handed over in one piece: object stores show a file when the whole of it has arrived. What a server does not answer is
+asked again a few times and then an OSError.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, TypeAlias
+from urllib.parse import parse_qsl
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from harness.exceptions import SpecError, StoreError, StoreWriteError, reason
+
+CONNECT_SECONDS = 5
+REQUEST_SECONDS = 5
+"""In which nothing arrives at all; then the request is made again."""
+ATTEMPTS = 8
+"""At a request to S3, with pauses that double from about a second: half a minute, minutes if each one stalls."""
+_SMALL_BYTES = 2**20
+"""A file on a server that is fetched whole; of a larger one only what is asked for."""
+_GROUP_ROWS = 50_000
+"""Of a table, read together; a trajectory in a merged file costs the reading of a group or two."""
+_PASSWORD = re.compile(r"://[^@?]*:[^@?]*@")
+_SECRET = re.compile(r"secret|password|token|key")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A file or folder on a filesystem of pyarrow, with as much of `pathlib.Path` as a store needs.
+
+    Attributes:
+        base: the address without its options, such as `s3://bucket/folder`.
+        options: what follows a question mark, such as `endpoint_override=localhost:9000&scheme=http`.
+        path: the same place, as the filesystem calls it.
+        filesystem: where it is.
+    """
+
+    base: str
+    options: str
+    path: str
+    filesystem: fs.FileSystem = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.base}?{self.options}" if self.options else self.base
+
+    def __truediv__(self, name: str) -> Address:
+        return replace(self, base=f"{self.base}/{name}", path=f"{self.path}/{name}")
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return PurePosixPath(self.path).name
+
+    @property
+    def stem(self) -> str:
+        """The last part without its suffix."""
+        return PurePosixPath(self.path).stem
+
+    @property
+    def suffix(self) -> str:
+        """What follows the last dot, with it."""
+        return PurePosixPath(self.path).suffix
+
+    @property
+    def parent(self) -> Address:
+        """The folder around."""
+        return replace(self, base=self.base.rpartition("/")[0], path=self.path.rpartition("/")[0])
+
+    def exists(self) -> bool:
+        """Whether there is a file or a folder."""
+        return bool(self._type != fs.FileType.NotFound)
+
+    def is_dir(self) -> bool:
+        """Whether it is a folder."""
+        return bool(self._type == fs.FileType.Directory)
+
+    def glob(self, pattern: str) -> Iterator[Address]:
+        """What in this folder has such a name; nothing where there is no folder."""
+        listing = self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+        return (self / entry.base_name for entry in listing if fnmatchcase(entry.base_name, pattern))
+
+    def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
+        """Make the folder and those around it, there or not."""
+        self.filesystem.create_dir(self.path, recursive=True)
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Remove a file."""
+        with suppress(*[FileNotFoundError] if missing_ok else []):
+            self.filesystem.delete_file(self.path)
+
+    def read_bytes(self) -> bytes:
+        """The content of a file."""
+        with self.filesystem.open_input_file(self.path) as file:
+            content: bytes = file.read()
+        return content
+
+    def write_bytes(self, content: bytes | pa.Buffer) -> None:
+        """Put a file in its place: it is seen when the whole of it has arrived."""
+        stream = self.filesystem.open_output_stream(self.path)
+        # Not in a `with`: after an error it would close the stream, and so show what has arrived.
+        stream.write(content)
+        stream.close()
+
+    @property
+    def _type(self) -> fs.FileType:
+        return self.filesystem.get_file_info(self.path).type
+
+
+Location: TypeAlias = Path | Address
+
+
+def locate(text: str) -> Location:
+    """A folder from its path or its address.
+
+    Raises:
+        SpecError: an address with a secret in it, or one that pyarrow does not understand.
+    """
+    if ":/" not in text:
+        return Path(text)
+    base, _, options = text.partition("?")
+    secrets = [name for name, _ in parse_qsl(options) if _SECRET.search(name)]
+    if _PASSWORD.search(text) or secrets:
+        found = secrets[0] if secrets else "user:...@"
+        raise SpecError(
+            f"Expected an address without a password or key, but got one with `{found}`; put credentials into the "
+            "environment or a credentials file."
+        )
+    try:
+        filesystem, path = fs.FileSystem.from_uri(text)
+        if not path or "://" not in text:
+            raise ValueError("it names no folder")
+    except (ValueError, ImportError, OSError, pa.ArrowException) as error:
+        raise SpecError(
+            f"Expected a folder, or an address such as s3://bucket/folder, but got `{text}`: {reason(error)}."
+        ) from error
+    if isinstance(filesystem, fs.LocalFileSystem):
+        return Path(path)
+    return Address(base.rstrip("/"), options, path.rstrip("/"), _with_limits(filesystem))
+
+
+def _with_limits(filesystem: fs.FileSystem) -> fs.FileSystem:
+    """Let requests to S3 end and repeat as said above, and a file of up to 10 MB take one request.
+
+    Only an address and `AWS_ENDPOINT_URL` together say where the server is, and pyarrow alone reads both.
+    """
+    if not isinstance(filesystem, fs.S3FileSystem):
+        return filesystem
+    _, (options,) = filesystem.__reduce__()
+    limits = {
+        "connect_timeout": CONNECT_SECONDS,
+        "request_timeout": REQUEST_SECONDS,
+        "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        "allow_delayed_open": True,
+    }
+    return fs.S3FileSystem(**options | limits)
+
+
+def local(location: Location, remedy: str) -> Path:
+    """The location as a local folder.
+
+    Raises:
+        SpecError: it is an address; ends with the remedy.
+    """
+    if isinstance(location, Address):
+        raise SpecError(f"Expected a local folder, but got `{location}`; {remedy}.")
+    return location
+
+
+def list_files(folder: Location, pattern: str) -> list[Location]:
+    """What in a folder has such a name, sorted; nothing where there is no folder."""
+    return sorted(folder.glob(pattern), key=lambda path: path.name)
+
+
+def source(path: Location) -> pa.NativeFile:
+    """A file to read.
+
+    Raises:
+        FileNotFoundError: it has gone.
+        OSError: the server does not answer.
+    """
+    if isinstance(path, Path):
+        return pa.OSFile(str(path))
+    file = path.filesystem.open_input_file(path.path)
+    return pa.BufferReader(file.read_buffer()) if file.size() <= _SMALL_BYTES else file
+
+
+def check_reachable(path: Location) -> None:
+    """Tell a damaged file from a server that does not answer: raise OSError for the latter."""
+    if isinstance(path, Address):
+        path.read_bytes()
+
+
+@contextmanager
+def first_look(root: Location) -> Iterator[None]:
+    """Raise StoreError where a store cannot be reached at the start; later, OSError is left as it is."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"Expected to reach a store in `{root}`, but got: {reason(error)}.") from error
+
+
+def write(path: Location, content: bytes | pa.Table) -> None:
+    """Put a file in its place in one step; nothing is left of one that cannot be written.
+
+    Args:
+        path: the file; folders around it are made.
+        content: its bytes, or a table that becomes a Parquet file with page checksums.
+
+    Raises:
+        StoreWriteError: the disk is full, writing is not allowed (any more), or the server does not answer.
+    """
+    try:
+        if isinstance(path, Path):
+            _replace(path, content)
+        else:
+            buffer = pa.BufferOutputStream()
+            _pour(content, buffer)
+            path.write_bytes(buffer.getvalue())
+    except OSError as error:
+        raise StoreWriteError(str(path), error) from error
+
+
+def flush(folder: Location) -> None:
+    """Make the names in a folder last; on a server they do from the start."""
+    if isinstance(folder, Path):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _replace(path: Path, content: bytes | pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(f".{path.name}")
+    try:
+        with hidden.open("wb") as file:
+            _pour(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        hidden.replace(path)
+        flush(path.parent)
+    except OSError:
+        with suppress(OSError):
+            hidden.unlink(missing_ok=True)
+        raise
+
+
+def _pour(content: bytes | pa.Table, file: BinaryIO | pa.NativeFile) -> None:
+    if isinstance(content, bytes):
+        file.write(content)
+    else:
+        pq.write_table(content, file, write_page_checksum=True, row_group_size=_GROUP_ROWS)

@@ -1,0 +1,164 @@
+"""An address is as good as a folder: one request a file, nothing half-written, and a server that fails now and then."""
+
+from pathlib import Path
+
+import pytest
+from s3_server import FAIL, STALL
+
+from harness import location, schema
+from harness.exceptions import SpecError, StoreError, StoreWriteError
+from harness.location import Address, list_files, locate, source, write
+from harness.store import Store, read_file
+
+TABLE = schema.QUERIES.empty_table()
+
+
+@pytest.fixture
+def folder(s3_address):
+    return locate(s3_address)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(location, "ATTEMPTS", 2)
+
+
+class TestLocate:
+    @pytest.mark.parametrize("text", ["runs/mine", "/runs/mine", "with:colon"])
+    def test_a_path_is_a_folder(self, text):
+        assert locate(text) == Path(text)
+
+    def test_an_address_of_a_local_folder_is_one(self, tmp_path):
+        assert locate(f"file://{tmp_path}") == tmp_path
+
+    @pytest.mark.parametrize("options", ["?region=eu-west-1", "?endpoint_override=127.0.0.1:9&scheme=http"])
+    def test_an_address_can_be_copied_from_what_is_printed(self, options):
+        address = locate(f"s3://bucket/folder/{options}")
+        assert str(address) == f"s3://bucket/folder{options}"
+        below = address / "rounds" / "a.parquet"
+        assert str(below) == f"s3://bucket/folder/rounds/a.parquet{options}"
+        assert (below.path, below.name, below.stem, below.suffix) == (
+            "bucket/folder/rounds/a.parquet",
+            "a.parquet",
+            "a",
+            ".parquet",
+        )
+        assert below.parent.parent == address == locate(str(address))
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("foo://bucket/folder", "Unrecognized filesystem"),
+            ("s3://", "names no folder"),
+            ("s3:/bucket/folder", "such as s3://bucket/folder"),
+            ("s3://bucket/folder?colour=red", "colour"),
+        ],
+    )
+    def test_what_pyarrow_does_not_know_is_one_line(self, text, words):
+        with pytest.raises(SpecError, match=words) as caught:
+            locate(text)
+        assert len(str(caught.value).splitlines()) == 1
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "s3://me:hidden@bucket/folder",
+            "s3://me:hid/den@bucket/folder",
+            "abfs://container@account.dfs.core.windows.net/folder?client_secret=hidden",
+        ],
+    )
+    def test_a_secret_is_refused_and_not_repeated(self, text):
+        with pytest.raises(SpecError, match="credentials into the environment") as caught:
+            locate(text)
+        assert "hid" not in str(caught.value)
+
+
+class TestFiles:
+    @pytest.mark.parametrize("content", [TABLE, b"content"], ids=["table", "bytes"])
+    def test_one_request_puts_a_file(self, s3_server, folder, content):
+        s3_server.well()
+        write(folder / "queries" / "a.parquet", content)
+        assert s3_server.requests == [("PUT", "/" + (folder / "queries" / "a.parquet").path)]
+
+    def test_round_trip(self, place):
+        path = place / "queries" / "a.parquet"
+        assert not path.exists()
+        assert list_files(path.parent, "*") == []
+        write(path, TABLE)
+        assert read_file(path).equals(TABLE)
+        assert list_files(path.parent, "*.parquet") == [path]
+        assert place.is_dir()
+        path.unlink()
+        path.unlink(missing_ok=True)
+        for gone in (path.unlink, path.read_bytes, lambda: source(path)):
+            with pytest.raises(FileNotFoundError):
+                gone()
+
+    def test_a_large_file_is_read_in_parts(self, folder):
+        content = bytes(range(256)) * 2**13
+        write(folder / "large", content)
+        with source(folder / "large") as file:
+            file.seek(2**20)
+            assert file.read(100) == content[2**20 : 2**20 + 100]
+
+    @pytest.mark.parametrize("size", [100, 12_000_000], ids=["one request", "in parts"])
+    def test_an_upload_that_fails_leaves_the_file_as_it_was(self, s3_server, impatient, s3_address, size):
+        path = locate(s3_address) / "a"
+        write(path, b"before")
+        n_sent = 0
+
+        def fault(method: str, path: str) -> str | None:
+            nonlocal n_sent
+            n_sent += method == "PUT"
+            return FAIL if n_sent > size // 10_000_000 and method == "PUT" else None  # the last part, or the only one
+
+        s3_server.fault = fault
+        with pytest.raises(StoreWriteError, match=r"Expected to write `s3://.*`, but got: .*AWS Error") as caught:
+            write(path, b"x" * size)
+        assert len(str(caught.value).splitlines()) == 1
+        s3_server.well()
+        assert path.read_bytes() == b"before"
+        assert [file.name for file in path.parent.glob("*")] == ["a"]
+
+
+class TestFaults:
+    def test_a_request_that_fails_is_made_again(self, s3_server, folder):
+        path = folder / "queries" / "a.parquet"
+        actions = {lambda: write(path, TABLE): FAIL, lambda: read_file(path): FAIL, lambda: path.exists(): STALL}
+        for action, fault in actions.items():
+            left = [fault]
+            s3_server.fault = lambda method, path, left=left: left.pop() if left else None
+            action()
+            assert not left
+
+    def test_a_server_that_fails_is_no_damaged_file(self, s3_server, impatient, s3_address):
+        path = locate(s3_address) / "queries" / "a.parquet"
+        write(path, TABLE)
+        s3_server.fault = lambda method, path: FAIL
+        with pytest.raises(OSError, match="AWS Error"):
+            read_file(path)
+        s3_server.well()
+        path.write_bytes(b"PAR1")
+        with pytest.raises(StoreError, match="Expected a Parquet file"):
+            read_file(path)
+
+    @pytest.mark.parametrize(
+        ("address", "words"),
+        [
+            ("s3://bucket/folder?endpoint_override=127.0.0.1:1&scheme=http", "Expected to reach a store in `s3://"),
+            ("s3://other/folder", "Expected to write to `s3://other/folder`, but got: .*other"),
+        ],
+        ids=["no server", "no bucket"],
+    )
+    def test_a_store_that_cannot_be_reached_is_one_line(self, s3_server, impatient, address, words):
+        with pytest.raises(StoreError, match=words) as caught, Store(locate(address)).writing():
+            pass
+        assert not isinstance(caught.value, StoreWriteError)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_folder_named_like_an_address_is_compared_by_it():
+    one, other = (locate("fsspec+memory:///a/b") for _ in range(2))
+    assert isinstance(one, Address)
+    assert one == other
+    assert len({one, other}) == 1
