@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = {"ntkcpl": get_command(app), "ray": ray}
 LANGUAGES = {"sh": None, "python": None, "text": None, "yaml": yaml.safe_load, "toml": tomllib.loads}
-MOST_NOT_RUN = 12
+MOST_NOT_RUN = 13
 
 _MARK = re.compile(r"<!-- (not run|slow|numbers vary)(?:: (.+?))? -->")
 _FILE = re.compile(r"# ([\w-]+\.(?:py|yaml))\b")
@@ -107,7 +107,9 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.timeout(900)
 @pages(lambda block: block.language in ("sh", "python") and block.mark is None)
-def test_page_runs(page, checkout):
+def test_page_runs(page, checkout, request):
+    if "s3://" in page.read_text():
+        request.getfixturevalue("s3_server")
     run_page(page, slow=False)
 
 
@@ -115,8 +117,9 @@ def test_page_runs(page, checkout):
 @pytest.mark.timeout(1800)
 @pages(lambda block: block.mark == "slow")
 def test_page_runs_with_its_slow_blocks(page, checkout, request):
-    if "--address auto" in page.read_text():
-        request.getfixturevalue("two_nodes")
+    for words, fixture in (("--address auto", "two_nodes"), ("s3://", "s3_server")):
+        if words in page.read_text():
+            request.getfixturevalue(fixture)
     run_page(page, slow=True)
 
 
