@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_OUT ?= runs/demo
 
-.PHONY: demo test check slow coverage dist-check oldest docs clean
+.PHONY: demo test check slow coverage dist-check oldest docs audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## the main job on scikit-learn's digits: a table, a picture, a Parquet store
@@ -24,6 +24,10 @@ check: $(VENV)/.installed  ## style, types, layers
 
 docs: $(VENV)/.installed  ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+audit: $(VENV)/.installed  ## known vulnerabilities of the pinned versions, from the package index
+	$(BIN)/pip install --quiet -c constraints.txt pip-audit
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 coverage: $(VENV)/.installed  ## lines of strategies/ and analysis/ that their own tests run; first numba's loops, uncompiled
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest tests/strategies/test_counting.py tests/strategies/test_ntk.py \

@@ -18,6 +18,7 @@ from studies.sweeps.space import SCHEDULE
 from studies.sweeps.trials import Record, Sweep, best_first, pareto_front
 
 _NAMES = {"area": "area", "log_area": "area (log labels)", "final": "final accuracy"}
+_CAPTION = "interval: 95 %, Student's t over seeds, of each trial alone: the best of many is lucky as well as good"
 _UNCONFIRMED = (
     "The best trial is unconfirmed: it was chosen as the best on this half of the test data, so its objective is too"
     " high on average; --confirm-seeds N runs it with other seeds on the other half."
@@ -31,8 +32,9 @@ def show_trials(sweep: Sweep, records: Sequence[Record], console: Console) -> No
     table = Table(
         title=f"Trials of {sweep.strategy} by {_NAMES[sweep.objective]} {where} in % of the tune half of the test data",
         title_justify="left",
-        caption=f"interval: 95 %, Student's t over {len(sweep.seeds)} seeds, of each trial alone: the best of many is"
-        " lucky as well as good",
+        caption=_CAPTION
+        if len(sweep.seeds) > 1
+        else "one seed, so no interval; the best of many is lucky as well as good",
         caption_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -112,8 +114,13 @@ def _confirmation(found: Confirmation) -> list[str]:
             lines.append(f"{said}; there was no advantage to confirm.")
             continue
         shown = "" if advantage.confirmed.low > 0 else "; the interval does not exclude that there is none"
-        lines.append(f"{said}: {100 * advantage.survived:.0f} % of the advantage survived{shown}.")
+        lines.append(f"{said}: {_share(advantage.survived)} of the advantage survived{shown}.")
     return lines
+
+
+def _share(survived: float) -> str:
+    """A share in words outside of 0 to 1: of a small advantage it may be any number."""
+    return "none" if survived <= 0 else "all" if survived >= 1 else f"{100 * survived:.0f} %"
 
 
 def _points(interval: Interval) -> str:

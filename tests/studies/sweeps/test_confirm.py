@@ -1,11 +1,13 @@
 """Confirmation: other seeds, the other half, paired with the default; without Ray."""
 
 import pytest
+from rich.console import Console
 
 from analysis.statistics import Interval
 from harness.store import Store
-from studies.sweeps.confirm import Advantage, confirm_plan, confirmed
+from studies.sweeps.confirm import Advantage, Confirmation, confirm_plan, confirmed
 from studies.sweeps.space import make_space
+from studies.sweeps.summary import show_confirmation
 from studies.sweeps.trials import Sweep, make_record, score
 
 
@@ -65,3 +67,15 @@ def test_what_survived_is_a_share_of_what_was_found():
 
     assert Advantage(0, interval(0.04), interval(0.01)).survived == pytest.approx(0.25)
     assert Advantage(0, interval(-0.04), interval(0.01)).survived is None
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "words"),
+    [(0.01, ": 25 % of the advantage survived"), (-3.0, ": none of the advantage"), (0.05, ": all of the advantage")],
+)
+def test_a_share_beyond_all_or_below_nothing_is_said_in_words(confirmed, words):
+    searched, found = (Interval(estimate, -1, 1, 3, "t") for estimate in (0.04, confirmed))
+    confirmation = Confirmation((3, 4), "ridge=0.01", (Advantage(0, searched, found),), ())
+    console = Console(record=True, width=400)
+    show_confirmation(confirmation, console)
+    assert words in console.export_text()
