@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from harness.sharding import ShardedEngine, Shards, shard_rows
 from strategies.base import Compute
@@ -18,8 +19,15 @@ from strategies.functional.tiles import TILE_ROWS
 N_POINTS, N_CLASSES, N_PICKS = 1_700, 12, 6
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_blas_thread():
+    """As in `Strategy.select`: with more, the bits of a product depend on the machine."""
+    with threadpool_limits(1):
+        yield
+
+
 @pytest.fixture(scope="module")
-def problem() -> Problem:
+def problem(_one_blas_thread) -> Problem:
     """Seven tiles of candidates, the last of them ragged."""
     rng = np.random.default_rng(0)
     points = rng.normal(size=(N_POINTS, 5))
