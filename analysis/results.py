@@ -315,27 +315,44 @@ def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list
 
 def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.Table:
     try:
-        source = pa.OSFile(path) if isinstance(filesystem, fs.LocalFileSystem) else filesystem.open_input_file(path)
-        with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
-            found = file.schema_arrow
-            version = (found.metadata or {}).get(schema.VERSION_KEY, b"none").decode()
-            if version != schema.VERSION:
-                raise StoreReadError(f"Expected schema version {schema.VERSION}, but got {version} in {path}.")
-            # Many small files: threads per file would cost more than they save.
-            names = found.names
-            if missing := [column for column in expected.names if column not in names]:
-                raise StoreReadError(f"Expected the columns {_listing(missing)}, but got none of that name in {path}.")
-            table = file.read(columns=expected.names, use_threads=False)
-            if not found.equals(expected):
-                table = table.select(expected.names).cast(expected)
-        keys = [] if expected is schema.COVERAGE else [name for name in expected.names if name in schema.KEYS]
-        if nulls := [name for name in keys if table.column(name).null_count]:
-            raise DamagedFileError(f"Expected a {_listing(nulls)} in every row, but got nulls in {path}.")
-        return table
+        if isinstance(filesystem, fs.LocalFileSystem):
+            return _parse_file(pa.OSFile(path), path, expected)
+        # Fetched whole: what a server does not give is no damage, and an error of its own.
+        with filesystem.open_input_file(path) as file:
+            content = file.read_buffer()
     except FileNotFoundError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DamagedFileError(f"Expected a readable Parquet file, but got {path}: {_first_line(error)}.") from error
+        if not isinstance(filesystem, fs.LocalFileSystem):
+            raise
+        raise _damaged(path, error) from error
+    try:
+        return _parse_file(pa.BufferReader(content), path, expected)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str, error: Exception) -> DamagedFileError:
+    return DamagedFileError(f"Expected a readable Parquet file, but got {path}: {_first_line(error)}.")
+
+
+def _parse_file(source: pa.NativeFile, path: str, expected: pa.Schema) -> pa.Table:
+    with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
+        found = file.schema_arrow
+        version = (found.metadata or {}).get(schema.VERSION_KEY, b"none").decode()
+        if version != schema.VERSION:
+            raise StoreReadError(f"Expected schema version {schema.VERSION}, but got {version} in {path}.")
+        # Many small files: threads per file would cost more than they save.
+        names = found.names
+        if missing := [column for column in expected.names if column not in names]:
+            raise StoreReadError(f"Expected the columns {_listing(missing)}, but got none of that name in {path}.")
+        table = file.read(columns=expected.names, use_threads=False)
+        if not found.equals(expected):
+            table = table.select(expected.names).cast(expected)
+    keys = [] if expected is schema.COVERAGE else [name for name in expected.names if name in schema.KEYS]
+    if nulls := [name for name in keys if table.column(name).null_count]:
+        raise DamagedFileError(f"Expected a {_listing(nulls)} in every row, but got nulls in {path}.")
+    return table
 
 
 def _refuse_mixed(results: Results) -> None:

@@ -44,7 +44,7 @@ def follow(process: subprocess.Popen[str], kill_after: int | None = None) -> tup
             os.kill(process.pid, signal.SIGKILL)
     _, status, usage = os.wait4(process.pid, 0)
     peak = usage.ru_maxrss / 2**20
-    if status and kill_after is None:
+    if os.waitstatus_to_exitcode(status) != (0 if kill_after is None else -signal.SIGKILL):
         raise SystemExit(f"A command ended with status {status}.")
     return lines, peak
 

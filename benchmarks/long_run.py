@@ -132,6 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     reader.stop.set()
     reader.join()
     lines.join()
+    if not seen:
+        sys.exit(f"The study ended with exit code {process.returncode} before a worker was seen.")
     names = ["seconds", "driver MiB", "driver files", "worker MiB", "worker files"]
     frame = pd.DataFrame(seen, columns=names)
     quarter = (QUARTERS * np.arange(len(frame)) // len(frame)) + 1

@@ -31,7 +31,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: E402
 
 from harness.data import Dataset  # noqa: E402
-from harness.exceptions import ResourceError  # noqa: E402
+from harness.exceptions import ResourceError, reason  # noqa: E402
 from harness.fingerprint import digest, fingerprint, versions  # noqa: E402
 from harness.memory import available_bytes, peak_bytes, reset_peak  # noqa: E402
 from harness.plan import Job  # noqa: E402
@@ -177,9 +177,8 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
             quiet.pop("include_dashboard")
             ray.init(address=resources.address, runtime_env=environment, **quiet)
     except Exception as error:  # Ray raises bare ones, too, such as when a machine is too busy to start it.
-        first_line = str(error).strip().splitlines()[0]
         raise ResourceError(
-            f"Expected a Ray cluster at `{resources.address or 'local'}`, but got: {first_line}"
+            f"Expected a Ray cluster at `{resources.address or 'local'}`, but got: {reason(error)}"
         ) from error
     if on_sigterm is not None:
         # Ray puts its own handler there, which aborts the process.

@@ -13,8 +13,8 @@ HarnessError
 
 def reason(error: Exception) -> str:
     """What went wrong, in one line without a full stop."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).strip().splitlines()[0].rstrip(". ")
+    text = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(". ")
 
 
 class HarnessError(Exception):

@@ -1,20 +1,21 @@
 """Where a store is: a local folder, or an address on any filesystem that pyarrow knows. Nothing else tells them apart.
 
 A local file is written under a name that begins with a dot, flushed and renamed. Elsewhere it is built in memory and
-handed over in one piece: object stores show a file when the whole of it has arrived. What a server does not answer is
-asked again a few times and then an OSError.
+handed over in one piece: object stores show a file when the whole of it has arrived. What an object store does not
+answer is asked again a few times, and then an error of `UNREACHABLE`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 import pyarrow as pa
@@ -23,17 +24,23 @@ from pyarrow import fs
 
 from harness.exceptions import SpecError, StoreError, StoreWriteError, reason
 
+T = TypeVar("T")
+
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 5
 """In which nothing arrives at all; then the request is made again."""
 ATTEMPTS = 8
-"""At a request to S3, with pauses that double from about a second: half a minute, minutes if each one stalls."""
+"""At a request to S3, with pauses that double from about a second: a minute, or more than two if each one stalls."""
+LONGEST_SECONDS = 140.0
+"""Of a write to a server that stalls all along, as measured."""
+UNREACHABLE = (OSError, pa.ArrowException)
+"""What pyarrow raises where a server does not answer."""
 _SMALL_BYTES = 2**20
 """A file on a server that is fetched whole; of a larger one only what is asked for."""
 _GROUP_ROWS = 50_000
 """Of a table, read together; a trajectory in a merged file costs the reading of a group or two."""
-_PASSWORD = re.compile(r"://[^@?]*:[^@?]*@")
-_SECRET = re.compile(r"secret|password|token|key")
+_PASSWORD = re.compile(r":/+[^@]*:[^@]*@")
+_SECRET = re.compile(r"secret|password|token|key|credential|sas\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,7 @@ def locate(text: str) -> Location:
             raise ValueError("it names no folder")
     except (ValueError, ImportError, OSError, pa.ArrowException) as error:
         raise SpecError(
-            f"Expected a folder, or an address such as s3://bucket/folder, but got `{text}`: {reason(error)}."
+            f"Expected a folder, or an address such as s3://bucket/folder, but got `{base}`: {reason(error)}."
         ) from error
     if isinstance(filesystem, fs.LocalFileSystem):
         return Path(path)
@@ -155,6 +162,9 @@ def _with_limits(filesystem: fs.FileSystem) -> fs.FileSystem:
 
     Only an address and `AWS_ENDPOINT_URL` together say where the server is, and pyarrow alone reads both.
     """
+    if isinstance(filesystem, fs.GcsFileSystem):
+        _, (options,) = filesystem.__reduce__()
+        return fs.GcsFileSystem(**options | {"retry_time_limit": timedelta(seconds=LONGEST_SECONDS / 2)})
     if not isinstance(filesystem, fs.S3FileSystem):
         return filesystem
     _, (options,) = filesystem.__reduce__()
@@ -196,10 +206,36 @@ def source(path: Location) -> pa.NativeFile:
     return pa.BufferReader(file.read_buffer()) if file.size() <= _SMALL_BYTES else file
 
 
-def check_reachable(path: Location) -> None:
-    """Tell a damaged file from a server that does not answer: raise OSError for the latter."""
-    if isinstance(path, Address):
-        path.read_bytes()
+def parsed(path: Location, parse: Callable[[pa.NativeFile], T]) -> T:
+    """What `parse` makes of a file.
+
+    What fails on a server is tried once more on the whole of the file, so that an outage is not taken for damage.
+
+    Raises:
+        StoreError: the file is damaged, or `parse` says what else is wrong with it.
+        FileNotFoundError: it has gone.
+        OSError: the server does not answer.
+    """
+    try:
+        with source(path) as content:
+            return parse(content)
+    except (FileNotFoundError, StoreError):
+        raise
+    except Exception as error:  # a damaged file gives errors of many unrelated types
+        if isinstance(path, Path):
+            raise unreadable(path) from error
+    content = pa.BufferReader(path.read_bytes())
+    try:
+        return parse(content)
+    except StoreError:
+        raise
+    except Exception as error:
+        raise unreadable(path) from error
+
+
+def unreadable(path: Location) -> StoreError:
+    """What to raise for a damaged file."""
+    return StoreError(f"Expected a Parquet file, but cannot read `{path}`; remove it to go on.")
 
 
 @contextmanager
@@ -207,7 +243,7 @@ def first_look(root: Location) -> Iterator[None]:
     """Raise StoreError where a store cannot be reached at the start; later, OSError is left as it is."""
     try:
         yield
-    except OSError as error:
+    except UNREACHABLE as error:
         raise StoreError(f"Expected to reach a store in `{root}`, but got: {reason(error)}.") from error
 
 
@@ -228,7 +264,7 @@ def write(path: Location, content: bytes | pa.Table) -> None:
             buffer = pa.BufferOutputStream()
             _pour(content, buffer)
             path.write_bytes(buffer.getvalue())
-    except OSError as error:
+    except UNREACHABLE as error:
         raise StoreWriteError(str(path), error) from error
 
 

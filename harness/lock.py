@@ -21,8 +21,9 @@ from typing import Any, Protocol
 from harness.exceptions import StoreError
 from harness.location import Address, Location
 
-STALE_SECONDS = 60.0
-"""Without a renewal, after which an address's lock is taken over."""
+STALE_SECONDS = 300.0
+"""Without a renewal, after which an address's lock is taken over. A write starts while the lock is at most half as
+old and may take, with all its attempts, `harness.location.LONGEST_SECONDS`: it must have ended by then."""
 _RENEWALS = 6
 """In that time."""
 _ATTEMPTS = 5
@@ -57,7 +58,10 @@ def take(root: Location) -> Lock:
 def is_held(root: Location) -> bool:
     """Whether a process writes to a store."""
     if isinstance(root, Address):
-        holder = _holder(root / _NAME)
+        try:
+            holder = _holder(root / _NAME)
+        except StoreError:  # none of ours, and so none of a writer; whoever wants to write is told
+            return False
         return holder is not None and _age(holder) < STALE_SECONDS
     try:
         lock = os.open(root / _NAME, os.O_RDONLY)
@@ -127,14 +131,14 @@ class Lease:
         self._stale_seconds = stale_seconds
         self._own = {"process": os.getpid(), "host": socket.gethostname(), "token": uuid.uuid4().hex}
         self._lost_to: str | None = None
-        self._renewed = time.monotonic()
+        self._renewed = time.time()
         self._renewing, self._released = threading.Lock(), threading.Event()
         for is_mine in (False, True):  # of two that start at once, the last to write has it
             holder = _holder(self._path)
             if holder is not None and holder["token"] != self._own["token"] and _age(holder) < stale_seconds:
                 raise StoreError(
                     f"Expected to be the only writer of `{root}`, but {_named(holder)} is; if it was killed, try again "
-                    f"in {stale_seconds - max(_age(holder), 0):.0f} s, when its lock is stale."
+                    f"in {stale_seconds - _age(holder):.0f} s, when its lock is stale."
                 )
             if not is_mine:
                 self._write()
@@ -143,7 +147,7 @@ class Lease:
 
     def check(self) -> None:
         """Raise OSError where another process has taken it over; looks itself if the last renewal is long ago."""
-        if time.monotonic() - self._renewed > self._stale_seconds / 2:
+        if time.time() - self._renewed > self._stale_seconds / 2:
             self._renew()
         if self._lost_to is not None:
             raise OSError(f"{self._lost_to} has taken its lock")
@@ -170,8 +174,8 @@ class Lease:
                 self._lost_to = "somebody" if holder is None else _named(holder)
 
     def _write(self) -> None:
-        now = time.monotonic()  # before a request that may take long
-        self._path.write_bytes(json.dumps(self._own | {"renewed": time.time()}).encode())
+        now = time.time()  # before a request that may take long; of a clock that goes on while a machine sleeps
+        self._path.write_bytes(json.dumps(self._own | {"renewed": now}).encode())
         self._renewed = now
 
     def _is_own(self, holder: dict[str, Any] | None) -> bool:

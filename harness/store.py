@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from harness import lock, schema
 from harness.exceptions import StoreError, StoreWriteError, reason
-from harness.location import Location, check_reachable, first_look, list_files, source, write
+from harness.location import UNREACHABLE, Location, first_look, list_files, parsed, unreadable, write
 from strategies.base import IndexArray
 
 Row = dict[str, Any]
@@ -48,7 +48,7 @@ class Store:
             for table in schema.ALL_TABLES:
                 for path in self.files(table)[:1]:
                     with suppress(FileNotFoundError):  # just merged into another file
-                        _check_version(path)
+                        _check_file(path)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -61,7 +61,7 @@ class Store:
             for table in schema.TABLES:
                 (self.root / table).mkdir(parents=True, exist_ok=True)
             held = self._lock = lock.take(self.root)
-        except OSError as error:
+        except UNREACHABLE as error:
             raise StoreError(f"Expected to write to `{self.root}`, but got: {reason(error)}.") from error
         try:
             self._sweep()
@@ -192,7 +192,7 @@ class Store:
         try:
             if self._lock is not None:
                 self._lock.check()
-        except OSError as error:
+        except UNREACHABLE as error:
             raise StoreWriteError(path, error) from error
 
     def _path(self, table: str, name: str) -> Location:
@@ -253,20 +253,20 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
         FileNotFoundError: it has gone.
         OSError: the server does not answer.
     """
-    _check_version(path)
-    try:
-        with source(path) as content:
+
+    def parse(content: pa.NativeFile) -> pa.Table:
+        with pq.ParquetFile(content, page_checksum_verification=True) as file:
+            _check_version(file.schema_arrow, path)
             if trajectory_id is None:
-                with pq.ParquetFile(content, page_checksum_verification=True) as file:
-                    table = file.read(columns=columns, use_threads=False)
+                table = file.read(columns=columns, use_threads=False)
             else:
                 own = [("trajectory_id", "=", trajectory_id)]
+                content.seek(0)
                 table = pq.read_table(content, filters=own, partitioning=None, page_checksum_verification=True)
         table.validate(full=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # a damaged file gives errors of many unrelated types
-        raise _unreadable(path) from error
+        return table
+
+    table = parsed(path, parse)
     expected = schema.ALL_TABLES[path.parent.name]
     for name in columns or expected.names:
         if name not in table.column_names or table.schema.field(name).type != expected.field(name).type:
@@ -280,14 +280,15 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
     return table
 
 
-def _check_version(path: Location) -> None:
-    try:
-        with source(path) as content:
-            metadata: Mapping[bytes, bytes] = pq.read_schema(content).metadata or {}
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise _unreadable(path) from error
+def _check_file(path: Location) -> None:
+    def check(content: pa.NativeFile) -> None:
+        _check_version(pq.read_schema(content), path)
+
+    parsed(path, check)
+
+
+def _check_version(found_schema: pa.Schema, path: Location) -> None:
+    metadata: Mapping[bytes, bytes] = found_schema.metadata or {}
     found = metadata.get(schema.VERSION_KEY)
     if found != schema.VERSION.encode():
         named = "none" if found is None else found.decode(errors="replace")
@@ -300,13 +301,8 @@ def _listed(table: pa.Table, path: Location) -> list[Row]:
     try:
         rows: list[Row] = table.to_pylist()
     except (ValueError, ArithmeticError) as error:  # such as a date that Python has no type for
-        raise _unreadable(path) from error
+        raise unreadable(path) from error
     return rows
-
-
-def _unreadable(path: Location) -> StoreError:
-    check_reachable(path)
-    return StoreError(f"Expected a Parquet file, but cannot read `{path}`; remove it to go on.")
 
 
 def from_json(text: str | None) -> Row:

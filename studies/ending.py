@@ -22,6 +22,8 @@ def one_line_errors(
     Args:
         interrupted: what to say after SIGINT, or SIGTERM where `stop_on_sigterm` was called.
     """
+    from pyarrow import ArrowException
+
     from analysis.exceptions import AnalysisError
     from harness.exceptions import HarnessError, StoreWriteError
     from strategies.exceptions import StrategyError
@@ -31,7 +33,7 @@ def one_line_errors(
     except (HarnessError, StrategyError, AnalysisError) as error:
         typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(FAILED if isinstance(error, StoreWriteError) else BAD_INPUT) from None
-    except OSError as error:
+    except (OSError, ArrowException) as error:
         typer.echo(f"Error: Expected to read and write files, but got: {' '.join(str(error).split())}.", err=True)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from io import BytesIO
 from typing import Any
@@ -112,8 +113,9 @@ def _remarks(results: Results) -> list[str]:
         if own["bound"].notna().any() and not own["bound"].any():
             lines.append(f"{label!s}: max_clusters never bound in this schedule")
         if (least := own["stored"].min()) < 1:
+            share = math.floor(100 * least)
             lines.append(
-                f"{label!s}: memory held {least:.0%} of the residual kernel in the tightest round; the rest was"
-                " computed again for each pick: a larger --memory-limit or more --shards are faster, with equal picks"
+                f"{label!s}: memory held {share}% of the residual kernel in the tightest round; the rest was computed"
+                " again for each pick: a larger --memory-limit or more --shards are faster, with equal picks"
             )
     return lines

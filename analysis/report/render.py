@@ -141,11 +141,6 @@ def p_value(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def yes_no(value: Any) -> str:
-    """A flag in words."""
-    return "yes" if value else "no"
-
-
 def to_csv(table: Table) -> str:
     """The frame as CSV, text that looks like a formula defused by a leading apostrophe."""
     frame = table.frame.map(lambda value: _defused(value) if isinstance(value, str) else value)

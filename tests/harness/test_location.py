@@ -162,3 +162,19 @@ def test_a_folder_named_like_an_address_is_compared_by_it():
     assert isinstance(one, Address)
     assert one == other
     assert len({one, other}) == 1
+
+
+def test_an_outage_is_not_taken_for_damage(monkeypatch):
+    path = locate("fsspec+memory:///outage/table.parquet")
+    path.write_bytes(b"whole")
+
+    def fails(path):
+        raise OSError("no answer")
+
+    monkeypatch.setattr(location, "source", fails)
+    assert location.parsed(path, lambda content: content.read()) == b"whole"
+    with pytest.raises(StoreError, match="remove it to go on"):
+        location.parsed(path, lambda content: int(content.read()))
+    monkeypatch.setattr(location.Address, "read_bytes", fails)
+    with pytest.raises(OSError, match="no answer"):
+        location.parsed(path, lambda content: content.read())

@@ -9,7 +9,7 @@ import pytest
 
 from harness import lock
 from harness.exceptions import StoreError, StoreWriteError
-from harness.location import locate
+from harness.location import LONGEST_SECONDS, locate
 from harness.lock import STALE_SECONDS, is_held, take
 from harness.store import Store
 
@@ -61,11 +61,15 @@ def test_one_that_cannot_be_read_is_refused(root, content):
 def test_it_is_renewed(root, monkeypatch):
     monkeypatch.setattr(lock, "STALE_SECONDS", 0.06)
     held = take(root)
-    first = json.loads((root / ".lock").read_bytes())["renewed"]
+    first = (root / ".lock").read_bytes()
     deadline = time.monotonic() + 30
-    while json.loads((root / ".lock").read_bytes())["renewed"] == first:
+    while (root / ".lock").read_bytes() == first:
         assert time.monotonic() < deadline
     held.release()
+
+
+def test_a_write_ends_before_its_lock_is_stale():
+    assert STALE_SECONDS / 2 + LONGEST_SECONDS < STALE_SECONDS
 
 
 def test_of_two_at_once_the_last_to_write_has_it(root, monkeypatch):
@@ -98,7 +102,7 @@ def test_who_has_slept_looks_before_it_writes(root, monkeypatch):
         store = Store(root)
         store._lock = held = lock.Lease.__new__(lock.Lease)
         vars(held).update(
-            _path=root / ".lock", _stale_seconds=60, _own=STRANGER, _lost_to=None, _renewed=time.monotonic() - 31
+            _path=root / ".lock", _stale_seconds=60, _own=STRANGER, _lost_to=None, _renewed=time.time() - 31
         )
         held._renewing = lock.threading.Lock()
         with pytest.raises(StoreWriteError, match=f"process {os.getpid()} on"):
