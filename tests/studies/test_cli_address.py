@@ -95,7 +95,7 @@ class TestFaultyServer:
         s3_server.now_and_then(seed, share=0.1, stalls=2)
         result = ntkcpl_on_ray(*command(s3_address, **CPU))
         assert result.exit_code == 0, result.stderr
-        assert s3_server.faults.count(FAIL) > 10
+        assert s3_server.faults.count(FAIL) >= 5
         assert s3_server.faults.count(STALL) >= 1
         s3_server.well()
         assert tables(s3_address) == expected
