@@ -1,9 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from analysis import load
 from analysis.exceptions import MixedSettingsError, NoBaselineError, SelectionError
+from analysis.figures import curve_data, draw_curves
 from analysis.statistics import paired_difference
 from analysis.tables import (
     accuracy_table,
@@ -187,3 +189,12 @@ def test_order_of_writing_changes_nothing(tmp_path, trajectory, write_store):
     rows = [trajectory(name, s, (0.3 + s / 7, 0.6, 0.8)) for name in ("random", "badge") for s in range(4)]
     first = summary_table(load(write_store(tmp_path / "a", rows)))
     pd.testing.assert_frame_equal(first, summary_table(load(write_store(tmp_path / "b", rows[::-1]))))
+
+
+def test_the_published_table_as_a_notebook_reads_it(published):
+    results = load(published)
+    assert wide(accuracy_table(results)).loc[60, "ntkcpl_self"].round(4) == 0.7509
+    assert set(paired_table(results)["verdict"]) <= {"better", "worse", "open"}
+    ax = Figure().add_subplot()
+    assert draw_curves(curve_data(results), ax) is ax
+    assert [text.get_text() for text in ax.texts if text.get_text()]

@@ -92,10 +92,10 @@ class TestFaultyServer:
     def test_500_and_stalls_now_and_then_change_no_row(
         self, ntkcpl_on_ray, command, s3_server, s3_address, expected, tables, seed
     ):
-        s3_server.now_and_then(seed, share=0.1, stalls=2)
+        s3_server.now_and_then(seed, share=0.2, stalls=2)
         result = ntkcpl_on_ray(*command(s3_address, **CPU))
         assert result.exit_code == 0, result.stderr
-        assert s3_server.faults.count(FAIL) >= 5
+        assert s3_server.faults.count(FAIL) > 10
         assert s3_server.faults.count(STALL) >= 1
         s3_server.well()
         assert tables(s3_address) == expected
