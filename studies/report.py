@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 
 from analysis import load
 from analysis.report import FORMATS, make_report, report_files
+from harness.exceptions import StoreError
 from harness.location import Location, write
+
+_MANIFEST = ".files.json"
+_OWN = re.compile(r"index\.html|(?:tables|figures)/[^\\]+")
 
 
 def report_store(
@@ -20,6 +26,9 @@ def report_store(
     skip_damaged: bool = False,
 ) -> Location:
     """Write the report of one store, or of several merged.
+
+    What an earlier report wrote in the same formats and this one does not have is removed, so that nothing there
+    contradicts the page; other files stay.
 
     Args:
         stores: folders or addresses of stores.
@@ -35,6 +44,7 @@ def report_store(
 
     Raises:
         StoreWriteError: a file cannot be written.
+        StoreError: the list of what earlier reports wrote cannot be read.
         StoreReadError: there is no store, or a file cannot be read.
         MixedSettingsError: trajectories that must not be compared.
         SelectionError: nothing is finished, or an unknown study or format.
@@ -42,6 +52,29 @@ def report_store(
     folder = stores[0] / "report" if out is None else out
     results = load(*(str(store) for store in stores), study=study, queries=False, skip_damaged=skip_damaged)
     report = make_report(results.shared_seeds() if shared_seeds else results, baseline=baseline)
-    for name, content in report_files(report, formats):
+    files = dict(report_files(report, formats))
+    earlier = _written(folder)
+    write(folder / _MANIFEST, _listed(earlier | set(files)))  # first: an interrupted report is known, too
+    for name, content in files.items():
         write(folder / name, content)
+    stale = {name for name in earlier.difference(files) if name.rpartition(".")[2] in formats}
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)
+    write(folder / _MANIFEST, _listed(earlier - stale | set(files)))
     return folder
+
+
+def _written(folder: Location) -> set[str]:
+    """Files that earlier reports wrote; only names below a report's own folders are believed."""
+    manifest = folder / _MANIFEST
+    if not manifest.exists():
+        return set()
+    try:
+        names = {str(name) for name in json.loads(manifest.read_bytes())}
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"Expected a list of files in `{manifest}`, but cannot read it; remove it.") from error
+    return {name for name in names if _OWN.fullmatch(name) and ".." not in name.split("/")}
+
+
+def _listed(names: set[str]) -> bytes:
+    return json.dumps(sorted(names), indent=0).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import difflib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ TABLE_FORMATS = tuple(WRITERS)
 FIGURE_FORMATS = ("svg", "pdf", "png")
 FORMATS = ("html", *TABLE_FORMATS, *FIGURE_FORMATS)
 RESAMPLING_SEED = 20230604
+BASELINE = "random"
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Report:
     baseline: str
 
 
-def make_report(results: Results, *, baseline: str = "random", seed: int = RESAMPLING_SEED) -> Report:
+def make_report(results: Results, *, baseline: str = BASELINE, seed: int = RESAMPLING_SEED) -> Report:
     """Compute a report.
 
     Args:
@@ -103,10 +105,17 @@ def make_report(results: Results, *, baseline: str = "random", seed: int = RESAM
         seed: of the resampling; recorded in the report.
 
     Raises:
-        SelectionError: no trajectory is finished.
+        SelectionError: no trajectory is finished, or there is no such baseline; a study without Random has a report
+            all the same.
     """
     if results.trajectories.empty and results.coverage.empty:
         raise SelectionError("Expected finished trajectories to report on, but got none.")
+    known = {*results.trajectories["strategy"], *results.failures["strategy"], BASELINE}
+    known |= {label for name in results.data_names for label in results.only(name).labels}
+    if baseline not in known:
+        close = difflib.get_close_matches(baseline, sorted(known), n=1)
+        hint = f" Did you mean `{close[0]}`?" if close else ""
+        raise SelectionError(f"Expected a baseline among {', '.join(sorted(known))}, but got `{baseline}`.{hint}")
     sections = [_section(Estimates(results.only(name), baseline, seed)) for name in results.data_names]
     across, notes = _across(results, baseline, seed) if len(sections) > 1 else ([], [])
     commands = pd.concat([frame[["study", "command"]] for frame in (study_table(results), _pictured(results))])

@@ -1,0 +1,56 @@
+"""`ntkcpl report` on the same folder again."""
+
+import json
+
+import pytest
+
+from harness.store import Store
+
+
+@pytest.fixture
+def root(run_serially, make_spec, tmp_path):
+    """Two strategies with two seeds each."""
+    run_serially([make_spec(name, seed=seed) for name in ("random", "margin") for seed in range(2)], Store(tmp_path))
+    return tmp_path
+
+
+def test_nothing_of_an_earlier_report_contradicts_the_page(ntkcpl, run_serially, make_spec, root):
+    assert ntkcpl("report", root, "--format", "html,csv,tex").exit_code == 0
+    report = root / "report"
+    (report / "tables" / "mine.csv").write_text("own")
+    assert (report / "tables" / "gain.csv").exists()
+    run_serially([make_spec("margin", seed=2)], Store(root))  # unequal seeds: the gain is refused
+    assert ntkcpl("report", root, "--format", "html,csv").exit_code == 0
+    assert not (report / "tables" / "gain.csv").exists()
+    assert (report / "tables" / "gain.tex").exists()  # no LaTeX was asked for, so its tables are those of before
+    assert (report / "tables" / "mine.csv").read_text() == "own"
+    assert {"tables/verdict.csv", "index.html"} <= set(json.loads((report / ".files.json").read_bytes()))
+
+
+@pytest.mark.parametrize("listed", ["../mine.csv", "tables/../../mine.csv", "/mine.csv", "elsewhere/mine.csv"])
+def test_a_list_that_leads_elsewhere_removes_nothing(ntkcpl, root, listed):
+    (root / "report" / "elsewhere").mkdir(parents=True)
+    own = [root / "mine.csv", root / "report" / "elsewhere" / "mine.csv"]
+    for path in own:
+        path.write_text("own")
+    (root / "report" / ".files.json").write_text(json.dumps([listed]))
+    assert ntkcpl("report", root, "--format", "csv").exit_code == 0
+    assert all(path.exists() for path in own)
+
+
+@pytest.mark.parametrize("content", ["[", "7"])
+def test_a_list_that_cannot_be_read_is_one_line(ntkcpl, root, content):
+    (root / "report").mkdir()
+    (root / "report" / ".files.json").write_text(content)
+    result = ntkcpl("report", root, "--format", "csv")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: Expected a list of files in")
+
+
+def test_an_unknown_baseline_is_refused_and_the_page_stays(ntkcpl, root):
+    assert ntkcpl("report", root, "--format", "html").exit_code == 0
+    before = (root / "report" / "index.html").read_bytes()
+    result = ntkcpl("report", root, "--baseline", "margn")
+    assert result.exit_code == 2
+    assert "among margin, random, but got `margn`. Did you mean `margin`?" in result.stderr
+    assert (root / "report" / "index.html").read_bytes() == before
