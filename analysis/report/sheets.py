@@ -312,7 +312,8 @@ def _transition(estimates: Estimates, title: str) -> Table:
         columns,
         f"Where the mean gain over {estimates.baseline} takes its last sign; 95 % interval from"
         f" {comparison.N_RESAMPLES} resamples of whole seeds (generator seed {estimates.seed}); none below 5 seeds.",
-        "The crossing is linear between label counts. `none`: one sign throughout, in nearly all resamples too."
+        "Before the crossing the sign may have changed more often."
+        " The crossing is linear between label counts. `none`: one sign throughout, in nearly all resamples too."
         " `censored`: one sign throughout, but a change after the last label count (or one that more seeds would show)"
         " is not excluded. The interval has percentiles of resampled curves, widened as Student's t is for few seeds;"
         " those that keep the final sign throughout count as before the first label count, those that end with the"
@@ -323,18 +324,17 @@ def _transition(estimates: Estimates, title: str) -> Table:
 
 def transition_text(row: Any) -> str:
     """One row of `phase_transition` in words."""
-    behind = row["final_sign"] < 0
-    side, before = ("behind", "ahead") if behind else ("ahead", "behind")
+    side = "behind" if row["final_sign"] < 0 else "ahead"
     if row["final_sign"] == 0:
         return "no difference at any label count"
     if row["answer"] != "crossing":
         end = "" if row["answer"] == "none" else "; a later change is not excluded"
         return f"{side} throughout{end}"
     if row["n_pairs"] < 5:
-        return f"{before}, then {side} for good; too few seeds for an interval"
+        return f"{side} for good from there on; too few seeds for an interval"
     low = "before the first label count" if row["low_open"] else integer(row["low"])
     high = "beyond the last label count" if row["high_open"] else integer(row["high"])
-    return f"{before}, then {side} for good; 95 %: {low} to {high}"
+    return f"{side} for good from there on; 95 %: {low} to {high}"
 
 
 def _saved(estimates: Estimates, title: str) -> Table:

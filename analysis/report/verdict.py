@@ -36,11 +36,13 @@ def headline(paired: pd.DataFrame, baseline: str) -> str:
     """
     if paired.empty:
         return f"There is nothing to compare with {baseline}."
+    if not paired["n_pairs"].any():
+        return f"Nothing can be compared with {baseline}: no other strategy has a seed in common with it."
     firm = paired[paired["p_holm"] < LEVEL].sort_values("difference", ascending=False)
     if firm.empty:
         return (
-            f"No strategy of {len(paired)} differs from {baseline} over the whole curve once it is taken into account"
-            " how many were compared."
+            f"No strategy of {len(paired)} was shown to differ from {baseline} over the whole curve, once it is taken"
+            " into account how many were compared."
         )
     parts = []
     for verdict in ("better", "worse"):
@@ -71,6 +73,8 @@ def limits(n_pairs: int) -> list[str]:
     Args:
         n_pairs: the least number of pairs of a comparison.
     """
+    if n_pairs == 0:
+        return ["A strategy without a seed in common with the baseline can be compared with it only after more runs."]
     if n_pairs < 2:
         return ["One seed shows no spread: nothing can be said of any difference."]
     shift = detectable_difference(1.0, n_pairs)

@@ -20,8 +20,11 @@ def test_headline_takes_the_corrected_verdict():
     assert headline(paired({}, worse), "random") == (
         "Over the whole curve, badge is better than random and x is worse than random."
     )
-    assert headline(paired({"p_holm": 0.06}), "random").startswith("No strategy of 1 differs from random")
+    assert headline(paired({"p_holm": 0.06}), "random").startswith("No strategy of 1 was shown to differ from random")
     assert headline(paired().assign(p_holm=[]), "random") == "There is nothing to compare with random."
+    apart = {"n_pairs": 0, "p_holm": float("nan"), "verdict": "open"}
+    assert headline(paired(apart), "random").startswith("Nothing can be compared with random")
+    assert "seed in common" in limits(0)[0]
 
 
 def test_headline_names_the_best_of_many():

@@ -1,0 +1,19 @@
+import pytest
+
+from analysis.report.sheets import transition_text
+
+ROW = {"answer": "crossing", "final_sign": 1, "low": 20.0, "high": 40.0, "low_open": False, "high_open": False}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"n_pairs": 5}, "ahead for good from there on; 95 %: 20 to 40"),
+        ({"n_pairs": 5, "final_sign": -1}, "behind for good from there on; 95 %: 20 to 40"),
+        ({"n_pairs": 3}, "ahead for good from there on; too few seeds for an interval"),
+        ({"n_pairs": 5, "answer": "none"}, "ahead throughout"),
+    ],
+)
+def test_a_crossing_says_nothing_of_what_was_before(changed, words):
+    """A curve may cross several times; the table knows the last crossing alone."""
+    assert transition_text(ROW | changed) == words
