@@ -11,7 +11,7 @@ from analysis.report import FORMATS, make_report, report_files
 from harness.exceptions import StoreError
 from harness.location import Location, write
 
-_MANIFEST = ".files.json"
+_MANIFEST = "files.json"
 _OWN = re.compile(r"index\.html|(?:tables|figures)/[^\\]+")
 
 

@@ -24,7 +24,7 @@ def test_nothing_of_an_earlier_report_contradicts_the_page(ntkcpl, run_serially,
     assert not (report / "tables" / "gain.csv").exists()
     assert (report / "tables" / "gain.tex").exists()  # no LaTeX was asked for, so its tables are those of before
     assert (report / "tables" / "mine.csv").read_text() == "own"
-    assert {"tables/verdict.csv", "index.html"} <= set(json.loads((report / ".files.json").read_bytes()))
+    assert {"tables/verdict.csv", "index.html"} <= set(json.loads((report / "files.json").read_bytes()))
 
 
 @pytest.mark.parametrize("listed", ["../mine.csv", "tables/../../mine.csv", "/mine.csv", "elsewhere/mine.csv"])
@@ -33,7 +33,7 @@ def test_a_list_that_leads_elsewhere_removes_nothing(ntkcpl, root, listed):
     own = [root / "mine.csv", root / "report" / "elsewhere" / "mine.csv"]
     for path in own:
         path.write_text("own")
-    (root / "report" / ".files.json").write_text(json.dumps([listed]))
+    (root / "report" / "files.json").write_text(json.dumps([listed]))
     assert ntkcpl("report", root, "--format", "csv").exit_code == 0
     assert all(path.exists() for path in own)
 
@@ -41,7 +41,7 @@ def test_a_list_that_leads_elsewhere_removes_nothing(ntkcpl, root, listed):
 @pytest.mark.parametrize("content", ["[", "7"])
 def test_a_list_that_cannot_be_read_is_one_line(ntkcpl, root, content):
     (root / "report").mkdir()
-    (root / "report" / ".files.json").write_text(content)
+    (root / "report" / "files.json").write_text(content)
     result = ntkcpl("report", root, "--format", "csv")
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: Expected a list of files in")
