@@ -52,7 +52,7 @@ def warnings(results: Results) -> list[str]:
         found.append(f"{n_failed} trajectories failed; they are listed below and in no average.")
     for path in results.unread:
         found.append(f"Left out as damaged: {path}.")
-    return found
+    return [*found, *results.notes]
 
 
 def _differing(fingerprints: Sequence[str]) -> str:

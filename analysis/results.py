@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,8 +26,6 @@ _KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "rou
 _LISTING_ATTEMPTS = 5
 _READERS = 2
 _BATCH = 64
-_MOST_SHOWN = 2
-_ABSENT = "absent"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +34,8 @@ class Results:
 
     A *configuration* is a strategy with its parameters, schedule and evaluation data. Its label is the
     strategy's name where the strategy has one configuration in these results, and otherwise
-    `name[parameter=value,...]` with the settings that differ between the strategy's configurations. Where more
-    than two settings differ, it names only those that depart from their most frequent value.
+    `name[parameter=value,...]` with all settings that differ between the strategy's configurations; numbers
+    have four digits where these tell them apart.
 
     Attributes:
         trajectories: one row per trajectory whose status is ok.
@@ -47,7 +45,10 @@ class Results:
         studies: the studies that these trajectories belong to, with their commands.
         coverage: pictures of coverage in two dimensions; their data sets are none of the rest.
         unread: damaged files that were left out on request.
+        notes: what else is not in here, and why, in a sentence each.
         trials: the trials of sweeps that have one of these trajectories.
+        confirmations: what those sweeps have confirmed.
+        named: `configurations` of the results that these are a part of, where they keep the labels of those.
     """
 
     trajectories: pd.DataFrame
@@ -57,7 +58,10 @@ class Results:
     studies: pd.DataFrame
     coverage: pd.DataFrame
     unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     trials: pd.DataFrame = field(default_factory=lambda: schema.TRIALS.empty_table().to_pandas())
+    confirmations: pd.DataFrame = field(default_factory=lambda: schema.CONFIRMATIONS.empty_table().to_pandas())
+    named: pd.DataFrame | None = field(default=None, repr=False)
 
     @cached_property
     def data_names(self) -> list[str]:
@@ -74,33 +78,24 @@ class Results:
         columns = ["trajectory_id", "strategy", "params", "schedule", "evaluate_on", "seed", "message"]
         frames = [self.trajectories[columns].assign(message=None), self.failures[columns]]
         cells = pd.DataFrame([row for frame in frames for row in frame.to_dict("records")], columns=columns)
+        if self.named is not None:
+            return self.named[self.named.index.isin(cells["trajectory_id"])]
         parameters = cells["params"].map(_parse)
         settings = [
             {**params, "schedule": schedule, "evaluate_on": evaluate_on}
             for params, schedule, evaluate_on in zip(parameters, cells["schedule"], cells["evaluate_on"], strict=True)
         ]
-        differing = {
-            name: _differing([settings[row] for row in rows])
-            for name, rows in cells.groupby("strategy").indices.items()
-        }
-        usual = {
-            name: _most_frequent([settings[row] for row in rows], differing[name])
-            for name, rows in cells.groupby("strategy").indices.items()
-        }
-        shown = [
-            {
-                key: value
-                for key in differing[name]
-                if (value := setting.get(key, _ABSENT)) != usual[name].get(key, _ABSENT)
-            }
-            for name, setting in zip(cells["strategy"], settings, strict=True)
-        ]
-        cells["label"] = [_label(name, setting) for name, setting in zip(cells["strategy"], shown, strict=True)]
+        labels, keys = {}, {}
+        for name, rows in cells.groupby("strategy").indices.items():
+            own = [settings[row] for row in rows]
+            differing = _differing(own)
+            forms = {key: _form([setting[key] for setting in own if key in setting]) for key in differing}
+            for row, setting in zip(rows, own, strict=True):
+                shown = [f"{key}={forms[key](setting[key])}" for key in differing if key in setting]
+                labels[row] = f"{name}[{','.join(shown)}]" if shown else str(name)
+                keys[row] = (name, [_sort_key(setting.get(key)) for key in differing], cells["seed"][row])
+        cells["label"] = [labels[row] for row in range(len(cells))]
         cells["params"] = parameters.map(_canonical)
-        keys = [
-            (name, [_sort_key(setting.get(key)) for key in differing[name]], seed)
-            for name, setting, seed in zip(cells["strategy"], shown, cells["seed"], strict=True)
-        ]
         order = sorted(range(len(cells)), key=keys.__getitem__)
         leading = ["label", "strategy", "params", "schedule", "evaluate_on", "seed", "message"]
         return cells.iloc[order].set_index("trajectory_id")[leading]
@@ -125,24 +120,34 @@ class Results:
         found = {str(label): part.droplevel("label") for label, part in table.groupby(level="label")}
         return {label: found[label].dropna(axis="columns", how="all") for label in self.labels if label in found}
 
-    def only(self, data: str | None = None) -> Results:
+    def only(self, data: str | None = None, evaluate_on: str | None = None) -> Results:
         """Restrict to one data set; labels then tell apart only what differs within it.
 
         Args:
             data: its name; None where these results hold just one.
+            evaluate_on: keep what was evaluated on this part of the test data alone.
 
         Raises:
             SelectionError: `data` is not there, or is None where there is not exactly one.
         """
         names = self.data_names
         if data is None and len(names) == 1:
-            return self
+            data = names[0]
+            if evaluate_on is None:
+                return self
         if data not in names:
             got = "none was named" if data is None else f"got `{data}`"
             raise SelectionError(f"Expected the name of a data set in these results ({_listing(names)}), but {got}.")
-        frames = (self.trajectories, self.failures)
-        of_data = (frame.loc[frame["data"] == data, "trajectory_id"] for frame in frames)
-        return self.cached(("only", data), lambda: self._keep(pd.concat(of_data)))
+        cells = pd.concat([self.trajectories, self.failures])
+        wanted = cells["data"] == data
+        if evaluate_on is not None:
+            wanted &= cells["evaluate_on"] == evaluate_on
+        return self.cached(("only", data, evaluate_on), lambda: self._keep(cells.loc[wanted, "trajectory_id"]))
+
+    def of(self, labels: Iterable[str]) -> Results:
+        """Restrict to configurations by their labels, which they keep."""
+        cells = self.configurations
+        return self._keep(cells.index[cells["label"].isin(list(labels))], named=cells)
 
     def cached(self, key: Hashable, build: Callable[[], T]) -> T:
         """What `build` returns, computed once for these results; whoever may change it takes a copy."""
@@ -162,17 +167,25 @@ class Results:
         """
         cells = self.configurations.join(self.trajectories.set_index("trajectory_id")["data"], how="inner")
         kept: list[str] = []
-        for _, group in cells.groupby(["data", "evaluate_on"]):
+        notes: list[str] = []
+        for (data, _), group in cells.groupby(["data", "evaluate_on"]):
             count = group.groupby("seed")["label"].nunique()
-            kept.extend(group.index[group["seed"].isin(count.index[count == group["label"].nunique()])])
-        return self._keep(kept)
+            shared = count.index[count == group["label"].nunique()]
+            kept.extend(group.index[group["seed"].isin(shared)])
+            for label, own in group[~group["seed"].isin(shared)].groupby("label", sort=False):
+                seeds = ", ".join(str(seed) for seed in sorted(own["seed"]))
+                notes.append(f"Left out of {label} on {data}, as not all configurations have them: seeds {seeds}.")
+        return replace(self._keep(kept), notes=(*self.notes, *notes))
 
-    def _keep(self, trajectory_ids: Iterable[str]) -> Results:
+    def _keep(self, trajectory_ids: Iterable[str], named: pd.DataFrame | None = None) -> Results:
         wanted = set(trajectory_ids)
 
         def kept(frame: pd.DataFrame) -> pd.DataFrame:
             return frame[frame["trajectory_id"].isin(wanted)]
 
+        trials = self.trials[
+            np.array([not wanted.isdisjoint(names) for names in self.trials["trajectory_ids"]], dtype=bool)
+        ]
         return replace(
             self,
             trajectories=kept(self.trajectories),
@@ -180,9 +193,9 @@ class Results:
             queries=kept(self.queries),
             failures=kept(self.failures),
             studies=kept(self.studies),
-            trials=self.trials[
-                np.array([not wanted.isdisjoint(names) for names in self.trials["trajectory_ids"]], dtype=bool)
-            ],
+            trials=trials,
+            confirmations=self.confirmations[self.confirmations["study"].isin(trials["study"])],
+            named=named,
         )
 
 
@@ -208,7 +221,15 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     """
     # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
     damaged: list[str] | None = [] if skip_damaged else None
-    tables = ["trajectories", "trials", "studies", "rounds", "coverage", *(["queries"] if queries else [])]
+    tables = [
+        "trajectories",
+        "trials",
+        "confirmations",
+        "studies",
+        "rounds",
+        "coverage",
+        *(["queries"] if queries else []),
+    ]
     read = {name: _read(stores, name, damaged) for name in tables}
     read.setdefault("queries", schema.QUERIES.empty_table().to_pandas().assign(_store=0))
     trajectories = read["trajectories"]
@@ -235,23 +256,36 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         for name, keys in _KEYS.items()
     }
     pictures = read["coverage"].drop(columns="_store").iloc[: None if study is None else 0]
-    studies = read["studies"]
-    mine = studies["trajectory_id"].isin(trajectories["trajectory_id"]) & (
-        True if study is None else studies["study"] == study
+    asked = read["studies"] if study is None else read["studies"][read["studies"]["study"] == study]
+    studies = asked[asked["trajectory_id"].isin(trajectories["trajectory_id"])]
+    trials, confirmations = (
+        read[name].drop(columns="_store").drop_duplicates(["study", "trial"]) for name in ("trials", "confirmations")
     )
-    trials = read["trials"].drop(columns="_store").drop_duplicates(["study", "trial"])
+    if study is not None:
+        trials, confirmations = (frame[frame["study"] == study] for frame in (trials, confirmations))
     results = Results(
         trajectories=finished.drop(columns="_store").reset_index(drop=True),
         rounds=details["rounds"].reset_index(drop=True),
         queries=details["queries"].reset_index(drop=True),
         failures=failures.drop(columns="_store").reset_index(drop=True),
-        studies=studies[mine].drop(columns="_store").drop_duplicates().reset_index(drop=True),
+        studies=studies.drop(columns="_store").drop_duplicates().reset_index(drop=True),
         coverage=pictures.drop_duplicates(["picture", "strategy", "point"], ignore_index=True),
         unread=tuple(dict.fromkeys(damaged or ())),
-        trials=(trials if study is None else trials[trials["study"] == study]).reset_index(drop=True),
+        notes=tuple(_unfinished(asked, trajectories, trials)),
+        trials=trials.reset_index(drop=True),
+        confirmations=confirmations.reset_index(drop=True),
     )
     _refuse_mixed(results)
     return results
+
+
+def _unfinished(studies: pd.DataFrame, trajectories: pd.DataFrame, trials: pd.DataFrame) -> Iterator[str]:
+    """Studies that are not through, in a sentence each; trials that were stopped early are."""
+    ended = {*trajectories["trajectory_id"], *trials.loc[trials["status"] == "stopped", "trajectory_ids"].explode()}
+    members = studies.drop_duplicates(["study", "trajectory_id"])
+    for study, own in members["trajectory_id"].isin(ended).groupby(members["study"]):
+        if not own.all():
+            yield f"Not finished, or still under way: {(~own).sum()} of {len(own)} trajectories of {study}."
 
 
 def _read(stores: Sequence[str | Path], name: str, damaged: list[str] | None) -> pd.DataFrame:
@@ -404,22 +438,22 @@ def _differing(settings: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _most_frequent(settings: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, Any]:
-    """Most frequent value of each key, the first of several; of nothing, where few keys can all be shown."""
-    if len(keys) <= _MOST_SHOWN:
-        return {}
-    distinct = _distinct(settings)
-    values = {key: [setting.get(key, _ABSENT) for setting in distinct] for key in keys}
-    return {key: max(of_key, key=of_key.count) for key, of_key in values.items()}
-
-
 def _show(setting: dict[str, Any], keys: Sequence[str]) -> str:
-    shown = {key: setting[key] for key in keys if key in setting}
-    return ",".join(f"{key}={value if isinstance(value, str) else _canonical(value)}" for key, value in shown.items())
+    return ",".join(f"{key}={_exact(setting[key])}" for key in keys if key in setting)
 
 
-def _label(name: str, shown: dict[str, Any]) -> str:
-    return f"{name}[{_show(shown, list(shown))}]" if shown else name
+def _exact(value: Any) -> str:
+    return value if isinstance(value, str) else _canonical(value)
+
+
+def _form(values: Sequence[Any]) -> Callable[[Any], str]:
+    """How the values of one setting are written: floats in four digits where these tell them apart."""
+
+    def short(value: Any) -> str:
+        return f"{value:.4g}" if isinstance(value, float) else _exact(value)
+
+    n_distinct = len({_exact(value) for value in values})
+    return short if len({short(value) for value in values}) == n_distinct else _exact
 
 
 def _sort_key(value: Any) -> tuple[int, float, str]:

@@ -107,6 +107,20 @@ COVERAGE = _table(
     ("ball_radius", pa.float64()),
 )
 
+CONFIRMATIONS = _table(
+    ("study", pa.string()),
+    ("trial", pa.int64()),
+    ("status", pa.string()),  # confirmed, failed, default (the trial is the default)
+    ("default", pa.string()),  # the configuration compared with, in words
+    ("seeds", pa.list_(pa.int64())),  # none of them was in the search
+    ("searched", pa.float64()),  # objective less the default's, paired by seed, in the search
+    ("searched_low", pa.float64()),  # 95 % interval, Student's t; null for one seed
+    ("searched_high", pa.float64()),
+    ("confirmed", pa.float64()),  # the same with `seeds`, on the confirm half of the test data
+    ("confirmed_low", pa.float64()),
+    ("confirmed_high", pa.float64()),
+)
+
 TABLES: dict[str, pa.Schema] = {
     "trajectories": TRAJECTORIES,
     "rounds": ROUNDS,
@@ -116,8 +130,9 @@ TABLES: dict[str, pa.Schema] = {
 }
 """What every store has."""
 
-ALL_TABLES: dict[str, pa.Schema] = {**TABLES, "coverage": COVERAGE}
-"""What a store may have: `coverage` is there once a picture has been made (`ntkcpl picture`)."""
+ALL_TABLES: dict[str, pa.Schema] = {**TABLES, "coverage": COVERAGE, "confirmations": CONFIRMATIONS}
+"""What a store may have: `coverage` once a picture has been made (`ntkcpl picture`), `confirmations` once a sweep has
+confirmed its best trials (`ntkcpl sweep --confirm-seeds`)."""
 
 MERGED = "compact-"
 """How the names of files begin that hold several finished trajectories (`ntkcpl store compact`)."""

@@ -148,6 +148,10 @@ class Store:
         """Replace all trials of a sweep."""
         self._write("trials", study, rows)
 
+    def write_confirmations(self, study: str, rows: Sequence[Row]) -> None:
+        """Replace what a sweep has confirmed."""
+        self._write("confirmations", study, rows)
+
     def files(self, table: str) -> list[Location]:
         """The files of a table, sorted, merged ones among them."""
         return table_files(self.root, table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,7 +11,8 @@ import pandas as pd
 from analysis.figures.curves import caption, draw_curves
 from analysis.figures.sweeps import draw_history, draw_importances, draw_interaction
 from analysis.report.pictures import MOST_DRAWN, Picture, slug
-from analysis.report.render import Column, Table, integer, number, percent, table_of, text
+from analysis.report.render import Column, Table, integer, number, percent, points, table_of, text
+from analysis.report.sheets import interval_text
 from analysis.results import Results
 from analysis.sweeps import (
     MAX_CLUSTERS,
@@ -23,15 +24,20 @@ from analysis.sweeps import (
     trial_table,
 )
 
+UNCONFIRMED = (
+    "The best trial, {trial}, is unconfirmed: it was chosen as the best on this half of the test data, so its objective"
+    " is too high on average; --confirm-seeds N runs it with other seeds on the other half."
+)
 _FORMATS = ("svg", "png")
 _MOST_ABLATIONS = 8
 
 
 class SweepSection(NamedTuple):
-    """What the report says of one sweep."""
+    """What the report says of one sweep; `findings` are what is left of its best trials."""
 
     study: str
     facts: str
+    findings: Sequence[str]
     tables: Sequence[Table]
     pictures: Sequence[Picture]
 
@@ -42,7 +48,13 @@ def sweep_sections(results: Results) -> list[SweepSection]:
     for study, trials in results.trials.groupby("study", sort=True):
         counts = trials["status"].value_counts()
         facts = f"{len(trials)} trials: " + ", ".join(f"{n} {status}" for status, n in counts.items()) + "."
-        section = SweepSection(str(study), facts, [_sheet(str(study), trials)], sweep_pictures(results, str(study)))
+        confirmations = results.confirmations[results.confirmations["study"] == study]
+        tables = [_sheet(str(study), trials)]
+        if len(confirmations):
+            tables.insert(0, _confirmations(str(study), confirmations))
+        section = SweepSection(
+            str(study), facts, confirmation_lines(trials, confirmations), tables, sweep_pictures(results, str(study))
+        )
         sections.append(section)
     return sections
 
@@ -85,6 +97,85 @@ def picture_files(results: Results) -> Iterator[tuple[str, bytes]]:
         for picture in sweep_pictures(results, str(study)):
             for kind, content in picture.images(_FORMATS).items():
                 yield f"{picture.name}.{kind}", content
+
+
+def confirmation_lines(trials: pd.DataFrame, confirmations: pd.DataFrame) -> list[str]:
+    """What is left of the tuned advantages of one sweep, in a sentence each.
+
+    Args:
+        trials: its rows of `trials`.
+        confirmations: its rows of `confirmations`.
+    """
+    lines = [_sentence(row) for row in confirmations.to_dict("records")]
+    table = trial_table(trials) if len(trials) else trials
+    best = list(table.loc[table["status"] == "complete", "trial"])[:1]
+    if best and best[0] not in set(confirmations["trial"]):
+        lines.append(UNCONFIRMED.format(trial=best[0]))
+    return lines
+
+
+def _sentence(row: Mapping[Hashable, Any]) -> str:
+    trial, default = f"Trial {row['trial']}", f"the default ({row['default']})"
+    if row["status"] == "default":
+        return f"{trial} is {default}: nothing to confirm."
+    if row["status"] == "failed":
+        return f"{trial} is unconfirmed: a trajectory of it or of the default failed."
+    seeds = list(row["seeds"])
+    named = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    said = (
+        f"{trial} against {default}: {_gain(row, 'searched')} in the search, {_gain(row, 'confirmed')} with {named} on"
+        " the other half of the test data"
+    )
+    if row["searched"] <= 0:
+        return f"{said}; there was no advantage to confirm."
+    survived = row["confirmed"] / row["searched"]
+    # Of a small advantage the share may be any number.
+    share = "none" if survived <= 0 else "all" if survived >= 1 else f"{100 * survived:.0f} %"
+    if pd.isna(row["confirmed_low"]):
+        return f"{said}: {share} of the advantage survived, by one seed, which shows no spread."
+    if row["confirmed_low"] > 0:
+        return f"{said}: confirmed; {share} of the advantage survived."
+    if row["confirmed_high"] < 0:
+        return f"{said}: worse than the default."
+    return f"{said}: not confirmed, as the interval includes 0; by the estimate, {share} of the advantage survived."
+
+
+def _gain(row: Mapping[Hashable, Any], name: str) -> str:
+    interval = interval_text(row[f"{name}_low"], row[f"{name}_high"])
+    return f"{points(row[name])} points" + (f" {interval}" if interval else "")
+
+
+def _confirmations(study: str, frame: pd.DataFrame) -> Table:
+    shown = frame.assign(
+        seeds=[" ".join(str(seed) for seed in seeds) for seeds in frame["seeds"]],
+        **{
+            f"{name}_interval": [
+                interval_text(*ends) for ends in zip(frame[f"{name}_low"], frame[f"{name}_high"], strict=True)
+            ]
+            for name in ("searched", "confirmed")
+        },
+    )
+    columns = [
+        Column("trial", "trial", integer),
+        Column("default", "against the default", text),
+        Column("searched", "gain in the search", points),
+        Column("searched_interval", "95 % interval", text),
+        Column("confirmed", "gain confirmed", points),
+        Column("confirmed_interval", "95 % interval", text),
+        Column("seeds", "other seeds", text),
+        Column("status", "status", text),
+    ]
+    return table_of(
+        f"confirmation-{study}",
+        "Confirmation",
+        shown,
+        columns,
+        "Objective less that of the default configuration, percentage points, paired by seed; 95 % intervals are"
+        " Student's t. In the search: its seeds, the tune half of the test data. Confirmed: other seeds, other half.",
+        "The best of many trials is lucky as well as good, so its gain in the search is too high on average. The"
+        " confirmation uses neither its seeds nor its half of the test data, so its interval may be believed.",
+        plain=frame.assign(seeds=shown["seeds"]),
+    )
 
 
 def _sheet(study: str, trials: pd.DataFrame) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import pandas as pd
 from analysis.statistics import Interval, paired_difference
 from harness.data import Dataset
 from harness.spec import TrajectorySpec
-from harness.store import Store
+from harness.store import Row, Store
 from studies.sweeps.trials import Record, Sweep, score
 
 
@@ -20,20 +21,21 @@ class Advantage:
 
     Attributes:
         trial: number of the tuned one.
+        is_default: whether it is the default one itself, so that there is nothing to confirm.
         searched: difference of objectives in the search: its seeds, the `tune` half.
         confirmed: the same with other seeds on the `confirm` half; None where a trajectory failed.
     """
 
     trial: int
-    searched: Interval | None
-    confirmed: Interval | None
+    is_default: bool = False
+    searched: Interval | None = None
+    confirmed: Interval | None = None
 
     @property
-    def survived(self) -> float | None:
-        """Confirmed advantage as a share of the searched one; None where there was none to begin with."""
-        if self.searched is None or self.confirmed is None or self.searched.estimate <= 0:
-            return None
-        return self.confirmed.estimate / self.searched.estimate
+    def status(self) -> str:
+        """As in the table `confirmations`."""
+        is_known = self.searched is not None and self.confirmed is not None
+        return "default" if self.is_default else "confirmed" if is_known else "failed"
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,27 @@ class Confirmation:
     Attributes:
         seeds: of the confirmation.
         default: what the default configuration is, in words.
-        advantages: one per tuned configuration that is not the default itself.
-        trials_at_default: tuned configurations that are.
+        advantages: one per tuned configuration.
     """
 
     seeds: tuple[int, ...]
     default: str
     advantages: tuple[Advantage, ...]
-    trials_at_default: tuple[int, ...]
+
+    def rows(self, study: str) -> list[Row]:
+        """Rows of `confirmations`."""
+        return [
+            {
+                "study": study,
+                "trial": advantage.trial,
+                "status": advantage.status,
+                "default": self.default,
+                "seeds": list(self.seeds),
+                **_ends("searched", advantage.searched),
+                **_ends("confirmed", advantage.confirmed),
+            }
+            for advantage in self.advantages
+        ]
 
 
 def confirm_seeds(sweep: Sweep, n_seeds: int) -> tuple[int, ...]:
@@ -89,17 +104,25 @@ def confirmed(sweep: Sweep, data: Dataset, finalists: Sequence[Record], n_seeds:
         sweep.default_specs(data),
         sweep.default_specs(data, seeds=seeds, evaluate_on="confirm"),
     )
-    own = [record for record in finalists if list(record.specs) != default]
     return Confirmation(
         seeds=seeds,
         default=", ".join([*(f"{name}={value}" for name, value in sweep.defaults.items()), default[0].schedule]),
         advantages=tuple(
-            Advantage(
+            Advantage(record.number, is_default=True)
+            if list(record.specs) == default
+            else Advantage(
                 record.number,
-                difference(record.specs, default),
-                difference(sweep.specs(record.values, data, seeds=seeds, evaluate_on="confirm"), default_confirmed),
+                searched=difference(record.specs, default),
+                confirmed=difference(
+                    sweep.specs(record.values, data, seeds=seeds, evaluate_on="confirm"), default_confirmed
+                ),
             )
-            for record in own
+            for record in finalists
         ),
-        trials_at_default=tuple(record.number for record in finalists if record not in own),
     )
+
+
+def _ends(name: str, interval: Interval | None) -> Row:
+    ends = [None] * 3 if interval is None else [interval.estimate, interval.low, interval.high]
+    known = [None if end is None or math.isnan(end) else end for end in ends]
+    return dict(zip((name, f"{name}_low", f"{name}_high"), known, strict=True))

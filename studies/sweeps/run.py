@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from analysis import load
 from harness.cluster import Event, Failed, Finished, Paused, Resources, RoundDone, cluster, settle
 from harness.data import Dataset
 from harness.driver import Restarted, drive
@@ -23,7 +24,7 @@ from harness.spec import TrajectorySpec
 from harness.store import Row, Store
 from studies.progress import SweepProgress
 from studies.run import describe, describe_resources, terminal
-from studies.sweeps.confirm import Confirmation, confirm_plan, confirmed
+from studies.sweeps.confirm import confirm_plan, confirmed
 from studies.sweeps.search import Told, mirror, propose
 from studies.sweeps.space import Values
 from studies.sweeps.summary import show_confirmation, show_trials, write_figures
@@ -360,6 +361,12 @@ class _Search:
             n_objectives = self.sweep.n_objectives
             mirror(self._options.optuna_storage, self.study, self.sweep.space, told, n_objectives=n_objectives)
 
+    def confirm(self) -> None:
+        """Write what is left of the finalists' advantages, where that was asked for."""
+        if (n_seeds := self._options.confirm_seeds) and self.finalists:
+            found = confirmed(self.sweep, self._data, self.finalists, n_seeds, self._store)
+            self._store.write_confirmations(self.study, found.rows(self.study))
+
 
 def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, options: Options) -> SweepOutcome:
     """Run what the store does not have yet, then print the trials and draw the figures.
@@ -400,21 +407,20 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
                     if tuning is not None:
                         stack.callback(tuning.close)
                     failures = drive(search.jobs(tuning), data, store, settled, search.listener(tuning))
+                search.confirm()
     else:
         _say(progress_console, str(search))
         if options.dry_run:
             return SweepOutcome(search.study, 0)
         with store.writing():
             search.save()
+            search.confirm()
     records = list(search.records.values())
     if records:
         show_trials(sweep, records, console)
-    confirmation: Confirmation | None = None
-    if options.confirm_seeds and search.finalists:
-        confirmation = confirmed(sweep, data, search.finalists, options.confirm_seeds, store)
-    if search.finalists:
-        show_confirmation(confirmation, console)
-    for path in write_figures(out, search.study):
+    results = load(str(out), study=search.study, queries=False)
+    show_confirmation(results, console)
+    for path in write_figures(results, out / search.study):
         console.print(f"{path}", soft_wrap=True, highlight=False)
     console.print(f"{out / 'trials'}", soft_wrap=True, highlight=False)
     n_failed = sum(record.status == "failed" for record in records)

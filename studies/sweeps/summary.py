@@ -9,20 +9,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from analysis import load
-from analysis.report.sweeps import picture_files
-from analysis.statistics import Interval, mean_interval
+from analysis import Results
+from analysis.report.sweeps import confirmation_lines, picture_files
+from analysis.statistics import mean_interval
 from harness.location import Location, write
-from studies.sweeps.confirm import Confirmation
 from studies.sweeps.space import SCHEDULE
 from studies.sweeps.trials import Record, Sweep, best_first, pareto_front
 
 _NAMES = {"area": "area", "log_area": "area (log labels)", "final": "final accuracy"}
 _CAPTION = "interval: 95 %, Student's t over seeds, of each trial alone: the best of many is lucky as well as good"
-_UNCONFIRMED = (
-    "The best trial is unconfirmed: it was chosen as the best on this half of the test data, so its objective is too"
-    " high on average; --confirm-seeds N runs it with other seeds on the other half."
-)
 
 
 def show_trials(sweep: Sweep, records: Sequence[Record], console: Console) -> None:
@@ -58,17 +53,17 @@ def show_trials(sweep: Sweep, records: Sequence[Record], console: Console) -> No
     console.print(table)
 
 
-def show_confirmation(confirmation: Confirmation | None, console: Console) -> None:
-    """Print what is left of the tuned advantage, or that nobody has looked."""
-    for line in [_UNCONFIRMED] if confirmation is None else _confirmation(confirmation):
+def show_confirmation(results: Results, console: Console) -> None:
+    """Print what is left of the tuned advantages of the one sweep in these results, or that nobody has looked."""
+    for line in confirmation_lines(results.trials, results.confirmations):
         console.print(escape(line), soft_wrap=True, highlight=False)
 
 
-def write_figures(out: Location, study: str) -> list[Location]:
-    """Draw the figures of a sweep into a folder of its name; returns the paths of the pictures for the screen."""
+def write_figures(results: Results, folder: Location) -> list[Location]:
+    """Draw the figures of the one sweep in these results into a folder; returns those for the screen."""
     paths = []
-    for name, content in picture_files(load(str(out), study=study, queries=False)):
-        paths.append(out / study / name)
+    for name, content in picture_files(results):
+        paths.append(folder / name)
         write(paths[-1], content)
     return [path for path in paths if path.suffix == ".png"]
 
@@ -95,37 +90,6 @@ def _notes(record: Record, first_of: dict[tuple[str, ...], int]) -> list[str]:
     if first != record.number:
         notes.append(f"same trajectories as trial {first}")
     return notes
-
-
-def _confirmation(found: Confirmation) -> list[str]:
-    seeds = f"seeds {found.seeds[0]} to {found.seeds[-1]}" if len(found.seeds) > 1 else f"seed {found.seeds[0]}"
-    lines = [
-        f"Trial {number} is the default ({found.default}): nothing to confirm." for number in found.trials_at_default
-    ]
-    for advantage in found.advantages:
-        if advantage.searched is None or advantage.confirmed is None:
-            lines.append(f"Trial {advantage.trial} is unconfirmed: a trajectory of it or of the default failed.")
-            continue
-        said = (
-            f"Trial {advantage.trial} against the default ({found.default}): {_points(advantage.searched)} in the"
-            f" search, {_points(advantage.confirmed)} confirmed with {seeds} on the other half of the test data"
-        )
-        if advantage.survived is None:
-            lines.append(f"{said}; there was no advantage to confirm.")
-            continue
-        shown = "" if advantage.confirmed.low > 0 else "; the interval does not exclude that there is none"
-        lines.append(f"{said}: {_share(advantage.survived)} of the advantage survived{shown}.")
-    return lines
-
-
-def _share(survived: float) -> str:
-    """A share in words outside of 0 to 1: of a small advantage it may be any number."""
-    return "none" if survived <= 0 else "all" if survived >= 1 else f"{100 * survived:.0f} %"
-
-
-def _points(interval: Interval) -> str:
-    estimate = f"{100 * interval.estimate:+.2f} points"
-    return estimate if interval.n < 2 else f"{estimate} [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
 
 
 def _shown(value: object) -> str:

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -214,13 +215,69 @@ def test_shared_seeds(tmp_path, trajectory, write_store):
     assert results.labels == ["badge", "random"]
 
 
-def test_many_differing_settings_are_named_by_what_is_unusual(tmp_path, trajectory, write_store):
-    usual = {"ridge": 0.01, "width": 512, "bias": True}
+def test_all_differing_settings_are_in_every_label(tmp_path, trajectory, write_store):
+    usual = {"ridge": 0.01, "width": 512, "bias": True, "same": 1}
     params = [usual, {**usual, "ridge": 0.1}, {**usual, "width": 64}, {**usual, "bias": False, "new": 1}]
     rows = [trajectory("ntkcpl_al", params=each) for each in params]
     assert sorted(load(write_store(tmp_path, rows)).labels) == [
-        "ntkcpl_al",
-        "ntkcpl_al[bias=false,new=1]",
-        "ntkcpl_al[ridge=0.1]",
-        "ntkcpl_al[width=64]",
+        "ntkcpl_al[bias=false,new=1,ridge=0.01,width=512]",
+        "ntkcpl_al[bias=true,ridge=0.01,width=512]",
+        "ntkcpl_al[bias=true,ridge=0.01,width=64]",
+        "ntkcpl_al[bias=true,ridge=0.1,width=512]",
     ]
+
+
+def test_numbers_in_labels_are_short_unless_that_hides_a_difference(tmp_path, trajectory, write_store):
+    rows = [trajectory("own", params={"a": a, "b": b}) for a, b in ((0.123456, 1.00001), (0.234567, 1.00002))]
+    assert load(write_store(tmp_path, rows)).labels == ["own[a=0.1235,b=1.00001]", "own[a=0.2346,b=1.00002]"]
+
+
+def test_a_part_keeps_the_labels_of_the_whole(tmp_path, trajectory, write_store):
+    rows = [trajectory("badge", seed, params={"a": a}) for a in (1, 2) for seed in (0, 1)]
+    part = load(write_store(tmp_path, [*rows, trajectory()])).of(["badge[a=1]", "random"])
+    assert part.labels == ["badge[a=1]", "random"]
+    assert (len(part.trajectories), len(part.rounds)) == (3, 9)
+    assert part.only().labels == part.labels
+    assert part.shared_seeds().labels == ["badge", "random"]
+
+
+def test_halves_of_the_test_data_can_be_looked_at_alone(tmp_path, trajectory, write_store):
+    rows = [trajectory(evaluate_on=half) for half in ("all", "tune")]
+    results = load(write_store(tmp_path, rows))
+    assert results.labels == ["random[evaluate_on=all]", "random[evaluate_on=tune]"]
+    assert results.only("digits", "tune").labels == results.only(evaluate_on="tune").labels == ["random"]
+
+
+def test_seeds_left_out_are_named(tmp_path, trajectory, write_store):
+    rows = [trajectory("random", seed) for seed in range(4)] + [trajectory("badge", seed) for seed in (1, 2)]
+    results = load(write_store(tmp_path, rows))
+    assert results.notes == ()
+    (note,) = results.shared_seeds().notes
+    assert note == "Left out of random on digits, as not all configurations have them: seeds 0, 3."
+
+
+def test_studies_that_are_not_through_are_named(tmp_path, trajectory, write_store):
+    store = write_store(tmp_path, [trajectory(seed=seed) for seed in range(3)], study="nightly")
+    next((store / "trajectories").iterdir()).unlink()
+    (note,) = load(store).notes
+    assert note == "Not finished, or still under way: 1 of 3 trajectories of nightly."
+
+
+def test_trials_stopped_early_are_not_unfinished(swept, trajectory, write_store):
+    whole = load(swept)
+    assert whole.notes == ()
+    trials = pq.read_table(swept / "trials").to_pandas()
+    stopped = trials[trials["status"] == "stopped"]["trajectory_ids"].explode().tolist()
+    for path in (swept / "trajectories").iterdir():
+        if any(name in path.name for name in stopped):
+            path.unlink()
+    assert load(swept).notes == ()
+
+
+def test_confirmations_belong_to_their_sweep(swept):
+    rows = [{"study": study, "trial": 3, "status": "confirmed", "confirmed": 0.01} for study in ("sweep-x", "gone")]
+    (swept / "confirmations").mkdir()
+    table = pa.Table.from_pylist(rows, schema=schema.CONFIRMATIONS)
+    pq.write_table(table, swept / "confirmations" / "both.parquet")
+    assert list(load(swept, study="sweep-x").confirmations["study"]) == ["sweep-x"]
+    assert list(load(swept).only().of(["random"]).confirmations["study"]) == []

@@ -1,8 +1,12 @@
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
 from analysis import load
 from analysis.report import make_report, write_report
-from analysis.report.sweeps import picture_files, sweep_pictures
+from analysis.report.sweeps import confirmation_lines, picture_files, sweep_pictures
+from harness import schema
 
 
 def test_pictures_of_a_sweep(swept_results):
@@ -28,3 +32,56 @@ def test_a_store_without_trials_has_no_section(trajectory, write_store, tmp_path
     results = load(write_store(tmp_path / "plain", [trajectory(seed=seed) for seed in range(2)]))
     assert results.trials.empty
     assert make_report(results).sweeps == []
+
+
+def confirmation(trial=2, searched=(0.04, 0.01, 0.07), confirmed=(0.01, 0.002, 0.02), **row):
+    ends = {
+        f"{name}{end}": value
+        for name, values in (("searched", searched), ("confirmed", confirmed))
+        for end, value in zip(("", "_low", "_high"), values, strict=True)
+    }
+    return (
+        {"study": "sweep-x", "trial": trial, "status": "confirmed", "default": "ridge=0.01", "seeds": [3, 4]}
+        | ends
+        | row
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({}, "with seeds 3 to 4 on the other half of the test data: confirmed; 25 % of the advantage survived."),
+        ({"confirmed": (0.05, 0.01, 0.09)}, ": confirmed; all of the advantage survived."),
+        (
+            {"confirmed": (0.01, -0.1, 0.12)},
+            "the interval includes 0; by the estimate, 25 % of the advantage survived.",
+        ),
+        ({"confirmed": (-3.0, -9.0, 3.0)}, "includes 0; by the estimate, none of the advantage survived."),
+        ({"confirmed": (-0.02, -0.03, -0.01)}, " on the other half of the test data: worse than the default."),
+        ({"confirmed": (0.01, None, None)}, "25 % of the advantage survived, by one seed, which shows no spread."),
+        ({"seeds": [3]}, " with seed 3 on the other half of the test data: confirmed; 25 % of the advantage survived."),
+        ({"searched": (-0.01, -0.02, 0.0)}, "; there was no advantage to confirm."),
+        ({"status": "default"}, "Trial 2 is the default (ridge=0.01): nothing to confirm."),
+        ({"status": "failed"}, "Trial 2 is unconfirmed: a trajectory of it or of the default failed."),
+    ],
+)
+def test_what_is_left_of_an_advantage_is_said_as_the_interval_allows(row, words):
+    frame = pa.Table.from_pylist([confirmation(**row)], schema=schema.CONFIRMATIONS).to_pandas()
+    (line,) = confirmation_lines(schema.TRIALS.empty_table().to_pandas(), frame)
+    assert line.endswith(words)
+
+
+def test_a_confirmation_is_in_the_report(swept, tmp_path):
+    def reported(folder):
+        write_report(make_report(load(swept)), folder, ["html", "csv"])
+        return (folder / "index.html").read_text()
+
+    assert "The best trial, 3, is unconfirmed" in reported(tmp_path / "before")
+    (swept / "confirmations").mkdir()
+    rows = pa.Table.from_pylist([confirmation(trial=3)], schema=schema.CONFIRMATIONS)
+    pq.write_table(rows, swept / "confirmations" / "sweep-x.parquet")
+    page = reported(tmp_path / "after")
+    assert "unconfirmed" not in page
+    assert "+4.00 points [+1.00, +7.00] in the search, +1.00 points [+0.20, +2.00]" in page
+    (row,) = pd.read_csv(tmp_path / "after" / "tables" / "confirmation-sweep-x.csv").to_dict("records")
+    assert (row["trial"], row["confirmed"], row["seeds"]) == (3, 0.01, "3 4")

@@ -1,13 +1,16 @@
 """Confirmation: other seeds, the other half, paired with the default; without Ray."""
 
+from math import isnan, nan
+
+import pandas as pd
 import pytest
-from rich.console import Console
 
 from analysis.statistics import Interval
+from harness.check import check_store
+from harness.location import locate
 from harness.store import Store
 from studies.sweeps.confirm import Advantage, Confirmation, confirm_plan, confirmed
 from studies.sweeps.space import make_space
-from studies.sweeps.summary import show_confirmation
 from studies.sweeps.trials import Sweep, make_record, score
 
 
@@ -51,31 +54,30 @@ def test_a_trial_that_is_the_default_needs_no_confirmation(sweep, pool, run_seri
     run_serially(sweep.default_specs(pool), store)
     best = record(sweep, pool, store, 1, 10)
     found = confirmed(sweep, pool, [best], 2, store)
-    assert (found.advantages, found.trials_at_default) == ((), (1,))
+    (advantage,) = found.advantages
+    assert (advantage.trial, advantage.is_default, advantage.status) == (1, True, "default")
 
 
 def test_what_is_not_finished_confirms_nothing(sweep, pool, run_serially, tmp_path):
     store = Store(tmp_path)
     run_serially(sweep.specs({"max_clusters": 3, "schedule": "5x3"}, pool), store)
-    (advantage,) = confirmed(sweep, pool, [record(sweep, pool, store, 0, 3)], 2, store).advantages
-    assert (advantage.searched, advantage.confirmed, advantage.survived) == (None, None, None)
+    found = confirmed(sweep, pool, [record(sweep, pool, store, 0, 3)], 2, store)
+    (advantage,) = found.advantages
+    assert (advantage.searched, advantage.confirmed, advantage.status) == (None, None, "failed")
+    (row,) = found.rows("sweep-x")
+    assert (row["seeds"], row["searched"], row["confirmed_low"]) == ([2, 3], None, None)
 
 
-def test_what_survived_is_a_share_of_what_was_found():
-    def interval(estimate):
-        return Interval(estimate, -1, 1, 3, "t")
-
-    assert Advantage(0, interval(0.04), interval(0.01)).survived == pytest.approx(0.25)
-    assert Advantage(0, interval(-0.04), interval(0.01)).survived is None
-
-
-@pytest.mark.parametrize(
-    ("confirmed", "words"),
-    [(0.01, ": 25 % of the advantage survived"), (-3.0, ": none of the advantage"), (0.05, ": all of the advantage")],
-)
-def test_a_share_beyond_all_or_below_nothing_is_said_in_words(confirmed, words):
-    searched, found = (Interval(estimate, -1, 1, 3, "t") for estimate in (0.04, confirmed))
-    confirmation = Confirmation((3, 4), "ridge=0.01", (Advantage(0, searched, found),), ())
-    console = Console(record=True, width=400)
-    show_confirmation(confirmation, console)
-    assert words in console.export_text()
+def test_a_confirmation_is_kept_in_the_store(tmp_path):
+    found = Confirmation(
+        (3,), "ridge=0.01", (Advantage(4, False, Interval(0.04, 0.01, 0.07, 3, "t"), Interval(0.01, nan, nan, 1, "t")),)
+    )
+    store = Store(tmp_path)
+    with store.writing():
+        store.write_confirmations("sweep-x", found.rows("sweep-x"))
+    (row,) = pd.read_parquet(tmp_path / "confirmations").to_dict("records")
+    assert (row["trial"], row["status"], row["seeds"].tolist()) == (4, "confirmed", [3])
+    assert (row["searched"], row["searched_low"], row["confirmed"]) == (0.04, 0.01, 0.01)
+    assert isnan(row["confirmed_low"])
+    checked = check_store(locate(str(tmp_path)))
+    assert (checked.rows["confirmations"], checked.problems) == (1, [])
