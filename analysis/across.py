@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 
@@ -30,6 +32,22 @@ def areas_by_data(results: Results) -> pd.DataFrame:
     if table.empty:
         raise SelectionError("Expected a configuration that is finished on all data sets, but got none.")
     return table
+
+
+def unlike(results: Results) -> list[str]:
+    """Configurations of one label whose parameters are not those of the same label on another data set, in sentences.
+
+    Args:
+        results: finished trajectories of two data sets or more.
+    """
+    cells = pd.concat([results.only(data).configurations for data in results.data_names])
+    parameters = cells.groupby("label", sort=False)["params"].unique()
+    said = []
+    for label, texts in parameters[parameters.map(len) > 1].items():
+        settings = pd.DataFrame([json.loads(text) for text in texts])
+        differing = [str(name) for name in settings if settings[name].map(repr).nunique() > 1]
+        said.append(f"{label} has not the same {', '.join(differing)} on all data sets; it is taken for one here.")
+    return said
 
 
 def rank_table(results: Results, *, baseline: str = "random") -> pd.DataFrame:

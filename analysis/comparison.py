@@ -16,7 +16,7 @@ from analysis.exceptions import UnpairedError
 from analysis.metrics import first_reach, last_crossing, share_above
 from analysis.results import Results
 from analysis.statistics import FloatArray, bootstrap_interval, bootstrap_weights, holm, mean_interval, t_test
-from analysis.tables import baselines, common_window, trajectory_table
+from analysis.tables import Excluded, baselines, common_window, trajectory_table
 
 LEVEL = 0.05
 TIE_BAND = 0.002
@@ -56,8 +56,23 @@ def pairs(results: Results, data: str | None = None, *, baseline: str = "random"
         if label == reference:
             continue
         own, other = (results.seed_curves[name] for name in (label, reference))
-        _refuse_unequal_seeds(label, own, reference, other)
+        if reason := _unequal_seeds(label, own, reference, other):
+            raise UnpairedError(reason)
         yield Pair(label, reference, own, other)
+
+
+def with_unequal_seeds(results: Results, *, baseline: str = "random") -> list[Excluded]:
+    """Configurations of one data set for which `pairs` raises UnpairedError; all have a baseline.
+
+    Raises:
+        NoBaselineError: as `pairs`.
+    """
+    curves = results.seed_curves
+    found = {
+        label: _unequal_seeds(label, curves[label], reference, curves[reference])
+        for label, reference in baselines(results, baseline).items()
+    }
+    return [Excluded([label], reason) for label, reason in found.items() if reason]
 
 
 def gain_table(results: Results, data: str | None = None, *, baseline: str = "random") -> pd.DataFrame:
@@ -273,7 +288,8 @@ def pairwise_penalties(results: Results, data: str | None = None) -> pd.DataFram
         curves = {label: results.seed_curves[label] for label in group["label"] if label in results.seed_curves}
         labels = list(curves)
         for label in labels[1:]:
-            _refuse_unequal_seeds(label, curves[label], labels[0], curves[labels[0]])
+            if reason := _unequal_seeds(label, curves[label], labels[0], curves[labels[0]]):
+                raise UnpairedError(reason)
         for label in labels:
             others = [other for other in labels if other != label]
             if not others:
@@ -298,13 +314,15 @@ class _Weights(dict[int, FloatArray]):
         return self[n]
 
 
-def _refuse_unequal_seeds(label: str, own: pd.DataFrame, other_label: str, other: pd.DataFrame) -> None:
-    if not own.index.equals(other.index):
-        unequal = sorted(own.index.symmetric_difference(other.index))
-        raise UnpairedError(
-            f"Expected equal seeds of {label} and {other_label}, but got {unequal} of one alone; restrict to the"
-            " seeds that all have."
-        )
+def _unequal_seeds(label: str, own: pd.DataFrame, other_label: str, other: pd.DataFrame) -> str | None:
+    """Why two configurations cannot be paired; None where they can."""
+    if own.index.equals(other.index):
+        return None
+    unequal = sorted(own.index.symmetric_difference(other.index))
+    return (
+        f"Expected equal seeds of {label} and {other_label}, but got {unequal} of one alone; restrict to the seeds that"
+        " all have (--shared-seeds)."
+    )
 
 
 def _outcomes(differences: pd.Series[float], band: float) -> tuple[int, int, int]:

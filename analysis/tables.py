@@ -5,6 +5,9 @@ Accuracies, areas and differences are in [0, 1] units, seconds are wall time, st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -15,6 +18,7 @@ from analysis.statistics import detectable_difference, holm, mean_std, paired_di
 
 _TRAJECTORY = ["label", "seed", "n_labels", "area", "final_accuracy", "select_seconds", "train_seconds"]
 _PAIRED = ["label", "baseline", "difference", "low", "high", "n_pairs", "method", "won", "total", "p", "detectable"]
+_MOST_NAMED = 5
 
 
 def accuracy_table(results: Results, data: str | None = None) -> pd.DataFrame:
@@ -72,7 +76,7 @@ def missing_cells(results: Results, data: str | None = None) -> pd.DataFrame:
         data: name of the data set; None where the results hold just one.
 
     Returns:
-        One row per missing cell: label, seed, reason (the message of the failure, or "not finished").
+        One row per missing cell: label, seed, reason (the message of the failure, or "not run, or not finished").
 
     Raises:
         SelectionError: `data` does not name one data set of the results.
@@ -89,7 +93,11 @@ def _missing_cells(results: Results) -> pd.DataFrame:
         wanted = cells.loc[cells["evaluate_on"] == own["evaluate_on"].iloc[0], "seed"].unique()
         finished = set(own.loc[~own.index.isin(failed), "seed"])
         reasons = own.loc[own.index.isin(failed)].set_index("seed")["message"].to_dict()
-        rows += [(label, seed, reasons.get(seed, "not finished")) for seed in sorted(wanted) if seed not in finished]
+        rows += [
+            (label, seed, reasons.get(seed, "not run, or not finished"))
+            for seed in sorted(wanted)
+            if seed not in finished
+        ]
     return _in_display_order(pd.DataFrame(rows, columns=["label", "seed", "reason"]), results)
 
 
@@ -278,22 +286,48 @@ def baselines(results: Results, baseline: str) -> dict[str, str]:
     Raises:
         NoBaselineError: as `paired_table`.
     """
+    references, lacking = _references(results, baseline)
+    if lacking:
+        raise NoBaselineError(lacking[0].reason)
+    return references
+
+
+def finished_labels(results: Results) -> set[str]:
+    """Labels of the configurations that have a finished trajectory."""
+    cells = results.configurations
+    return set(cells.loc[cells.index.isin(results.trajectories["trajectory_id"]), "label"])
+
+
+class Excluded(NamedTuple):
+    """Configurations that a comparison cannot have, by their labels, and why."""
+
+    labels: Sequence[str]
+    reason: str
+
+
+def without_baseline(results: Results, baseline: str) -> list[Excluded]:
+    """Finished configurations of one data set for which `baselines` raises, by schedule and evaluation data."""
+    return _references(results, baseline)[1]
+
+
+def _references(results: Results, baseline: str) -> tuple[dict[str, str], list[Excluded]]:
     finished = results.configurations[results.configurations.index.isin(results.trajectories["trajectory_id"])]
     configurations = finished.drop_duplicates("label")
-    named = configurations[(configurations["strategy"] == baseline) | (configurations["label"] == baseline)]
-    protocol = ["schedule", "evaluate_on"]
-    found = named.groupby(protocol)["label"].agg(list).to_dict()
-    references = {}
-    for label, *key in configurations[["label", *protocol]].itertuples(index=False):
-        labels = found.get(tuple(key), [])
-        if len(labels) != 1:
-            got = ", ".join(labels) if labels else "none"
-            raise NoBaselineError(
-                f"Expected one baseline `{baseline}` for {label} (schedule {key[0]}, evaluated on {key[1]}), but got"
-                f" {got}."
-            )
-        references[str(label)] = labels[0]
-    return references
+    named = (configurations["strategy"] == baseline) | (configurations["label"] == baseline)
+    references: dict[str, str] = {}
+    lacking = []
+    for (schedule, evaluate_on), group in configurations.groupby(["schedule", "evaluate_on"], sort=False):
+        labels, found = list(group["label"]), list(group.loc[named, "label"])
+        if len(found) == 1:
+            references |= dict.fromkeys(labels, found[0])
+            continue
+        shown = labels if len(labels) <= _MOST_NAMED else [*labels[:_MOST_NAMED], f"{len(labels) - _MOST_NAMED} more"]
+        reason = (
+            f"Expected one baseline `{baseline}` for {', '.join(shown)} (schedule {schedule}, evaluated on"
+            f" {evaluate_on}), but got {', '.join(found) or 'none'}."
+        )
+        lacking.append(Excluded(labels, reason))
+    return {label: references[label] for label in configurations["label"] if label in references}, lacking
 
 
 def _in_display_order(table: pd.DataFrame, results: Results) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from analysis.across import iqm_table, rank_table, rank_warning
+from analysis.across import iqm_table, rank_table, rank_warning, unlike
 from analysis.diagnostics import share_table
 from analysis.exceptions import AnalysisError, SelectionError
 from analysis.figures.axes import line_styles
@@ -34,14 +34,16 @@ FIGURE_FORMATS = ("svg", "pdf", "png")
 FORMATS = ("html", *TABLE_FORMATS, *FIGURE_FORMATS)
 RESAMPLING_SEED = 20230604
 BASELINE = "random"
+_ALL, _TUNE = "all", "tune"
 
 
 @dataclass(frozen=True)
 class Section:
-    """What the report says of one data set.
+    """What the report says of one data set, or of what was evaluated on one half of its test data.
 
     Attributes:
-        name: of the data set.
+        name: of the data set, and of the half.
+        is_half: whether it is about a half, as the trajectories of sweeps are.
         facts: what was run, in one sentence.
         headline: the verdict in one sentence; None where it is refused.
         findings: a sentence for each configuration.
@@ -53,6 +55,7 @@ class Section:
     """
 
     name: str
+    is_half: bool
     facts: str
     headline: str | None
     findings: Sequence[verdict.Finding]
@@ -62,6 +65,14 @@ class Section:
     pictures: Sequence[Picture]
     refused: Sequence[Refusal]
 
+    @property
+    def refused_by_reason(self) -> dict[str, str]:
+        """Reason -> all that is refused for it, or that it concerns."""
+        titles: dict[str, list[str]] = {}
+        for refusal in self.refused:
+            titles.setdefault(refusal.reason, []).append(refusal.title)
+        return {reason: ", ".join(dict.fromkeys(own)) for reason, own in titles.items()}
+
 
 @dataclass(frozen=True)
 class Report:
@@ -69,7 +80,7 @@ class Report:
 
     Attributes:
         title: of the page.
-        sections: one per data set.
+        sections: one per data set and part of the test data; those of halves last.
         sweeps: one per sweep.
         across: tables over data sets, from two data sets on.
         notes: what must be known of the comparison over data sets.
@@ -95,6 +106,10 @@ class Report:
     seed: int
     baseline: str
 
+    def numbered(self, *, halves: bool) -> list[tuple[int, Section]]:
+        """The sections on halves of the test data, or the others, with their numbers among all."""
+        return [(n, section) for n, section in enumerate(self.sections, start=1) if section.is_half == halves]
+
 
 def make_report(results: Results, *, baseline: str = BASELINE, seed: int = RESAMPLING_SEED) -> Report:
     """Compute a report.
@@ -111,13 +126,13 @@ def make_report(results: Results, *, baseline: str = BASELINE, seed: int = RESAM
     if results.trajectories.empty and results.coverage.empty:
         raise SelectionError("Expected finished trajectories to report on, but got none.")
     known = {*results.trajectories["strategy"], *results.failures["strategy"], BASELINE}
-    known |= {label for name in results.data_names for label in results.only(name).labels}
+    known |= {label for part in _parts(results) for label in part.labels}
     if baseline not in known:
         close = difflib.get_close_matches(baseline, sorted(known), n=1)
         hint = f" Did you mean `{close[0]}`?" if close else ""
         raise SelectionError(f"Expected a baseline among {', '.join(sorted(known))}, but got `{baseline}`.{hint}")
-    sections = [_section(Estimates(results.only(name), baseline, seed)) for name in results.data_names]
-    across, notes = _across(results, baseline, seed) if len(sections) > 1 else ([], [])
+    sections = [_section(Estimates(part, baseline, seed)) for part in _parts(results)]
+    across, notes = _across(results, baseline, seed) if len(results.data_names) > 1 else ([], [])
     commands = pd.concat([frame[["study", "command"]] for frame in (study_table(results), _pictured(results))])
     return Report(
         title=f"Active learning on {', '.join(results.data_names or results.coverage['data'].unique())}",
@@ -195,8 +210,20 @@ def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
     return environment.get_template("report.html").render(report=report, drawn=drawn)
 
 
+def _parts(results: Results) -> list[Results]:
+    """What may be compared: one data set, evaluated on one part of its test data; all of it first, halves last."""
+    parts = {
+        (evaluate_on != _ALL, name, evaluate_on != _TUNE): results.only(name, evaluate_on)
+        for name in results.data_names
+        for evaluate_on in results.only(name).configurations["evaluate_on"].unique()
+    }
+    return [parts[key] for key in sorted(parts)]
+
+
 def _section(estimates: Estimates) -> Section:
     results = estimates.results
+    evaluate_on = results.configurations["evaluate_on"].iloc[0]
+    is_half = evaluate_on != _ALL
     tables, refused = sheets(estimates)
     headline, findings, limits = None, [], []
     try:
@@ -207,7 +234,8 @@ def _section(estimates: Estimates) -> Section:
     except AnalysisError:
         pass  # named among the refused tables
     return Section(
-        name=results.data_names[0],
+        name=results.data_names[0] + (f", {evaluate_on} half" if is_half else ""),
+        is_half=is_half,
         facts=_facts(results),
         headline=headline,
         findings=findings,
@@ -267,7 +295,7 @@ def _finite(*values: Any) -> list[float | None] | None:
 
 def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], list[str]]:
     n_data = len(results.data_names)
-    tables, notes = [], []
+    tables, notes = [], unlike(results)
     try:
         ranks = rank_table(results, baseline=baseline)
         columns = [

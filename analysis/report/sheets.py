@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from analysis.report.render import (
     text,
 )
 from analysis.results import Results
+from analysis.tables import Excluded
 
 _STRATEGY = Column("label", "strategy", text)
 _MOST_COLUMNS = 12
@@ -57,6 +58,46 @@ class Estimates:
     seed: int
 
     @cached_property
+    def excluded(self) -> list[Refusal]:
+        """Configurations that not all comparisons have, because they have no baseline or not its seeds."""
+        left_out = [Refusal(f"Comparisons with {self.baseline}", each.reason) for each in self._lacking]
+        left_out += [Refusal("Comparisons at each label count", each.reason) for each in self._unequal]
+        if self._incomplete:
+            reason = f"Left out, as they lack seeds that others have: {', '.join(self._incomplete)}."
+            left_out.append(Refusal("Pairwise penalties", reason))
+        return left_out
+
+    @cached_property
+    def compared(self) -> Results:
+        """Configurations that have a baseline; all, where none has, so that it is said why."""
+        return _without(self.results, self._lacking)
+
+    @cached_property
+    def paired_by_seed(self) -> Results:
+        """Of those, the ones with the seeds of their baseline."""
+        return _without(self.compared, self._unequal)
+
+    @cached_property
+    def _lacking(self) -> list[Excluded]:
+        lacking = tables.without_baseline(self.results, self.baseline)
+        return lacking if tables.finished_labels(self.results) - _labels(lacking) else []
+
+    @cached_property
+    def _unequal(self) -> list[Excluded]:
+        try:
+            references = tables.baselines(self.compared, self.baseline)
+        except AnalysisError:
+            return []
+        unequal = comparison.with_unequal_seeds(self.compared, baseline=self.baseline)
+        return unequal if set(references) - _labels(unequal) - set(references.values()) else []
+
+    @cached_property
+    def _incomplete(self) -> list[str]:
+        incomplete = list(tables.missing_cells(self.results)["label"].unique())
+        finished = tables.finished_labels(self.results)
+        return [label for label in incomplete if label in finished] if len(finished - set(incomplete)) > 1 else []
+
+    @cached_property
     def accuracies(self) -> pd.DataFrame:
         """`accuracy_table`."""
         return tables.accuracy_table(self.results)
@@ -71,22 +112,22 @@ class Estimates:
     @cached_property
     def paired(self) -> pd.DataFrame:
         """`paired_table`."""
-        return tables.paired_table(self.results, baseline=self.baseline)
+        return tables.paired_table(self.compared, baseline=self.baseline)
 
     @cached_property
     def gains(self) -> pd.DataFrame:
         """`gain_table`."""
-        return comparison.gain_table(self.results, baseline=self.baseline)
+        return comparison.gain_table(self.paired_by_seed, baseline=self.baseline)
 
     @cached_property
     def transitions(self) -> pd.DataFrame:
         """`phase_transition`."""
-        return comparison.phase_transition(self.results, baseline=self.baseline, rng=self._rng())
+        return comparison.phase_transition(self.paired_by_seed, baseline=self.baseline, rng=self._rng())
 
     @cached_property
     def penalties(self) -> pd.DataFrame:
         """`pairwise_penalties`."""
-        return comparison.pairwise_penalties(self.results)
+        return comparison.pairwise_penalties(_without(self.results, [Excluded(self._incomplete, "")]))
 
     @cached_property
     def costs(self) -> pd.DataFrame:
@@ -105,19 +146,29 @@ class Estimates:
 
     def saved(self) -> pd.DataFrame:
         """`labels_saved`."""
-        return comparison.labels_saved(self.results, baseline=self.baseline, rng=self._rng())
+        return comparison.labels_saved(self.paired_by_seed, baseline=self.baseline, rng=self._rng())
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng(self.seed)
 
 
+def _without(results: Results, excluded: Sequence[Excluded]) -> Results:
+    """All but what is excluded, with equal labels."""
+    labels = _labels(excluded)
+    return results.of(label for label in results.labels if label not in labels) if labels else results
+
+
+def _labels(excluded: Sequence[Excluded]) -> set[str]:
+    return {label for each in excluded for label in each.labels}
+
+
 def sheets(estimates: Estimates) -> tuple[list[Table], list[Refusal]]:
-    """Make the tables in reading order; name what refuses to be computed and why; leave out what is empty.
+    """Make the tables in reading order; leave out what is empty; name what is refused or not in all, and why.
 
     In the frames, `strategy` is the label of a configuration.
     """
     made: list[Table] = []
-    refused: list[Refusal] = []
+    refused = list(estimates.excluded)
     for title, make in _SHEETS.items():
         try:
             table = make(estimates, title)
@@ -145,7 +196,7 @@ def interval_text(low: float, high: float) -> str:
 def _verdict(estimates: Estimates, title: str) -> Table:
     frame = estimates.paired
     shown = frame.assign(interval=[interval_text(*ends) for ends in zip(frame["low"], frame["high"], strict=True)])
-    low, high = tables.common_window(estimates.results)
+    low, high = tables.common_window(estimates.compared)
     columns = [
         _STRATEGY,
         Column("difference", "area gain", points),
@@ -266,7 +317,7 @@ def _gain(estimates: Estimates, title: str) -> Table:
 
 
 def _effective(estimates: Estimates, title: str) -> Table:
-    frame = comparison.effective_budget(estimates.results, baseline=estimates.baseline)
+    frame = comparison.effective_budget(estimates.paired_by_seed, baseline=estimates.baseline)
     shown = frame.assign(
         points=[f"{own}/{total}" for own, total in zip(frame["effective_points"], frame["total_points"], strict=True)],
         paired=[f"{own}/{total}" for own, total in zip(frame["paired_points"], frame["total_points"], strict=True)],
@@ -368,7 +419,7 @@ def _saved(estimates: Estimates, title: str) -> Table:
 
 
 def _outcomes(estimates: Estimates, title: str) -> Table:
-    frame = comparison.win_tie_loss(estimates.results, baseline=estimates.baseline)
+    frame = comparison.win_tie_loss(estimates.paired_by_seed, baseline=estimates.baseline)
     shown = frame.assign(
         **{
             unit: [
@@ -498,7 +549,12 @@ def _configurations(estimates: Estimates, title: str) -> Table:
         Column("params", "parameters", text),
     ]
     return table_of(
-        "configurations", title, frame.reset_index(), columns, "Every configuration with all its parameters."
+        "configurations",
+        title,
+        frame.reset_index(),
+        columns,
+        "Every configuration with all its parameters. Its name has those alone that differ within this report, so one"
+        " name may mean something else in another.",
     )
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from analysis import load
-from analysis.across import iqm_table, rank_table, rank_warning
+from analysis.across import iqm_table, rank_table, rank_warning, unlike
 from analysis.exceptions import NoBaselineError, SelectionError
 
 
@@ -48,3 +48,10 @@ def test_refusals(tmp_path, trajectory, write_store):
     rows = [trajectory("badge", data=data) for data in ("a", "b")]
     with pytest.raises(NoBaselineError, match="baseline `random` on all data sets, but got badge"):
         rank_table(load(write_store(tmp_path / "b", rows)))
+
+
+def test_one_label_that_stands_for_two_settings_is_said(tmp_path, trajectory, write_store):
+    rows = [trajectory("probcover", params={"delta": d, "k": 1}, data=name) for name, d in (("a", 0.1), ("b", 0.2))]
+    rows += [trajectory("random", data=name) for name in ("a", "b")]
+    (said,) = unlike(load(write_store(tmp_path, rows)))
+    assert said == "probcover has not the same delta on all data sets; it is taken for one here."

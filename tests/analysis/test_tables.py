@@ -66,7 +66,7 @@ def test_ranks_share_ties(tmp_path, trajectory, write_store):
 def test_missing_cells(results):
     assert missing_cells(results).to_numpy().tolist() == [
         ["typiclust", 1, "out of memory"],
-        ["typiclust", 2, "not finished"],
+        ["typiclust", 2, "not run, or not finished"],
     ]
 
 
@@ -114,7 +114,7 @@ def test_summary_keeps_a_configuration_that_never_finished(tmp_path, trajectory,
 def test_absent_baseline_refuses_the_paired_columns_alone(tmp_path, trajectory, write_store):
     results = load(write_store(tmp_path, [trajectory("badge"), trajectory("entropy")]))
     for refused in (paired_table, summary_table):
-        with pytest.raises(NoBaselineError, match=r"one baseline `random` for badge .* but got none"):
+        with pytest.raises(NoBaselineError, match=r"one baseline `random` for badge, entropy \(.* but got none"):
             refused(results)
     plain = summary_table(results, baseline=None)
     assert "difference" not in plain

@@ -161,6 +161,56 @@ def test_unequal_seeds_are_refused_and_marked(tmp_path, trajectory, write_store)
     assert {table.name for table in section.tables} >= {"missing", "verdict"}
 
 
+def test_what_has_no_baseline_takes_nothing_from_the_others(tmp_path, trajectory, write_store):
+    rows = [trajectory(name, seed, [0.4 + seed / 100] * 3) for name in ("random", "badge") for seed in range(3)]
+    rows += [trajectory("badge", seed, (0.5, 0.7), n_labels=(20, 40), schedule="20x2") for seed in range(3)]
+    store = write_store(tmp_path / "store", rows)
+    section = make_report(load(store)).sections[0]
+    verdict = next(table for table in section.tables if table.name == "verdict").frame
+    assert list(verdict["strategy"]) == ["badge[schedule=10x2,20x1]"]
+    assert {"gain", "effective_budget", "phase_transition"} <= {table.name for table in section.tables}
+    (refusal,) = section.refused
+    assert refusal.reason == (
+        "Expected one baseline `random` for badge[schedule=20x2] (schedule 20x2, evaluated on all), but got none."
+    )
+    assert "Comparisons with random" in page(store, tmp_path / "report")
+
+
+def test_unequal_seeds_take_nothing_from_the_others(tmp_path, trajectory, write_store):
+    rows = [trajectory(name, seed) for name in ("random", "badge", "entropy") for seed in range(3)]
+    store = write_store(tmp_path / "store", rows[:-1])
+    section = make_report(load(store)).sections[0]
+    frames = {table.name: table.frame for table in section.tables}
+    assert set(frames["gain"]["strategy"]) == set(frames["effective_budget"]["strategy"]) == {"badge"}
+    assert set(frames["pairwise_penalties"]["strategy"]) == {"badge", "random"}
+    assert list(frames["verdict"]["n_pairs"]) == [3, 2]
+    assert len(section.refused) == 2
+    reasons = {refusal.title: refusal.reason for refusal in section.refused}
+    assert "equal seeds of entropy and random, but got [2]" in reasons["Comparisons at each label count"]
+    assert reasons["Pairwise penalties"] == "Left out, as they lack seeds that others have: entropy."
+
+
+def test_one_reason_is_said_once(tmp_path, trajectory, write_store):
+    store = write_store(tmp_path / "store", [trajectory("badge"), trajectory("entropy")])
+    (reason,) = make_report(load(store)).sections[0].refused_by_reason
+    assert page(store, tmp_path / "report").count(reason) == 1
+
+
+def test_halves_of_the_test_data_are_apart(swept, trajectory, write_store, tmp_path):
+    compared = write_store(tmp_path / "compared", [trajectory(seed=seed) for seed in range(3)])
+    report = make_report(load(compared, swept))
+    assert [(section.name, section.is_half) for section in report.sections] == [
+        ("digits", False),
+        ("digits, tune half", True),
+    ]
+    folder = write_report(report, tmp_path / "report", ["html", "csv"])
+    assert set(pd.read_csv(folder / "tables" / "digits" / "area.csv")["strategy"]) == {"random"}
+    html = (folder / "index.html").read_text()
+    places = [html.index(f'<article id="{name}">') for name in ("data-1", "sweep-1", "data-2")]
+    assert places == sorted(places)
+    assert not report.notes
+
+
 def test_several_data_sets(tmp_path, trajectory, write_store):
     rows = [
         trajectory(name, seed, [height + seed / 100] * 3, data=data, data_hash=data)
