@@ -52,50 +52,74 @@ def complete(trials: pd.DataFrame) -> pd.DataFrame:
     return table[table["status"] == "complete"].sort_values("trial", ignore_index=True)
 
 
-def ablation_data(results: Results, study: str, schedule: str) -> pd.DataFrame:
-    """Accuracy curves by cap on the number of clusters, under one schedule (Fig. 5 of arXiv 2306.04099).
+def searched(trials: pd.DataFrame) -> list[str]:
+    """Hyperparameters with several values among complete trials, the cap on clusters first; schedules are none."""
+    table = complete(trials)
+    names = [name for name in _settings(table) if name.partition(".")[0] != SCHEDULE]
+    differing = [name for name in names if table[name].map(repr).nunique() > 1]
+    return sorted(differing, key=lambda name: (name != MAX_CLUSTERS, name))
+
+
+def ablation_data(results: Results, study: str, schedule: str, parameter: str = MAX_CLUSTERS) -> pd.DataFrame:
+    """Accuracy curves by one hyperparameter, under one schedule (of the cap on clusters, Fig. 5 of arXiv 2306.04099).
 
     Returns:
-        The columns of `analysis.figures.curve_data`, one curve per cap among complete trials; caps that came to
+        The columns of `analysis.figures.curve_data`, one curve per value among complete trials; values that came to
         the same trajectories share one curve, under all their names. Other hyperparameters that were searched are
-        those of the best trial of each cap.
+        those of the best trial of each value.
     """
     trials = results.trials[(results.trials["study"] == study) & (results.trials[SCHEDULE] == schedule)]
     table = complete(trials)
     members = trials.set_index("trial")["trajectory_ids"]
     rounds = results.rounds.set_index("trajectory_id")
-    shared: dict[tuple[str, ...], list[int]] = {}
-    if MAX_CLUSTERS in table:
-        best = table.sort_values("objective", ascending=False).drop_duplicates(MAX_CLUSTERS).sort_values(MAX_CLUSTERS)
-        for row in best.to_dict("records"):
-            shared.setdefault(tuple(members[row["trial"]]), []).append(int(row[MAX_CLUSTERS]))
+    shared: dict[tuple[str, ...], list[str]] = {}
+    if parameter in table:
+        for row in _best(table, [parameter]).to_dict("records"):
+            shared.setdefault(tuple(members[row["trial"]]), []).append(setting_text(row[parameter]))
     frames = []
-    for names, caps in shared.items():
+    for names, values in shared.items():
         cells = rounds.loc[rounds.index.isin(names)].groupby("n_labels")["accuracy"]
         mean, std = cells.mean(), cells.std(ddof=1)
-        label = "/".join(str(cap) for cap in caps)
         frames.append(
             pd.DataFrame(
-                {"label": label, "n_labels": mean.index, "mean": mean, "low": mean - std, "high": mean + std}
-                | {"n_seeds": cells.size()}
+                {"label": "/".join(values), "n_labels": mean.index, "mean": mean}
+                | {"low": mean - std, "high": mean + std, "n_seeds": cells.size()}
             )
         )
     columns = ["label", "n_labels", "mean", "low", "high", "n_seeds"]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
-def interaction_data(trials: pd.DataFrame) -> pd.DataFrame:
-    """Objective by cap on the number of clusters and schedule: the best complete trial of each cell.
+def interaction_data(trials: pd.DataFrame, parameter: str = MAX_CLUSTERS) -> pd.DataFrame:
+    """Objective by one hyperparameter and schedule: the best complete trial of each cell.
 
     Returns:
-        One row per cell: schedule, max_clusters, objective, low, high, n_seeds. Empty where no cap was searched.
+        One row per cell: schedule, the parameter, objective, low, high, n_seeds. Empty where it was not searched.
     """
     table = complete(trials)
-    columns = [SCHEDULE, MAX_CLUSTERS, "objective", "low", "high", "n_seeds"]
-    if MAX_CLUSTERS not in table:
+    columns = [SCHEDULE, parameter, "objective", "low", "high", "n_seeds"]
+    if parameter not in table:
         return pd.DataFrame(columns=columns)
-    best = table.sort_values("objective", ascending=False).drop_duplicates([SCHEDULE, MAX_CLUSTERS])
-    return best.sort_values([SCHEDULE, MAX_CLUSTERS], ignore_index=True)[columns]
+    return _best(table, [SCHEDULE, parameter])[columns].reset_index(drop=True)
+
+
+def setting_text(value: Any) -> str:
+    """A setting as it is written in figures and tables: floats in four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _best(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The best trial for each combination of values, in the order of the values."""
+    best = table.sort_values("objective", ascending=False, kind="stable").drop_duplicates(keys)
+    try:
+        return best.sort_values(keys)
+    except TypeError:  # words beside numbers
+        return best.sort_values(keys, key=lambda column: column.map(str))
+
+
+def _settings(table: pd.DataFrame) -> list[str]:
+    """Columns of `trial_table` that hold what was searched."""
+    return list(table.columns[1 : list(table.columns).index("objective")])
 
 
 def history_data(trials: pd.DataFrame) -> pd.DataFrame:
@@ -115,7 +139,7 @@ def importance_data(trials: pd.DataFrame) -> pd.DataFrame:
         below 4 trials or where one setting alone differs.
     """
     table = complete(trials)
-    settings = list(table.columns[1 : list(table.columns).index("objective")])
+    settings = _settings(table)
     if "schedule.first" in settings:
         settings.remove(SCHEDULE)
     differing = [name for name in settings if table[name].map(repr).nunique() > 1]

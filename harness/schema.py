@@ -110,7 +110,7 @@ COVERAGE = _table(
 CONFIRMATIONS = _table(
     ("study", pa.string()),
     ("trial", pa.int64()),
-    ("status", pa.string()),  # confirmed, failed, default (the trial is the default)
+    ("status", pa.string()),  # compared, failed, default (the trial is the default)
     ("default", pa.string()),  # the configuration compared with, in words
     ("seeds", pa.list_(pa.int64())),  # none of them was in the search
     ("searched", pa.float64()),  # objective less the default's, paired by seed, in the search

@@ -6,7 +6,7 @@ the curves apart in grey as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ LABEL_SIZE = 8.5
 _COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 _MARKERS = "osD^v<>h"
+_MOST_TICKS = 10
 
 
 class LineStyle(NamedTuple):
@@ -78,12 +79,15 @@ def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float
     return figure
 
 
-def label_axis(ax: Axes, *, log: bool) -> None:
-    """Make the x axis one of label counts."""
+def label_axis(ax: Axes, n_labels: Iterable[int], *, log: bool) -> None:
+    """Make the x axis one of label counts, and mark these where there is room."""
+    counts = sorted(set(n_labels))
     if log:
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_minor_locator(NullLocator())
+    elif counts and min(np.diff(counts), default=1) * _MOST_TICKS >= counts[-1] - counts[0]:
+        ax.set_xticks(counts)
     else:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

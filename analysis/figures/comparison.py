@@ -53,7 +53,7 @@ def draw_transitions(gains: pd.DataFrame, transitions: pd.DataFrame, ax: Axes, *
         high = last if found["high_open"] else found["high"]
         ax.plot([low, high], [y + 0.3] * 2, color=INK, linewidth=1.4, solid_capstyle="butt")
         ax.plot(found["crossing"], y + 0.3, marker="|", markersize=11, markeredgewidth=2.2, color=INK)
-    label_axis(ax, log=log)
+    label_axis(ax, gains["n_labels"], log=log)
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.spines[["top", "right", "left"]].set_visible(False)

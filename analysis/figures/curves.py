@@ -95,7 +95,7 @@ def draw_curves(
         ax.fill_between(curve["n_labels"], curve["low"], curve["high"], color=style.colour, alpha=0.13, linewidth=0)
         every = max(1, len(curve) // 12)
         ax.plot(curve["n_labels"], curve["mean"], markevery=every, label=names[label], **line(style))
-    label_axis(ax, log=needs_log(data) if log is None else log)
+    label_axis(ax, data["n_labels"], log=needs_log(data) if log is None else log)
     percent_axis(ax, "Accuracy (%)")
     if len(labels) > _MAX_DIRECT_LABELS:
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=LABEL_SIZE, handlelength=3.5)

@@ -7,23 +7,29 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from analysis.figures.axes import INK, legend_below, line, line_styles, percent_axis
-from analysis.sweeps import MAX_CLUSTERS, SCHEDULE
+from analysis.sweeps import SCHEDULE, setting_text
 
 
-def draw_interaction(data: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw `interaction_data`: a line per schedule over the caps, with intervals."""
+def draw_interaction(data: pd.DataFrame, parameter: str, ax: Axes) -> Axes:
+    """Draw `interaction_data`: a line per schedule over the values of a hyperparameter, with intervals."""
     styles = line_styles(list(data[SCHEDULE].unique()))
+    values = list(data[parameter].unique())
+    is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    place = {value: value if is_number else position for position, value in enumerate(values)}
     for name, cells in data.groupby(SCHEDULE, sort=False):
         errors = [cells["objective"] - cells["low"], cells["high"] - cells["objective"]]
-        style = line(styles[str(name)])
-        ax.errorbar(cells[MAX_CLUSTERS], cells["objective"], errors, capsize=3, label=name, **style)
-    ticks = sorted(data[MAX_CLUSTERS].unique())
-    if ticks and ticks[-1] > 3 * ticks[0]:
+        ax.errorbar(
+            cells[parameter].map(place), cells["objective"], errors, capsize=3, label=name, **line(styles[str(name)])
+        )
+    if not is_number:
+        ax.set_xticks(range(len(values)), [setting_text(value) for value in values])
+    elif min(values) > 0 and max(values) > 3 * min(values):
+        ticks = sorted(values)
         ax.set_xscale("log")
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticks(ticks if len(ticks) <= 8 else [ticks[0], ticks[-1]])
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_xlabel("Most clusters")
+    ax.set_xlabel(parameter)
     percent_axis(ax, "Objective (%)")
     legend_below(ax, 3)
     return ax

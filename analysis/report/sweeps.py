@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,12 +16,13 @@ from analysis.report.render import Column, Table, integer, number, percent, poin
 from analysis.report.sheets import interval_text
 from analysis.results import Results
 from analysis.sweeps import (
-    MAX_CLUSTERS,
     SCHEDULE,
     ablation_data,
     history_data,
     importance_data,
     interaction_data,
+    searched,
+    setting_text,
     trial_table,
 )
 
@@ -65,18 +67,19 @@ def sweep_pictures(results: Results, study: str) -> list[Picture]:
     done = trials[trials["status"] == "complete"]
     made = []
     schedules = sorted(done[SCHEDULE].unique())
-    for schedule in schedules if len(schedules) <= _MOST_ABLATIONS else []:
-        curves = ablation_data(results, study, schedule)
-        if 1 < curves["label"].nunique() <= MOST_DRAWN:
-            name = f"ablation-{slug(schedule)}"
-            title = f"Accuracy by most clusters, schedule {schedule}"
-            made.append(Picture(name, title, caption(curves), partial(draw_curves, curves)))
-    cells = interaction_data(trials)
-    if cells[MAX_CLUSTERS].nunique() > 1 and cells[SCHEDULE].nunique() <= _MOST_ABLATIONS:
+    parameters = searched(trials)
+    if len(schedules) * len(parameters) <= _MOST_ABLATIONS:
+        for parameter, schedule in itertools.product(parameters, schedules):
+            curves = ablation_data(results, study, schedule, parameter)
+            if 1 < curves["label"].nunique() <= MOST_DRAWN:
+                name = f"ablation-{slug(parameter)}-{slug(schedule)}"
+                title = f"Accuracy by {parameter}, schedule {schedule}"
+                made.append(Picture(name, title, caption(curves), partial(draw_curves, curves)))
+    for parameter in parameters if len(schedules) <= _MOST_ABLATIONS else []:
+        cells = interaction_data(trials, parameter)
         note = "Mean over seeds of the best trial at each point; bars: 95 % interval, Student's t over seeds"
-        made.append(
-            Picture("interaction", "Objective by most clusters and schedule", note, partial(draw_interaction, cells))
-        )
+        name, title = f"interaction-{slug(parameter)}", f"Objective by {parameter} and schedule"
+        made.append(Picture(name, title, note, partial(draw_interaction, cells, parameter)))
     history = history_data(trials)
     if len(history) > 1:
         note = "Mean over seeds; complete trials alone"
@@ -160,7 +163,7 @@ def _confirmations(study: str, frame: pd.DataFrame) -> Table:
         Column("default", "against the default", text),
         Column("searched", "gain in the search", points),
         Column("searched_interval", "95 % interval", text),
-        Column("confirmed", "gain confirmed", points),
+        Column("confirmed", "gain confirming", points),
         Column("confirmed_interval", "95 % interval", text),
         Column("seeds", "other seeds", text),
         Column("status", "status", text),
@@ -171,7 +174,7 @@ def _confirmations(study: str, frame: pd.DataFrame) -> Table:
         shown,
         columns,
         "Objective less that of the default configuration, percentage points, paired by seed; 95 % intervals are"
-        " Student's t. In the search: its seeds, the tune half of the test data. Confirmed: other seeds, other half.",
+        " Student's t. In the search: its seeds, the tune half of the test data. Confirming: others, the other half.",
         "The best of many trials is lucky as well as good, so its gain in the search is too high on average. The"
         " confirmation uses neither its seeds nor its half of the test data, so its interval may be believed.",
         plain=frame.assign(seeds=shown["seeds"]),
@@ -183,7 +186,7 @@ def _sheet(study: str, trials: pd.DataFrame) -> Table:
     settings = list(frame.columns[1 : list(frame.columns).index("objective")])
     columns = [
         Column("trial", "trial", integer),
-        *(Column(name, name, _setting) for name in settings),
+        *(Column(name, name, setting_text) for name in settings),
         Column("objective", "objective", percent),
         Column("low", "from", percent),
         Column("high", "to", percent),
@@ -202,7 +205,3 @@ def _sheet(study: str, trials: pd.DataFrame) -> Table:
         " trial alone. On the tune half of the test data: the best of many trials is lucky as well as good.",
         "Trials that were stopped early saw fewer labels; they have no objective that may be compared.",
     )
-
-
-def _setting(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -116,14 +116,14 @@ def _sentence(row: Mapping[Hashable, object], baseline: str, n_compared: int) ->
             f"{between}: no difference from {baseline} was shown. One of less than {missed} points would be missed more"
             " than one time in five."
         )
-    corrected = "" if n_compared == 1 else f" of {n_compared} comparisons"
+    corrected = f"after correction for {n_compared} comparisons"
     firm = _number(row["p_holm"]) < LEVEL
     claim = f"{row['verdict']} than {baseline}"
     if n_compared == 1:
         return f"{between}: {claim}."
     if firm:
-        return f"{between}: {claim}, also after correction for the number{corrected}."
-    return f"{between}: {claim} if looked at alone; not after correction for the number{corrected}."
+        return f"{between}: {claim}, also {corrected}."
+    return f"{between}: {claim} if looked at alone; not {corrected}."
 
 
 def _number(value: object) -> float:

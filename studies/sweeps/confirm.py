@@ -35,7 +35,7 @@ class Advantage:
     def status(self) -> str:
         """As in the table `confirmations`."""
         is_known = self.searched is not None and self.confirmed is not None
-        return "default" if self.is_default else "confirmed" if is_known else "failed"
+        return "default" if self.is_default else "compared" if is_known else "failed"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rich.table import Table
 from analysis import Results
 from analysis.report.sweeps import confirmation_lines, picture_files
 from analysis.statistics import mean_interval
+from analysis.sweeps import setting_text
 from harness.location import Location, write
 from studies.sweeps.space import SCHEDULE
 from studies.sweeps.trials import Record, Sweep, best_first, pareto_front
@@ -45,7 +46,7 @@ def show_trials(sweep: Sweep, records: Sequence[Record], console: Console) -> No
         notes = _notes(record, first_of) + (["Pareto front"] if record.number in front else [])
         table.add_row(
             str(record.number),
-            *(escape(_shown(record.values[name])) for name in names),
+            *(escape(setting_text(record.values[name])) for name in names),
             *_numbers(record),
             escape("; ".join(notes)),
             style="bold" if place == 0 and record.scores else "",
@@ -90,7 +91,3 @@ def _notes(record: Record, first_of: dict[tuple[str, ...], int]) -> list[str]:
     if first != record.number:
         notes.append(f"same trajectories as trial {first}")
     return notes
-
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

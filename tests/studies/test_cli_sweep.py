@@ -78,7 +78,13 @@ class TestGrid:
     def test_figures_and_report(self, grid, ntkcpl):
         out, *_ = grid
         names = {path.name for path in next(out.glob("sweep-*")).iterdir()}
-        for name in ("ablation-5x4", "ablation-10x2", "interaction", "history", "importances"):
+        for name in (
+            "ablation-max_clusters-5x4",
+            "ablation-max_clusters-10x2",
+            "interaction-max_clusters",
+            "history",
+            "importances",
+        ):
             assert {f"{name}.png", f"{name}.svg"} <= names
         result = ntkcpl("report", out, "--format", "html,csv")
         assert result.exit_code == 0

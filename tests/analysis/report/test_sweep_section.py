@@ -11,7 +11,13 @@ from harness import schema
 
 def test_pictures_of_a_sweep(swept_results):
     names = [picture.name for picture in sweep_pictures(swept_results, "sweep-x")]
-    assert names == ["ablation-10x4", "ablation-20x2", "interaction", "history", "importances"]
+    assert names == [
+        "ablation-max_clusters-10x4",
+        "ablation-max_clusters-20x2",
+        "interaction-max_clusters",
+        "history",
+        "importances",
+    ]
 
 
 def test_pictures_are_files(swept_results):
@@ -41,7 +47,7 @@ def confirmation(trial=2, searched=(0.04, 0.01, 0.07), confirmed=(0.01, 0.002, 0
         for end, value in zip(("", "_low", "_high"), values, strict=True)
     }
     return (
-        {"study": "sweep-x", "trial": trial, "status": "confirmed", "default": "ridge=0.01", "seeds": [3, 4]}
+        {"study": "sweep-x", "trial": trial, "status": "compared", "default": "ridge=0.01", "seeds": [3, 4]}
         | ends
         | row
     )

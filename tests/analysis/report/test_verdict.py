@@ -39,12 +39,12 @@ def test_findings_state_interval_seeds_and_correction():
         paired({}, {"label": "x", "difference": 0.01, "p_holm": 0.06}, OPEN), "random"
     )
     assert better.sentence == (
-        "+2.00 points of area (95 % interval +1.00 to +3.00, 5 seeds): better than random, also after correction for"
-        " the number of 3 comparisons."
+        "+2.00 points of area (95 % interval +1.00 to +3.00, 5 seeds): better than random, also after correction for 3"
+        " comparisons."
     )
     assert (better.sign, uncorrected.sign, open_.sign) == ("▲", "△", "○")
     assert uncorrected.sentence.endswith(
-        "better than random if looked at alone; not after correction for the number of 3 comparisons."
+        "better than random if looked at alone; not after correction for 3 comparisons."
     )
     assert "no difference from random was shown. One of less than 1.50 points would be missed" in open_.sentence
 

@@ -76,7 +76,7 @@ def test_a_confirmation_is_kept_in_the_store(tmp_path):
     with store.writing():
         store.write_confirmations("sweep-x", found.rows("sweep-x"))
     (row,) = pd.read_parquet(tmp_path / "confirmations").to_dict("records")
-    assert (row["trial"], row["status"], row["seeds"].tolist()) == (4, "confirmed", [3])
+    assert (row["trial"], row["status"], row["seeds"].tolist()) == (4, "compared", [3])
     assert (row["searched"], row["searched_low"], row["confirmed"]) == (0.04, 0.01, 0.01)
     assert isnan(row["confirmed_low"])
     checked = check_store(locate(str(tmp_path)))
