@@ -102,8 +102,15 @@ def make_view(seed: int = 0, *, n_pool: int = N_POOL, n_labelled: int = N_LABELL
 
 
 def choose(strategy: Strategy, view: PoolView, n: int = 7, seed: int | Sequence[int] = 1) -> Selection:
-    """One selection that keeps the contract of `Strategy.select`."""
-    selection = strategy.select(view, n, rng=np.random.default_rng(seed))
+    """One selection that keeps the contract of `Strategy.select`, without an invalid operation in NumPy on the way."""
+    try:
+        with np.errstate(divide="raise", over="raise", invalid="raise"):
+            selection = strategy.select(view, n, rng=np.random.default_rng(seed))
+    except FloatingPointError as error:
+        pytest.fail(
+            f"Expected arithmetic that is defined, but got: {error}. What comes of it would rank or be dropped unseen;"
+            " treat the case, or say with np.errstate that it is meant."
+        )
     picks = selection.indices
     assert isinstance(picks, np.ndarray), f"Expected indices to be an array, but got {type(picks).__name__}."
     assert picks.dtype == np.int64, f"Expected indices to be int64, but got {picks.dtype}."

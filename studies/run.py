@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -63,10 +64,8 @@ def run_comparison(
         data_bytes = sum(array.nbytes for array in (data.x_train, data.x_test, data.y_train, data.y_test))
         with cluster(resources, data_bytes):
             settled = settle(resources, len(plan.jobs))
-            progress_console.print(describe(plan), soft_wrap=True, highlight=False)
-            progress_console.print(
-                describe_resources(settled, [job.spec for job in plan.jobs], store), soft_wrap=True, highlight=False
-            )
+            say(progress_console, describe(plan))
+            say(progress_console, describe_resources(settled, [job.spec for job in plan.jobs], store))
             if dry_run:
                 return Outcome(study, 0)
             with store.writing():
@@ -76,7 +75,7 @@ def run_comparison(
                 with StudyProgress(plan.jobs, settled.workers or 1, progress_console) as progress:
                     failures = drive(plan.jobs, data, store, settled, progress)
     else:
-        progress_console.print(describe(plan), soft_wrap=True, highlight=False)
+        say(progress_console, describe(plan))
         if dry_run:
             return Outcome(study, 0)
         with store.writing():
@@ -85,8 +84,14 @@ def run_comparison(
     if not results.rounds.empty:
         show_summary(results, console)
         for path in write_summary(results, out):
-            console.print(f"{path}", soft_wrap=True, highlight=False)
-    console.print(f"{out / 'rounds'}", soft_wrap=True, highlight=False)
+            say(console, str(path))
+    say(console, str(out / "rounds"))
+    if n_others := len(store.studies().keys() - {study}):
+        others = "1 other study" if n_others == 1 else f"{n_others} other studies"
+        say(
+            console,
+            f"All this is of this command alone; `{out}` has {others}, too: ntkcpl report {shlex.quote(str(out))}",
+        )
     return Outcome(study, len(failures))
 
 
@@ -100,6 +105,11 @@ def terminal() -> Console:
     """The console for results: wide where it is no terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=_FILE_WIDTH)
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is: no markup, no wrapping."""
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def describe(plan: Plan) -> str:

@@ -23,7 +23,7 @@ from harness.schedule import MAX_SEEDS
 from harness.spec import TrajectorySpec
 from harness.store import Row, Store
 from studies.progress import SweepProgress
-from studies.run import describe, describe_resources, terminal
+from studies.run import describe, describe_resources, say, terminal
 from studies.sweeps.confirm import confirm_plan, confirmed
 from studies.sweeps.search import Told, mirror, propose
 from studies.sweeps.space import Values
@@ -393,8 +393,8 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
         # The stack is outside: Tune's thread ends with the cluster.
         with ExitStack() as stack, cluster(resources, data_bytes):
             settled = settle(resources, n_left)
-            _say(progress_console, str(search))
-            _say(progress_console, describe_resources(settled, [job.spec for job in search.plan().jobs], store))
+            say(progress_console, str(search))
+            say(progress_console, describe_resources(settled, [job.spec for job in search.plan().jobs], store))
             if options.dry_run:
                 return SweepOutcome(search.study, 0)
             with store.writing():
@@ -409,7 +409,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
                     failures = drive(search.jobs(tuning), data, store, settled, search.listener(tuning))
                 search.confirm()
     else:
-        _say(progress_console, str(search))
+        say(progress_console, str(search))
         if options.dry_run:
             return SweepOutcome(search.study, 0)
         with store.writing():
@@ -421,12 +421,8 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
     results = load(str(out), study=search.study, queries=False)
     show_confirmation(results, console)
     for path in write_figures(results, out / search.study):
-        console.print(f"{path}", soft_wrap=True, highlight=False)
-    console.print(f"{out / 'trials'}", soft_wrap=True, highlight=False)
+        say(console, str(path))
+    say(console, str(out / "trials"))
     n_failed = sum(record.status == "failed" for record in records)
     n_unconfirmed = sum(failed.job.spec.evaluate_on == "confirm" for failed in failures)
     return SweepOutcome(search.study, n_failed, n_unconfirmed)
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True, highlight=False)

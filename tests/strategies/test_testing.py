@@ -225,6 +225,12 @@ class TakesLogarithms(Scores):
         return -(probabilities * np.log(probabilities)).sum(axis=1)
 
 
+class HidesNaN(Works):
+    def _select(self, view, n, *, rng):
+        own = view.features[view.unlabelled]
+        return Selection(view.unlabelled[np.argsort((own / own.std(axis=0)).sum(axis=1))[:n]])
+
+
 class NeedsTwoClasses(Works):
     def _select(self, view, n, *, rng):
         np.unique(view.labels)[1]
@@ -347,6 +353,7 @@ BROKEN = [
     ("tiny_pool", NeedsNeighbours(), {"n_labelled": 0, "n_unlabelled": 2}, "out of bounds"),
     ("duplicated_points", DropsDuplicates(), {"n_distinct": 2, "n": 7}, "distinct unlabelled"),
     ("constant_features", Standardises(), {}, "without NaN"),
+    ("constant_features", HidesNaN(), {}, "arithmetic that is defined, but got: invalid value"),
     ("large_features", HalfPrecision(), {}, "without NaN"),
     ("single_class_seen", NeedsTwoClasses(), {}, "out of bounds"),
     ("saturated_softmax", TakesLogarithms(), {}, "without NaN"),
