@@ -1,6 +1,7 @@
 """`ntkcpl compare`, from the command to the files."""
 
 import json
+import shutil
 import signal
 import time
 
@@ -106,6 +107,17 @@ class TestAgain:
         assert result.exit_code == 0
         assert result.stderr == "12 trajectories: 12 done already\n"
         assert {table: contents(out / table) for table in before} == before
+
+    def test_another_command_says_that_the_store_has_more(self, undisturbed, ntkcpl, command, monkeypatch, tmp_path):
+        study, out, printed, _ = undisturbed
+        assert "other study" not in printed
+        copied = shutil.copytree(out, tmp_path / "a [b]")
+        monkeypatch.setattr("studies.run.cluster", None)
+        result = ntkcpl(*command(copied, **{**study, "strategies": "random"}))
+        assert result.exit_code == 0
+        assert f"`{copied}` has 1 other study, too: ntkcpl report '{copied}'\n" in result.stdout
+        assert f"{copied / 'results.csv'}\n" in result.stdout
+        assert set(pd.read_csv(copied / "results.csv")["label"]) == {"random"}
 
     def test_a_dry_run_of_the_same_command_writes_nothing(self, undisturbed, ntkcpl, command):
         study, out, *_ = undisturbed
