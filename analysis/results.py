@@ -304,6 +304,8 @@ def _read_table(store: str | Path, name: str, damaged: list[str] | None) -> pa.T
         else:
             filesystem, root = fs.LocalFileSystem(), str(Path(store).absolute())
         folders = {Path(entry.path).name for entry in filesystem.get_file_info(fs.FileSelector(root))}
+    except FileNotFoundError as error:
+        raise StoreReadError(f"Expected a store in `{store}`, but there is no such folder; check the path.") from error
     except (OSError, pa.ArrowException) as error:
         raise StoreReadError(f"Expected a store, but got {store}: {_first_line(error)}.") from error
     if not folders & {"trajectories", "rounds"}:

@@ -65,6 +65,8 @@ class Checked:
 def require_store(root: Location) -> None:
     """Raise StoreError where there is no store."""
     with first_look(root):
+        if not root.exists():
+            raise StoreError(f"Expected a store in `{root}`, but there is no such folder; check the path.")
         is_store = any((root / table).is_dir() for table in schema.TABLES)
     if not is_store:
         raise StoreError(f"Expected a store, a folder with {', '.join(schema.TABLES)}, but got `{root}`.")

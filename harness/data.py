@@ -26,6 +26,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from harness.exceptions import DataError, SpecError
+from strategies.exceptions import did_you_mean
 
 if TYPE_CHECKING:
     from strategies.base import IndexArray
@@ -36,6 +37,10 @@ COLUMNS = ("feature", "label", "split")
 SCALE = "x_scale"
 MAX_SHOWN = 5
 CHECKED_ROWS = 4096
+_IMPORT = (
+    "`ntkcpl features import` makes a file from separate arrays or other names; --x, --y, --x-test and --y-test say "
+    "which is which."
+)
 
 
 class Fields(NamedTuple):
@@ -156,14 +161,15 @@ def load_dataset(source: str) -> Dataset:
         if path.suffix.lower() in READERS and path.exists():
             return Dataset.from_arrays(path.stem, READERS[path.suffix.lower()](path), source)
         problem = f"whose suffix is {path.suffix!r}" if path.exists() else "which does not exist"
+        hint = f" {_IMPORT}" if path.is_file() and path.suffix == ".npy" else did_you_mean(source, BUILTIN)
         raise DataError(
             f"Expected a built-in data set ({', '.join(BUILTIN)}) or the path of a .npz, .parquet or .safetensors file "
-            f"or a folder of .npy files, but got {_one_line(source)}, {problem}."
+            f"or a folder of .npy files, but got {_one_line(source)}, {problem}.{hint}"
         )
     except DataError:
         raise
     except Exception as error:  # the readers raise errors of a dozen unrelated types on a damaged file
-        raise _unreadable(source, error) from error
+        raise unreadable(source, error) from error
 
 
 def describe_builtin() -> dict[str, str]:
@@ -195,7 +201,7 @@ def _read_arrays(path: Path, names: list[str], open_file: Callable[[str], IO[byt
             with open_file(f"{field}.npy") as stream:
                 arrays[field] = np.lib.format.read_array(stream, allow_pickle=False)
         except Exception as error:
-            raise _unreadable(f"`{field}` of {path}", error) from error
+            raise unreadable(f"`{field}` of {path}", error) from error
     return _scaled(path, arrays)
 
 
@@ -312,7 +318,8 @@ def _require(path: Path, what: str, wanted: tuple[str, ...], present: list[str])
     if missing:
         found = f"only {_listed(present)}" if present else "none"
         raise DataError(
-            f"Expected the {what} {', '.join(wanted)} in {_one_line(path)}, but got {found}; missing: {missing}."
+            f"Expected the {what} {', '.join(wanted)} in {_one_line(path)}, but got {found}; missing: {missing}. "
+            + _IMPORT
         )
 
 
@@ -323,11 +330,13 @@ def _error(source: str | Path, field: str, expected: str, found: str, hint: str 
     return DataError(_one_line(f"Expected {expected} in {where} of {source}, but got {found}.{hint}"))
 
 
-def _unreadable(what: str, error: Exception) -> DataError:
+def unreadable(what: str, error: Exception) -> DataError:
+    """What to raise where reading `what` gave an error."""
     found = _one_line(f"{type(error).__name__}: {error}")[:200].rstrip(". ")
     hint = "It may be cut off or damaged: write it again."
     if "Object arrays" in found:
-        hint = "Save plain numbers or fixed-width strings, not pickled objects."
+        found = "pickled objects"
+        hint = "Save labels with y.astype(str), and features with x.astype('float32')."
     return DataError(f"Expected {_one_line(what)} to be complete and readable, but got {found}. {hint}")
 
 

@@ -74,7 +74,7 @@ def drive(
                 store.write_trajectory(_trajectory_row(job, started[name], commit, "failed", message))
         listen(event)
         if isinstance(event, Finished | Failed | Paused):
-            job.rounds, job.queries = [], []  # they are in the store, and a study has many
+            job.rounds, job.queries, job.history = [], [], None  # they are in the store, and a study has many
     return failures
 
 

@@ -115,7 +115,11 @@ class Address:
 
     def write_bytes(self, content: bytes | pa.Buffer) -> None:
         """Put a file in its place: it is seen when the whole of it has arrived."""
-        stream = self.filesystem.open_output_stream(self.path)
+        try:
+            stream = self.filesystem.open_output_stream(self.path)
+        except FileNotFoundError:  # of a filesystem that wants the folder first, unlike an object store
+            self.parent.mkdir()
+            stream = self.filesystem.open_output_stream(self.path)
         # Not in a `with`: after an error it would close the stream, and so show what has arrived.
         stream.write(content)
         stream.close()

@@ -10,7 +10,6 @@ from harness.exceptions import StoreError
 from harness.spec import TrajectorySpec
 from harness.store import Row, Store, from_json
 from harness.trajectory import History
-from strategies.base import IndexArray
 
 Origin = Literal["new", "resumed", "continued", "retried"]
 
@@ -25,7 +24,7 @@ class Job:
             `retried` after a failure.
         rounds: rows of `rounds` that are finished; grows as the job runs.
         queries: rows of `queries`, a list per finished round.
-        picks: picks of the finished rounds that were there at the start.
+        history: what it starts from: the rounds that were there at the start.
         until: the round to stop before, leaving the rest to a later job; None runs them all.
     """
 
@@ -33,18 +32,13 @@ class Job:
     origin: Origin = "new"
     rounds: list[Row] = field(default_factory=list)
     queries: list[list[Row]] = field(default_factory=list)
-    picks: list[IndexArray] = field(default_factory=list)
+    history: History | None = None
     until: int | None = None
 
     @property
     def is_last_leg(self) -> bool:
         """Whether nothing is left of the schedule after this job."""
         return self.until is None or self.until >= len(self.spec.queries)
-
-    @property
-    def history(self) -> History | None:
-        """What the trajectory starts from."""
-        return History(self.picks, self.rounds[-1]["accuracy"]) if self.picks else None
 
     @property
     def fingerprint(self) -> str | None:
@@ -125,5 +119,5 @@ def _continue(job: Job, donor: TrajectorySpec, store: Store, n_rounds: int) -> J
     own = {"trajectory_id": job.spec.trajectory_id, "data": job.spec.data}
     job.rounds = [{**row, **own} for row in rounds[:n_rounds]]
     job.queries = [[{**row, "trajectory_id": job.spec.trajectory_id} for row in rows] for rows in queries[:n_rounds]]
-    job.picks = picks[:n_rounds]
+    job.history = History(picks[:n_rounds], job.rounds[-1]["accuracy"]) if job.rounds else None
     return job

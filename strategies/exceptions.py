@@ -7,6 +7,15 @@ StrategyError
 └── InvalidSelectionError    a strategy broke the contract of `Strategy.select`
 """
 
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the known one that is most like it, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean `{close[0]}`?" if close else ""
+
 
 class StrategyError(Exception):
     """Root of all errors that a strategy raises on purpose; its message is one line for a user."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import inspect
 import math
@@ -19,7 +18,7 @@ from strategies.base import Strategy
 from strategies.coreset_al import CoresetAL
 from strategies.coreset_self import CoresetSelf
 from strategies.entropy import Entropy
-from strategies.exceptions import InvalidParameterError, UnknownStrategyError
+from strategies.exceptions import InvalidParameterError, UnknownStrategyError, did_you_mean
 from strategies.lookahead import LookAhead
 from strategies.margin import Margin
 from strategies.ntkcpl_al import NTKCPLAL
@@ -72,12 +71,15 @@ def strategy_class(name: str) -> type[Strategy]:
         else:
             raise UnknownStrategyError(
                 f"Expected a strategy among {', '.join(strategy_names())} or `module:Class`, but got `{name}`."
-                + _hint(name, strategy_names())
+                + did_you_mean(name, strategy_names())
             )
     except UnknownStrategyError:
         raise
     except Exception as error:  # Code of others is run here; whatever it raises is the user's to see in one line.
-        raise UnknownStrategyError(f"Expected an importable strategy, but `{name}` gave: {error}.") from error
+        hint = ""
+        if isinstance(error, ModuleNotFoundError) and error.name == name.partition(":")[0].partition(".")[0]:
+            hint = " Install its package, or add its folder to PYTHONPATH; PYTHONPATH=. adds the current one."
+        raise UnknownStrategyError(f"Expected an importable strategy, but `{name}` gave: {error}.{hint}") from error
     if not (isinstance(found, type) and issubclass(found, Strategy)):
         raise UnknownStrategyError(f"Expected `{name}` to be a subclass of strategies.Strategy, but got {found!r}.")
     return found
@@ -103,7 +105,7 @@ def make_strategy(name: str, parameters: Mapping[str, Any] | None = None) -> Str
         if key not in known:
             listed = ", ".join(known) or "none"
             raise InvalidParameterError(
-                f"Expected a hyperparameter of `{name}` among {listed}, but got `{key}`.{_hint(key, known)}"
+                f"Expected a hyperparameter of `{name}` among {listed}, but got `{key}`.{did_you_mean(key, known)}"
             )
     try:
         strategy = TypeAdapter(cls).validate_python(dict(parameters or {})) if known else cls()
@@ -126,8 +128,3 @@ def describe_error(owner: str, error: ValidationError) -> str:
     where = next((str(part) for part in first["loc"] if isinstance(part, str)), "")
     messages = dict.fromkeys(item["msg"] for item in error.errors() if where in item["loc"])
     return f"Expected a valid `{owner}.{where}`, but got {first['input']!r}: {'; or '.join(messages)}."
-
-
-def _hint(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f" Did you mean `{close[0]}`?" if close else ""

@@ -15,6 +15,7 @@ from harness.exceptions import SpecError
 from harness.learner import LearnerSpec
 from harness.schedule import Schedule
 from harness.spec import TrajectorySpec
+from strategies.exceptions import did_you_mean
 from strategies.registry import (
     describe_error,
     make_strategy,
@@ -91,7 +92,8 @@ class Comparison:
         for key in values:
             if key not in LearnerSpec.model_fields:
                 listed = ", ".join(LearnerSpec.model_fields)
-                raise SpecError(f"Expected a setting of the learner among {listed}, but got `{key}`.")
+                hint = did_you_mean(key, LearnerSpec.model_fields)
+                raise SpecError(f"Expected a setting of the learner among {listed}, but got `{key}`.{hint}")
         try:
             return LearnerSpec.model_validate(dict(values))
         except ValidationError as error:
@@ -128,7 +130,10 @@ def parse_settings(texts: Sequence[str], strategies: Sequence[str]) -> dict[str,
         if not (equals and dot and owner and key and value):
             raise SpecError(f"Expected a setting such as `ntkcpl_al.ridge=1e-3`, but got `{text}`.")
         if owner not in (*strategies, LEARNER):
-            raise SpecError(f"Expected a setting of {', '.join(strategies)} or {LEARNER}, but got `{text}`.")
+            raise SpecError(
+                f"Expected a setting of {', '.join(strategies)} or {LEARNER}, but got `{text}`."
+                + did_you_mean(owner, [*strategies, LEARNER])
+            )
         if key in settings.setdefault(owner, {}):
             raise SpecError(f"Expected `{owner}.{key}` once, but it is set twice.")
         settings[owner][key] = value.strip()

@@ -148,7 +148,9 @@ def extract(
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(help=".npy, .npz, .parquet or .safetensors files.")],
+    files: Annotated[
+        list[Path], typer.Argument(help=".npy, .npz, .parquet or .safetensors files, or a folder of .npy files.")
+    ],
     out: Annotated[Path, typer.Option(help="Feature file to write: .npz or .safetensors.")],
     x: Annotated[str | None, typer.Option(help="Name of the features, where it cannot be guessed.")] = None,
     y: Annotated[str | None, typer.Option(help="Name of the labels.")] = None,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
+from harness.check import require_store
 from harness.exceptions import StoreError
 from harness.location import Location
 from harness.plan import stored_spec
@@ -20,6 +21,7 @@ def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
     Raises:
         StoreError: there is no store, or it cannot be read.
     """
+    require_store(root)
     store = Store(root)
     studies = store.studies()
     if not studies:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.exceptions import SpecError
 from harness.schedule import Schedule, parse_seeds
+from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error, parameter_names, strategy_class
 from studies.compare import LEARNER, Comparison, parse_settings, parse_strategies
 
@@ -155,7 +156,10 @@ def load_study(source: str) -> tuple[str, Study]:
     else:
         path = Path(source)
         if path.suffix not in (".yaml", ".yml") or not path.is_file():
-            raise SpecError(f"Expected a study among {', '.join(study_names())} or a YAML file, but got `{source}`.")
+            raise SpecError(
+                f"Expected a study among {', '.join(study_names())} or a YAML file, but got `{source}`."
+                + did_you_mean(source, study_names())
+            )
         try:
             text, name = path.read_text(encoding="utf-8"), path.stem
         except (OSError, UnicodeDecodeError) as error:

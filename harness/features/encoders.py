@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from harness.exceptions import SpecError
 from harness.features import vision
+from strategies.exceptions import did_you_mean
 
 RESNETS = ("resnet18", "resnet34", "resnet50")
 SMALL_IMAGE = 64
@@ -60,7 +61,7 @@ def make_encoder(spec: EncoderSpec, seed: int) -> nn.Module:
             return WideResNet(int(match[1]), int(match[2]))
     raise SpecError(
         f"Expected a backbone among {', '.join(RESNETS)} or wrnD_K with D = 10, 16, 22, 28, ..., such as wrn28_8, "
-        f"but got `{spec.backbone}`."
+        f"but got `{spec.backbone}`.{did_you_mean(spec.backbone, RESNETS)}"
     )
 
 

@@ -24,6 +24,7 @@ from harness.exceptions import DataError, PackageError
 from harness.features import vision
 from harness.streams import stream
 from strategies.base import IndexArray
+from strategies.exceptions import did_you_mean
 
 SMALLEST_CLASS = 2
 """Images a class must have on average; a label column with fewer is taken for something else."""
@@ -173,6 +174,7 @@ def open_images(source: Source) -> ImageSet:
         raise DataError(
             f"Expected images to be one of {', '.join(NAMED)}, a Parquet file or a folder with a folder per class, but "
             f"got `{source.data}`, which is none of them{'' if Path(source.data).exists() else ' and does not exist'}."
+            + did_you_mean(source.data, NAMED)
         )
     return replace(found, train=found.train.sample(source.limit), test=found.test and found.test.sample(source.limit))
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.data import Fields
+from harness.data import Fields, unreadable
 from harness.exceptions import DataError
 from harness.features.files import hold_out
 
@@ -43,8 +43,8 @@ def import_features(paths: Sequence[Path], chosen: Mapping[Field, str] | None = 
     """Find features and labels in files.
 
     Args:
-        paths: `.npy`, `.npz`, `.parquet` or `.safetensors` files; with several, names are `FILE:ARRAY`, and of a
-            `.npy` the file's name alone.
+        paths: `.npy`, `.npz`, `.parquet` or `.safetensors` files, or folders of `.npy` files; with several files,
+            names are `FILE:ARRAY`, and of a `.npy` the file's name alone.
         chosen: names of the arrays where the guess needs help.
 
     Raises:
@@ -77,22 +77,33 @@ def import_features(paths: Sequence[Path], chosen: Mapping[Field, str] | None = 
 
 def _gather(paths: Sequence[Path]) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
-    for path in paths:
+    files = [file for path in paths for file in _files(path)]
+    for path in files:
         if path.suffix not in _READERS or not path.is_file():
             problem = "which is none of them" if path.exists() else "which does not exist"
             raise DataError(f"Expected {', '.join(_READERS)} files, but got {path}, {problem}.")
         try:
             inside = _READERS[path.suffix](path)
+        except DataError:
+            raise
         except Exception as error:  # the readers raise errors of many types on a damaged file
-            found = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-            hint = " Save plain numbers or strings, not objects." if "pickle" in found or "Object" in found else ""
-            raise DataError(f"Expected {path} to be complete and readable, but got {found}.{hint}") from error
+            raise unreadable(str(path), error) from error
         for name, array in inside.items():
-            full = name if len(paths) == 1 or path.suffix == ".npy" else f"{path.stem}:{name}"
+            full = name if len(files) == 1 or path.suffix == ".npy" else f"{path.stem}:{name}"
             if full in arrays:
                 raise DataError(f"Expected arrays of different names, but two are called {full}; rename a file.")
             arrays[full] = array
     return arrays
+
+
+def _files(path: Path) -> list[Path]:
+    """A file itself, or the arrays in a folder."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.npy"))
+    if not found:
+        raise DataError(f"Expected .npy files in the folder {path}, but got none; name files in {', '.join(_READERS)}.")
+    return found
 
 
 def _choose(arrays: Mapping[str, NDArray[Any]], chosen: dict[Field, str]) -> dict[str, str]:
@@ -185,10 +196,11 @@ def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
 
 def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
     table = pq.read_table(path)
-    return {name: array for name in table.column_names if (array := _column(name, table.column(name))) is not None}
+    columns = {name: _column(f"column {name} of {path}", table.column(name)) for name in table.column_names}
+    return {name: array for name, array in columns.items() if array is not None}
 
 
-def _column(name: str, column: pa.ChunkedArray) -> NDArray[Any] | None:
+def _column(where: str, column: pa.ChunkedArray) -> NDArray[Any] | None:
     """A column of lists as a matrix, of numbers or strings as a vector; others are no features and no labels."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -198,7 +210,7 @@ def _column(name: str, column: pa.ChunkedArray) -> NDArray[Any] | None:
             return None
         values = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks])
         if column.null_count or len(values) % len(column):
-            raise DataError(f"column {name} has lists of different lengths or rows without one")
+            raise DataError(f"Expected lists of one length in {where}, but got several or rows without one.")
         return values.reshape(len(column), -1)
     if column.null_count:
         return None

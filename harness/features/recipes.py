@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.exceptions import SpecError
 from harness.features.augmentation import View
+from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error
 
 Positive = Annotated[float, Field(gt=0)]
@@ -127,7 +128,7 @@ def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         SpecError: an unknown recipe or setting, or a value that does not fit.
     """
     if name not in RECIPES:
-        raise SpecError(f"Expected a recipe among {', '.join(RECIPES)}, but got `{name}`.")
+        raise SpecError(f"Expected a recipe among {', '.join(RECIPES)}, but got `{name}`.{did_you_mean(name, RECIPES)}")
     values = RECIPES[name][1].model_dump()
     for key, value in (changes or {}).items():
         if key in View.model_fields:
@@ -135,9 +136,10 @@ def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         elif key in Recipe.model_fields and key not in ("first", "second"):
             values[key] = value
         else:
-            known = [*Recipe.model_fields, *View.model_fields]
-            listed = ", ".join(name for name in known if name not in ("first", "second"))
-            raise SpecError(f"Expected a setting of a recipe among {listed}, but got `{key}`.")
+            known = [name for name in (*Recipe.model_fields, *View.model_fields) if name not in ("first", "second")]
+            raise SpecError(
+                f"Expected a setting of a recipe among {', '.join(known)}, but got `{key}`.{did_you_mean(key, known)}"
+            )
     try:
         View.model_validate(values["first"])
         return Recipe.model_validate(values)

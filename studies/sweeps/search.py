@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.exceptions import StoreError
 from harness.streams import stream
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Sampler = Literal["random", "tpe", "gp"]
 Search = Literal["grid", "random", "tpe", "gp"]
-SEARCHES: tuple[str, ...] = get_args(Search)
 
 _STATES = {"complete": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
 

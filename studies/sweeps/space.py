@@ -11,10 +11,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from harness.exceptions import SpecError
 from harness.schedule import Schedule
+from strategies.exceptions import did_you_mean
 
 SCHEDULE = "schedule"
 FIRST, GROWTH, ROUNDS = "schedule.first", "schedule.growth", "schedule.rounds"
@@ -23,6 +34,13 @@ MAX_CLUSTERS = "max_clusters"
 Scalar: TypeAlias = bool | int | float | str
 Values: TypeAlias = Mapping[str, Any]
 """A value for each dimension of a space."""
+
+_DIMENSION = (
+    "a list of values such as [0.5, 1.0], {type: int, low: 1, high: 9} or {type: float, low: 0.1, high: 1, log: true}"
+)
+_FORMS = {
+    "schedules": "a list such as [20x10, 50x4], or {budget: 200, first: {low: 10, high: 40}, rounds: {low: 3, high: 9}}"
+}
 
 
 class _Model(BaseModel):
@@ -37,9 +55,9 @@ class _Range(_Model):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
-            raise ValueError(f"expected finite low <= high, but got {self.low:g} and {self.high:g}")
+            raise ValueError(f"has low {self.low:g} and high {self.high:g}, not finite low <= high")
         if self.log and self.low <= 0:
-            raise ValueError(f"expected low > 0 on a log scale, but got {self.low:g}")
+            raise ValueError(f"has low {self.low:g}, not low > 0 as a log scale needs")
         return self
 
     @property
@@ -71,7 +89,7 @@ class Categorical(_Model):
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         if len({repr(choice) for choice in self.choices}) < len(self.choices):
-            raise ValueError("expected each choice once")
+            raise ValueError("has a choice twice")
         return self
 
     @property
@@ -111,11 +129,11 @@ class Family(_Model):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.rounds.low < 2:
-            raise ValueError("expected at least 2 rounds")
+            raise ValueError(f"has a low of {self.rounds.low} rounds, not at least 2")
         if self.first.high + self.rounds.high - 1 > self.budget:
             raise ValueError(
-                f"expected a first query of {self.first.high} and a label in each of {self.rounds.high - 1} more rounds"
-                f" within the budget of {self.budget}"
+                f"has no room for a first query of {self.first.high} and a label in each of {self.rounds.high - 1} more"
+                f" rounds within the budget of {self.budget}"
             )
         return self
 
@@ -137,6 +155,10 @@ class Family(_Model):
         return Schedule((first, *(1 + after - before for before, after in itertools.pairwise(bought))))
 
 
+def _as_choices(given: Any) -> Any:
+    return {"type": "categorical", "choices": given} if isinstance(given, list) else given
+
+
 def _kind(schedules: Any) -> str:
     return "family" if isinstance(schedules, dict | Family) else "list"
 
@@ -147,7 +169,7 @@ class _File(_Model):
         | None
     ) = None
     model_config = ConfigDict(frozen=True, extra="allow")
-    __pydantic_extra__: dict[str, Annotated[Dimension, Field(discriminator="type")]]
+    __pydantic_extra__: dict[str, Annotated[Dimension, Field(discriminator="type"), BeforeValidator(_as_choices)]]
 
 
 @dataclass(frozen=True)
@@ -293,13 +315,25 @@ def _read(path: Path) -> _File:
     try:
         return _File.model_validate(content)
     except ValidationError as error:
-        raise SpecError(f"Expected a search space in `{path}`, but got {_complaint(error)}.") from error
+        raise SpecError(f"Expected a search space in `{path}`, but {_complaint(error)}.") from error
 
 
 def _complaint(error: ValidationError) -> str:
-    """What pydantic says, in one line."""
-    found = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
-    return "; ".join(f"`{where}`: {message}" for where, message in found)
+    """What is wrong with the first dimension that is, and what it may be."""
+    name = str(error.errors()[0]["loc"][0])
+    found = []
+    for item in error.errors():
+        own, *inner = item["loc"]
+        where = ".".join(str(part) for part in (own, *inner[1:3]))  # without the kinds that pydantic has tried
+        shown = f"is {item['input']!r}"
+        problems = {
+            "missing": "is missing",
+            "extra_forbidden": "is unknown",
+            "value_error": item["msg"].removeprefix("Value error, "),
+        }
+        if own == name:
+            found.append(f"`{where}` {problems.get(item['type'], shown)}")
+    return f"{' and '.join(dict.fromkeys(found))}; give {_FORMS.get(name, _DIMENSION)}"
 
 
 def _one_line(error: Exception) -> str:
@@ -321,7 +355,7 @@ def check_dimensions(names: Sequence[str], known: Sequence[str], fixed: Sequence
         if name not in known:
             raise SpecError(
                 f"Expected hyperparameters of `{strategy}` among {', '.join(known) or 'none'} to search, but got"
-                f" `{name}`."
+                f" `{name}`.{did_you_mean(name, [*known, 'schedules'])}"
             )
         if name in fixed:
             raise SpecError(f"Expected `{name}` to be searched or set, but it is both.")

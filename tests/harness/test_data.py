@@ -320,14 +320,16 @@ class TestBadFiles:
     @pytest.mark.parametrize("name", ["data.csv", "data", "data.npy"])
     def test_unknown_suffix(self, tmp_path, name):
         (tmp_path / name).write_bytes(b"1,2")
-        assert_refused(str(tmp_path / name), name, "suffix", ".npz", ".parquet", "folder")
+        words = ["`ntkcpl features import`"] if name == "data.npy" else []
+        assert_refused(str(tmp_path / name), name, "suffix", ".npz", ".parquet", "folder", *words)
 
     @pytest.mark.parametrize("name", Fields._fields)
     def test_missing_field(self, tmp_path, name):
         fields = arrays()
         del fields[name]
         for source in (write_npz(tmp_path / "a.npz", fields), write_folder(tmp_path / "a", fields)):
-            assert_refused(source, source, f"missing: {name}", *(repr(other) for other in fields))
+            others = (repr(other) for other in fields)
+            assert_refused(source, source, f"missing: {name}", *others, "`ntkcpl features import`", "--x-test")
 
     @pytest.mark.parametrize("name", ["feature", "label", "split"])
     def test_missing_column(self, tmp_path, name):
@@ -353,7 +355,7 @@ class TestBadFiles:
         labels = np.array(["a", None] * 6, dtype=object)
         name = "a.npz" if write is write_npz else "a"
         source = write(tmp_path / name, arrays(y_train=labels))
-        assert_refused(source, name, "`y_train`", "fixed-width strings", "pickled")
+        assert_refused(source, name, "`y_train`", "pickled objects", "y.astype(str)")
 
     def test_plain_pickle_is_not_run(self, tmp_path):
         source = write_folder(tmp_path / "a", arrays())

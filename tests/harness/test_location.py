@@ -94,6 +94,14 @@ class TestFiles:
             with pytest.raises(FileNotFoundError):
                 gone()
 
+    def test_folders_are_made_where_a_filesystem_wants_them_first(self, tmp_path):
+        path = locate(f"fsspec+file://{tmp_path}") / "queries" / "a.parquet"
+        write(path, TABLE)
+        assert read_file(path).equals(TABLE)
+        (tmp_path / "file").touch()
+        with pytest.raises(StoreWriteError, match="Expected to write `fsspec"):
+            write(locate(f"fsspec+file://{tmp_path}") / "file" / "a.parquet", TABLE)
+
     def test_a_large_file_is_read_in_parts(self, folder):
         content = bytes(range(256)) * 2**13
         write(folder / "large", content)

@@ -60,9 +60,12 @@ def test_what_is_finished_is_done(store, make_spec, run_serially):
 def test_an_interrupted_trajectory_is_resumed(store, make_spec, run_serially, undisturbed, name):
     spec = make_spec(name)
     run_serially([spec], store, n_rounds=2)
-    plan = run_serially([spec], store)
-    assert [job.origin for job in plan.jobs] == ["resumed"]
-    assert [len(picks) for picks in plan.jobs[0].picks] == [5, 5]
+    (job,) = make_plan([spec], store).jobs
+    assert job.origin == "resumed"
+    assert [len(picks) for picks in job.history.picks] == [5, 5]
+    assert job.history.accuracy == job.rounds[1]["accuracy"]
+    (job,) = run_serially([spec], store).jobs
+    assert (job.rounds, job.queries, job.history) == ([], [], None)  # they are in the store
     assert results(store, spec) == undisturbed(spec)
     assert store.trajectories()[spec.trajectory_id]["status"] == "ok"
 

@@ -1,6 +1,7 @@
 """Every test of the contract can fail: strategies that are broken on purpose, each in one way."""
 
 import inspect
+import multiprocessing
 import os
 import pickle
 import subprocess
@@ -117,6 +118,13 @@ class Unseeded(Works):
 class KnowsItsProcess(Works):
     def _select(self, view, n, *, rng):
         return draw_uniformly(view, n, np.random.default_rng(os.getpid()))
+
+
+class DiesElsewhere(Works):
+    def _select(self, view, n, *, rng):
+        if multiprocessing.parent_process() is not None:
+            os._exit(1)
+        return super()._select(view, n, rng=rng)
 
 
 class Remembers(Works):
@@ -401,6 +409,13 @@ def test_what_is_fine_passes(strategy):
     contract = StrategyContract()
     contract.test_parameters_are_documented(Explains())
     contract.test_diagnostics_fit_together(strategy)
+
+
+def test_a_process_that_died_is_told_and_replaced():
+    contract = StrategyContract()
+    with pytest.raises(pytest.fail.Exception, match="picks from another process, but it died"):
+        contract.test_same_picks_in_another_process(DiesElsewhere())
+    contract.test_same_picks_in_another_process(Works())
 
 
 def test_an_entry_point_of_another_name_is_found(monkeypatch):

@@ -33,7 +33,7 @@ def out(tmp_path):
         ({"strategies": "random,entopy"}, ["entopy", "Did you mean `entropy`?", *strategy_names()]),
         ({"strategies": "random,"}, ["empty name"]),
         ({"strategies": "random,entropy, random"}, ["`random` 2 times"]),
-        ({"strategies": "no_module:Class"}, ["No module named 'no_module'"]),
+        ({"strategies": "no_module:Class"}, ["No module named 'no_module'", "Install its package", "PYTHONPATH=."]),
         ({"strategies": "plugins:NoClass"}, ["has no attribute 'NoClass'"]),
         ({"strategies": "plugins:Path"}, ["subclass of strategies.Strategy"]),
         ({"strategies": "ntkcpl_al", "set": "ntkcpl_al.rigde=1"}, ["rigde", "Did you mean `ridge`?", "max_clusters"]),
@@ -45,6 +45,8 @@ def out(tmp_path):
         ({"strategies": "ntkcpl_al", "candidates": "some"}, ["ntkcpl_al.candidates", "'some'", "all"]),
         ({"max_clusters": 10}, ["`max_clusters`", "none has it"]),
         ({"set": "learner.depth=3"}, ["depth", "hidden, epochs"]),
+        ({"set": "learner.epoch=3"}, ["`epoch`", "Did you mean `epochs`?"]),
+        ({"set": "entropi.x=1"}, ["random, entropy or learner", "`entropi.x=1`. Did you mean `entropy`?"]),
         ({"set": "learner.lr=fast"}, ["learner.lr", "'fast'"]),
         ({"set": "learner.lr=0"}, ["learner.lr", "greater than 0"]),
         ({"set": "learner.lr=nan"}, ["learner.lr"]),
@@ -84,7 +86,7 @@ def out(tmp_path):
         ({"set": "learner.scaling=best"}, ["learner.scaling"]),
         ({"strategies": "<b>random</b>"}, ["`<b>random</b>`"]),
         ({"strategies": "../../etc/passwd"}, ["../../etc/passwd"]),
-        ({"data": "digitz"}, ["digitz", "digits"]),
+        ({"data": "digitz"}, ["digitz", "which does not exist. Did you mean `digits`?"]),
         ({"data": "/proc/self/environ"}, ["/proc/self/environ"]),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
@@ -116,7 +118,7 @@ BAD_DATA = {
     "width.npz": (lambda path, fields: _npz(path, fields, x_test=fields.x_test[:, 1:]), ["`x_test`", "6 columns"]),
     "pickled.npz": (
         lambda path, fields: _npz(path, fields, y_train=fields.y_train.astype(object)),
-        ["`y_train`", "pickled"],
+        ["`y_train`", "pickled objects", "y.astype(str)"],
     ),
     "class.npz": (lambda path, fields: _npz(path, fields, y_test=fields.y_test + 1), ["`y_test`", "y_train lacks: 3"]),
     "line\nbreak.npz": (lambda path, fields: path.touch(), ["line break.npz"]),
@@ -154,12 +156,12 @@ def test_out_holds_another_schema_version(ntkcpl, command, out, table):
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        (["report", "OUT"], ["OUT"]),
+        (["report", "OUT"], ["OUT", "no such folder"]),
         (["report", "OUT", "--format", "docx"], []),
-        (["report", "OUT/missing", "OUT"], ["OUT"]),
-        (["status", "OUT"], ["OUT", "study"]),
-        (["store", "check", "OUT"], ["OUT", "trajectories"]),
-        (["store", "compact", "OUT"], ["OUT", "trajectories"]),
+        (["report", "OUT/missing", "OUT"], ["OUT/missing", "no such folder"]),
+        (["status", "OUT"], ["OUT", "no such folder"]),
+        (["store", "check", "OUT"], ["OUT", "no such folder"]),
+        (["store", "compact", "OUT"], ["OUT", "no such folder"]),
         (["picture", "--out", "OUT", "--strategies", "nobody"], ["nobody"]),
         (["picture", "--out", "OUT", "--labels", "601"], ["600", "601"]),
     ],
@@ -193,8 +195,11 @@ def test_a_store_whose_rows_were_tampered_with(ntkcpl, command, run_serially, ma
     assert sorted(out.rglob("*")) == before
 
 
-def test_status_of_what_is_no_store(ntkcpl, out):
-    check(ntkcpl("status", out), out, "study", out)
+@pytest.mark.parametrize("words", [["report"], ["status"], ["store", "check"], ["store", "compact"]], ids=" ".join)
+def test_a_folder_that_is_no_store(ntkcpl, out, words):
+    out.mkdir()
+    check(ntkcpl(*words, out), out, "trajectories", out)
+    assert list(out.iterdir()) == []
 
 
 @pytest.mark.parametrize("words", [["compare"], ["compare", "--workers", "0"], ["list", "nothing"], ["unknown"]])

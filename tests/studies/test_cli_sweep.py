@@ -216,7 +216,8 @@ class TestBadInput:
             ({"max_clusters": "5,x"}, ["--max-clusters", "`5,x`"]),
             ({"max_clusters": "0,5"}, ["`0,5`"]),
             ({"strategy": "entropy"}, ["`entropy`", "none to search", "`max_clusters`"]),
-            ({"strategy": "entropi"}, ["entropi"]),
+            ({"strategy": "entropi"}, ["entropi", "Did you mean `entropy`?"]),
+            ({"max_clusters": None, "space": "SPACE"}, ["ridge, ", "`rigde`. Did you mean `ridge`?"]),
             ({"strategy": "random,entropy"}, ["random entropy"]),
             ({"schedules": "60x3"}, ["at most 120 labels", "180"]),
             ({"space": "missing.yaml"}, ["--space", "missing.yaml"]),
@@ -230,8 +231,10 @@ class TestBadInput:
         ids=str,
     )
     def test_is_one_line_and_nothing_is_written(self, ntkcpl_on_ray, sweep_command, tmp_path, options, words):
-        out = tmp_path / "out"
-        result = ntkcpl_on_ray(*sweep_command(out, **options))
+        out, space = tmp_path / "out", tmp_path / "space.yaml"
+        space.write_text("rigde: [1e-3, 1e-2]")
+        words_of = [space if word == "SPACE" else word for word in sweep_command(out, **options)]
+        result = ntkcpl_on_ray(*words_of)
         assert result.exit_code == 2
         (line,) = result.stderr.splitlines()
         assert line.startswith("Error: Expected ")

@@ -41,6 +41,7 @@ def test_one_file_per_array_and_one_per_split(tmp_path):
     for name, array in (("feat", X), ("label", Y), ("feat_test", X_TEST), ("label_test", Y_TEST)):
         np.save(tmp_path / f"{name}.npy", array)
     same(import_features(sorted(tmp_path.glob("*.npy"))))
+    same(import_features([tmp_path]))
     np.savez(tmp_path / "train.npz", a=X, b=Y)
     np.savez(tmp_path / "test.npz", a=X_TEST, b=Y_TEST)
     same(import_features(sorted(tmp_path.glob("*.npz"))))
@@ -55,6 +56,10 @@ def test_parquet_with_a_split_column(tmp_path):
     }
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     same(import_features([tmp_path / "a.parquet"]))
+    table["embedding"] = pa.array([[1.0, 2.0, 3.0], *[[1.0, 2.0]] * 69])
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"Expected lists of one length in column embedding of .*a\.parquet, but"):
+        import_features([tmp_path / "a.parquet"])
 
 
 def test_names_that_are_given_win(tmp_path):
@@ -84,7 +89,11 @@ def test_pooled_maps_and_labels_in_columns(tmp_path):
         ({"x": X, "y": np.linspace(0, 1, 50)}, {"y": "y"}, "Expected a whole number or a string per row in y"),
         ({"x": X, "y": Y, "y_test": Y_TEST}, {"y_test": "y_test"}, "Expected test features for the test labels"),
         ({"x": X, "y": np.arange(50)}, {}, "large enough to hold out a fifth"),
-        ({"x": np.array([{}], dtype=object)}, {}, "Expected .*a.npz to be complete and readable.* not objects"),
+        (
+            {"x": np.array([{}], dtype=object)},
+            {},
+            "Expected .*a.npz to be complete and readable.* got pickled objects.*y.astype.str",
+        ),
     ],
 )
 def test_what_cannot_be_told_apart_is_one_line(tmp_path, arrays, chosen, complaint):
@@ -97,6 +106,8 @@ def test_what_cannot_be_told_apart_is_one_line(tmp_path, arrays, chosen, complai
 def test_missing_and_damaged_files(tmp_path):
     with pytest.raises(DataError, match="which does not exist"):
         import_features([tmp_path / "a.npz"])
+    with pytest.raises(DataError, match=r"\.npy files in the folder .*, but got none; name files in .*\.npz"):
+        import_features([tmp_path])
     (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(DataError, match="to be complete and readable"):
         import_features([tmp_path / "a.npz"])

@@ -50,6 +50,11 @@ def test_a_file_adds_hyperparameters_and_a_family_of_schedules(write):
     assert str(space.first_schedule) == "10,95x2"
 
 
+def test_a_plain_list_is_choices(write):
+    space = make_space(None, "5x2", write("weight: [0.5, 1.0]"))
+    assert space.parameters == {"weight": Categorical(choices=(0.5, 1.0))}
+
+
 def test_equal_spaces_are_described_alike():
     assert make_space("5,10", "10x2;5x2,5x2", None).describe() == make_space("5, 10", "10x2; 5x4", None).describe()
     assert make_space("5,10", "10x2", None).describe() != make_space("5,11", "10x2", None).describe()
@@ -96,12 +101,23 @@ def test_later_queries_of_a_family_grow():
         (None, "5x2", "ridge: {type: float, low: 1, high: 0.5}", "low <= high"),
         (None, "5x2", "ridge: {type: float, low: 0, high: 1, log: true}", "low > 0"),
         (None, "5x2", "ridge: {type: float, low: 0, high: .inf}", "finite"),
-        (None, "5x2", "ridge: {type: number, low: 0, high: 1}", "ridge"),
-        (None, "5x2", "ridge: {type: float, low: 0, hihg: 1}", "hihg"),
-        (None, "5x2", "risk: {type: categorical, choices: []}", "choices"),
-        (None, "5x2", "risk: {type: categorical, choices: [a, a]}", "each choice once"),
+        (
+            None,
+            "5x2",
+            "ridge: {type: number, low: 0, high: 1}",
+            "`ridge` is {'type': 'number', 'low': 0, 'high': 1}; give",
+        ),
+        (None, "5x2", "ridge: {type: float, low: 0, hihg: 1}", "`ridge.high` is missing and `ridge.hihg` is unknown"),
+        (None, "5x2", "ridge: {type: float, low: little, high: 1}", "`ridge.low` is 'little'; give a list of values"),
+        (None, "5x2", "ridge: 0.5", "`ridge` is 0.5; give a list of values such as [0.5, 1.0], {type: int"),
+        (None, "5x2", "risk: {type: categorical, choices: []}", "`risk.choices` is []"),
+        (None, "5x2", "risk: []", "`risk.choices` is []"),
+        (None, "5x2", "risk: [[1]]", "`risk.choices.0` is [1]"),
+        (None, None, "schedules: 5x2", "`schedules` is '5x2'; give a list such as [20x10, 50x4], or {budget: 200"),
+        (None, None, FAMILY.replace("low: 10,", "low: 0,"), "`schedules.first.low` is 0; give"),
+        (None, "5x2", "risk: {type: categorical, choices: [a, a]}", "`risk` has a choice twice"),
         (None, None, FAMILY.replace("high: 40", "high: 199"), "within the budget of 200"),
-        (None, None, FAMILY.replace("low: 3", "low: 1"), "at least 2 rounds"),
+        (None, None, FAMILY.replace("low: 3", "low: 1"), "has a low of 1 rounds, not at least 2"),
     ],
 )
 def test_what_is_no_space_is_refused_in_one_line(write, clusters, schedules, text, words):
