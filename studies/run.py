@@ -20,9 +20,7 @@ from harness.store import Store
 from studies.compare import Comparison, study_name
 from studies.progress import StudyProgress, duration
 from studies.summary import show_summary, write_summary
-
-_FILE_WIDTH = 200
-"""Columns of a table that is not read on a terminal."""
+from studies.terminal import say, terminal
 
 
 @dataclass(frozen=True)
@@ -99,17 +97,6 @@ def _named(results: Results, data: str) -> Results:
     """The study's own name for the data in all rows; a trajectory may have been run under another."""
     tables = {name: getattr(results, name).assign(data=data) for name in ("trajectories", "rounds", "failures")}
     return replace(results, **tables)
-
-
-def terminal() -> Console:
-    """The console for results: wide where it is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_FILE_WIDTH)
-
-
-def say(console: Console, line: str) -> None:
-    """Print a line as it is: no markup, no wrapping."""
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def describe(plan: Plan) -> str:

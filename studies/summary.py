@@ -8,7 +8,6 @@ from io import BytesIO
 from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,6 +19,7 @@ from analysis.figures import save_curves
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
 from harness.location import Location, write
 from harness.store import from_json
+from studies.terminal import plain_table, say, show_table
 
 _MARKS = {1: "bold", 2: "underline"}
 
@@ -37,21 +37,29 @@ def write_summary(results: Results, folder: Location) -> tuple[Location, Locatio
 def show_summary(results: Results, console: Console) -> None:
     """Print mean and std over seeds by label count, then area, gain over Random and seconds."""
     table = accuracy_table(results)
-    console.print(_accuracies(table))
+    n_seeds = "/".join(str(n) for n in sorted(table["n_seeds"].unique()))
+    title = f"Accuracy in %, mean ± std over {n_seeds} seeds (ddof = 1); best bold, second underlined by mean"
+    show_table(console, title, _accuracies(table))
     try:
         summary, paired = summary_table(results), True
     except NoBaselineError:
         summary, paired = summary_table(results, baseline=None), False
-    console.print(_totals(summary, paired=paired))
+    low, high = summary["area_from"].iloc[0], summary["area_to"].iloc[0]
+    title = f"Area under the accuracy curve over {low} to {high} labels and final accuracy in %, seconds a seed"
+    caption = (
+        "gain: area less Random's, paired by seed [95 % interval, Student's t]; won: label counts with a higher mean"
+        if paired
+        else "gains need Random in the study"
+    )
+    show_table(console, title, _totals(summary, paired=paired), caption)
     for row in missing_cells(results).itertuples():
-        console.print(f"missing: {escape(str(row.label))} seed {row.seed}: {escape(str(row.reason))}", soft_wrap=True)
+        say(console, f"missing: {row.label} seed {row.seed}: {row.reason}")
     for line in _remarks(results):
-        console.print(escape(line), soft_wrap=True)
+        say(console, line)
 
 
 def _accuracies(table: pd.DataFrame) -> Table:
-    n_seeds = "/".join(str(n) for n in sorted(table["n_seeds"].unique()))
-    shown = _table(f"Accuracy in %, mean ± std over {n_seeds} seeds (ddof = 1); best bold, second underlined by mean")
+    shown = plain_table()
     shown.add_column("labels", justify="right")
     means, stds, places = wide(table), wide(table, "std"), ranks(table)
     for label in means.columns:
@@ -63,13 +71,7 @@ def _accuracies(table: pd.DataFrame) -> Table:
 
 
 def _totals(summary: pd.DataFrame, *, paired: bool) -> Table:
-    low, high = summary["area_from"].iloc[0], summary["area_to"].iloc[0]
-    shown = _table(f"Area under the accuracy curve over {low} to {high} labels and final accuracy in %, seconds a seed")
-    shown.caption = (
-        "gain: area less Random's, paired by seed [95 % interval, Student's t]; won: label counts with a higher mean"
-        if paired
-        else "gains need Random in the study"
-    )
+    shown = plain_table()
     for heading in ("strategy", "area", "final", *(("gain", "won") if paired else ()), "select", "train"):
         shown.add_column(heading, justify="left" if heading == "strategy" else "right", overflow="fold")
     for row in summary.to_dict("records"):
@@ -79,10 +81,6 @@ def _totals(summary: pd.DataFrame, *, paired: bool) -> Table:
         cells += [f"{row['select_seconds']:.1f}", f"{row['train_seconds']:.1f}"]
         shown.add_row(escape(f"{row['label']!s}"), *cells)
     return shown
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
 
 
 def _style(place: Any) -> str:
@@ -111,7 +109,7 @@ def _remarks(results: Results) -> list[str]:
     lines = []
     for label, own in rounds.groupby("label"):
         if own["bound"].notna().any() and not own["bound"].any():
-            lines.append(f"{label!s}: max_clusters never bound in this schedule")
+            lines.append(f"{label!s}: no round asked for more clusters than max_clusters, so a larger one gives the same picks")
         if (least := own["stored"].min()) < 1:
             share = math.floor(100 * least)
             lines.append(

@@ -23,12 +23,13 @@ from harness.schedule import MAX_SEEDS
 from harness.spec import TrajectorySpec
 from harness.store import Row, Store
 from studies.progress import SweepProgress
-from studies.run import describe, describe_resources, say, terminal
+from studies.run import describe, describe_resources
 from studies.sweeps.confirm import confirm_plan, confirmed
 from studies.sweeps.search import Told, mirror, propose
 from studies.sweeps.space import Values
 from studies.sweeps.summary import show_confirmation, show_trials, write_figures
 from studies.sweeps.trials import REDUCTION, Record, Sweep, best_first, make_record, pareto_front, reports, values_of
+from studies.terminal import say, terminal
 
 if TYPE_CHECKING:
     from studies.sweeps.tuning import Tuning

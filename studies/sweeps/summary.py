@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from analysis import Results
 from analysis.report.sweeps import confirmation_lines, picture_files
@@ -16,25 +14,18 @@ from analysis.sweeps import setting_text
 from harness.location import Location, write
 from studies.sweeps.space import SCHEDULE
 from studies.sweeps.trials import Record, Sweep, best_first, pareto_front
+from studies.terminal import plain_table, say, show_table
 
 _NAMES = {"area": "area", "log_area": "area (log labels)", "final": "final accuracy"}
 _CAPTION = "interval: 95 %, Student's t over seeds, of each trial alone: the best of many is lucky as well as good"
+_ONE_SEED = "one seed, so no interval; the best of many is lucky as well as good"
 
 
 def show_trials(sweep: Sweep, records: Sequence[Record], console: Console) -> None:
     """Print the trials: complete ones by objective with the interval over seeds, then stopped and failed ones."""
     low, high = sweep.space.window
     where = f"at {high} labels" if sweep.objective == "final" else f"over {low} to {high} labels"
-    table = Table(
-        title=f"Trials of {sweep.strategy} by {_NAMES[sweep.objective]} {where} in % of the tune half of the test data",
-        title_justify="left",
-        caption=_CAPTION
-        if len(sweep.seeds) > 1
-        else "one seed, so no interval; the best of many is lucky as well as good",
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    table = plain_table()
     names = list(sweep.space.dimensions)
     for heading in ("trial", *names, "objective", "interval", "final", "select s", "note"):
         table.add_column(escape(heading), justify="left" if heading in (SCHEDULE, "note") else "right", overflow="fold")
@@ -51,13 +42,14 @@ def show_trials(sweep: Sweep, records: Sequence[Record], console: Console) -> No
             escape("; ".join(notes)),
             style="bold" if place == 0 and record.scores else "",
         )
-    console.print(table)
+    title = f"Trials of {sweep.strategy}: {_NAMES[sweep.objective]} {where}, in % of the tune half of the test data"
+    show_table(console, title, table, _CAPTION if len(sweep.seeds) > 1 else _ONE_SEED)
 
 
 def show_confirmation(results: Results, console: Console) -> None:
     """Print what is left of the tuned advantages of the one sweep in these results, or that nobody has looked."""
     for line in confirmation_lines(results.trials, results.confirmations):
-        console.print(escape(line), soft_wrap=True, highlight=False)
+        say(console, line)
 
 
 def write_figures(results: Results, folder: Location) -> list[Location]:

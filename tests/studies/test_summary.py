@@ -14,7 +14,10 @@ NO_STATS: dict[str, float] = {}
     [
         ([NO_STATS, NO_STATS], []),
         ([{"cap_bound": 0, "stored_share": 1.0}, {"cap_bound": 1, "stored_share": 1.0}], []),
-        ([{"cap_bound": 0}, {"cap_bound": 0}], ["own: max_clusters never bound in this schedule"]),
+        (
+            [{"cap_bound": 0}, {"cap_bound": 0}],
+            ["own: no round asked for more clusters than max_clusters, so a larger one gives the same picks"],
+        ),
         ([{"stored_share": 1.0}, {"stored_share": 0.25}], ["own: memory held 25% of the residual kernel"]),
     ],
 )
