@@ -109,7 +109,8 @@ def _remarks(results: Results) -> list[str]:
     lines = []
     for label, own in rounds.groupby("label"):
         if own["bound"].notna().any() and not own["bound"].any():
-            lines.append(f"{label!s}: no round asked for more clusters than max_clusters, so a larger one gives the same picks")
+            said = "no round asked for more clusters than max_clusters, so a larger one gives the same picks"
+            lines.append(f"{label!s}: {said}")
         if (least := own["stored"].min()) < 1:
             share = math.floor(100 * least)
             lines.append(

@@ -305,7 +305,7 @@ class _Search:
             new = [(labels, value) for labels, value in new if labels < self.sweep.space.budget]
         trial.sent += [labels for labels, _ in new]
         if is_over:
-            del self._open[trial.number]
+            self._close(trial)
             self._answered.add(trial.number)
         if new or is_over:
             tuning.reply(trial.number, new, is_over=is_over)
@@ -340,7 +340,17 @@ class _Search:
         """Record a trial that Tune has ended before all of its rounds."""
         if number in self.records or number not in self._open:
             return
-        self._record(self._open.pop(number), "failed" if has_failed else "stopped", labels)
+        trial = self._open[number]
+        self._record(trial, "failed" if has_failed else "stopped", labels)
+        self._close(trial)
+
+    def _close(self, trial: _Open) -> None:
+        """Forget a trial that has ended, and the rounds that no other one waits for: a search may be long."""
+        del self._open[trial.number]
+        needed = {spec.trajectory_id for other in self._open.values() for spec in other.specs}
+        for spec in trial.specs:
+            if spec.trajectory_id not in needed:
+                self._rounds.pop(spec.trajectory_id, None)
 
     def _record(self, trial: _Open, status: Any, labels: int) -> None:
         curves = [self._rounds[spec.trajectory_id] for spec in trial.specs]
