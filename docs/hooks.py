@@ -18,12 +18,12 @@ from studies.cli import app
 
 ROOT = Path(__file__).parents[1]
 ROOT_PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changes.md"}
-_PLACE = re.compile(r"^<!-- from (.+?) -->$", re.MULTILINE)
+_PLACE = re.compile(r"^\*Filled in from `(.+?)` by .+\*$", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]*)\]\((?!https?://|#)([^)\s]+)\)")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in each line `<!-- from SOURCE -->` of a page."""
+    """Fill in each line `*Filled in from SOURCE by ...*` of a page, which the repository shows as it is."""
     return _PLACE.sub(lambda place: SOURCES[place[1]](), markdown)
 
 
