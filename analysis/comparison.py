@@ -16,7 +16,7 @@ from analysis.exceptions import UnpairedError
 from analysis.metrics import first_reach, last_crossing, share_above
 from analysis.results import Results
 from analysis.statistics import FloatArray, bootstrap_interval, bootstrap_weights, holm, mean_interval, t_test
-from analysis.tables import Excluded, baselines, common_window, trajectory_table
+from analysis.tables import Excluded, baselines, common_window, listed, trajectory_table
 
 LEVEL = 0.05
 TIE_BAND = 0.002
@@ -300,6 +300,25 @@ def pairwise_penalties(results: Results, data: str | None = None) -> pd.DataFram
             frame = pd.DataFrame({"label": label, "opponent": others, "total_points": p.shape[-1]})
             frames.append(frame.assign(plain=plain, holm=corrected, n_pairs=len(gains)))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def with_missing_seeds(results: Results) -> list[Excluded]:
+    """Configurations of one data set for which `pairwise_penalties` raises UnpairedError.
+
+    Where fewer than two of equal schedule and evaluation data have all seeds, none of these can be compared.
+    """
+    excluded = []
+    settings = results.configurations.drop_duplicates("label")
+    for _, group in settings.groupby(["schedule", "evaluate_on"], sort=False):
+        seeds = {
+            label: set(results.seed_curves[label].index) for label in group["label"] if label in results.seed_curves
+        }
+        lacking = [label for label, own in seeds.items() if own != set.union(*seeds.values())]
+        if lacking and len(seeds) - len(lacking) < 2:
+            lacking = list(seeds)
+        if lacking:
+            excluded.append(Excluded(lacking, f"Left out for seeds that are missing: {listed(lacking)}."))
+    return excluded
 
 
 class _Weights(dict[int, FloatArray]):

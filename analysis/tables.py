@@ -292,17 +292,17 @@ def baselines(results: Results, baseline: str) -> dict[str, str]:
     return references
 
 
-def finished_labels(results: Results) -> set[str]:
-    """Labels of the configurations that have a finished trajectory."""
-    cells = results.configurations
-    return set(cells.loc[cells.index.isin(results.trajectories["trajectory_id"]), "label"])
-
-
 class Excluded(NamedTuple):
     """Configurations that a comparison cannot have, by their labels, and why."""
 
     labels: Sequence[str]
     reason: str
+
+
+def listed(labels: Sequence[str]) -> str:
+    """Labels in a sentence; of many the first ones."""
+    n_more = len(labels) - _MOST_NAMED
+    return ", ".join(labels if n_more <= 0 else [*labels[:_MOST_NAMED], f"{n_more} more"])
 
 
 def without_baseline(results: Results, baseline: str) -> list[Excluded]:
@@ -321,10 +321,9 @@ def _references(results: Results, baseline: str) -> tuple[dict[str, str], list[E
         if len(found) == 1:
             references |= dict.fromkeys(labels, found[0])
             continue
-        shown = labels if len(labels) <= _MOST_NAMED else [*labels[:_MOST_NAMED], f"{len(labels) - _MOST_NAMED} more"]
         reason = (
-            f"Expected one baseline `{baseline}` for {', '.join(shown)} (schedule {schedule}, evaluated on"
-            f" {evaluate_on}), but got {', '.join(found) or 'none'}."
+            f"Expected one baseline `{baseline}` for {listed(labels)} (schedule {schedule}, evaluated on"
+            f" {evaluate_on}), but got {listed(found) or 'none'}."
         )
         lacking.append(Excluded(labels, reason))
     return {label: references[label] for label in configurations["label"] if label in references}, lacking

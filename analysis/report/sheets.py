@@ -62,10 +62,7 @@ class Estimates:
         """Configurations that not all comparisons have, because they have no baseline or not its seeds."""
         left_out = [Refusal(f"Comparisons with {self.baseline}", each.reason) for each in self._lacking]
         left_out += [Refusal("Comparisons at each label count", each.reason) for each in self._unequal]
-        if self._incomplete:
-            reason = f"Left out, as they lack seeds that others have: {', '.join(self._incomplete)}."
-            left_out.append(Refusal("Pairwise penalties", reason))
-        return left_out
+        return left_out + [Refusal("Pairwise penalties", each.reason) for each in self._incomplete]
 
     @cached_property
     def compared(self) -> Results:
@@ -80,7 +77,7 @@ class Estimates:
     @cached_property
     def _lacking(self) -> list[Excluded]:
         lacking = tables.without_baseline(self.results, self.baseline)
-        return lacking if tables.finished_labels(self.results) - _labels(lacking) else []
+        return lacking if set(self.results.seed_curves) - _labels(lacking) else []
 
     @cached_property
     def _unequal(self) -> list[Excluded]:
@@ -92,10 +89,9 @@ class Estimates:
         return unequal if set(references) - _labels(unequal) - set(references.values()) else []
 
     @cached_property
-    def _incomplete(self) -> list[str]:
-        incomplete = list(tables.missing_cells(self.results)["label"].unique())
-        finished = tables.finished_labels(self.results)
-        return [label for label in incomplete if label in finished] if len(finished - set(incomplete)) > 1 else []
+    def _incomplete(self) -> list[Excluded]:
+        incomplete = comparison.with_missing_seeds(self.results)
+        return incomplete if set(self.results.seed_curves) - _labels(incomplete) else []
 
     @cached_property
     def accuracies(self) -> pd.DataFrame:
@@ -127,7 +123,7 @@ class Estimates:
     @cached_property
     def penalties(self) -> pd.DataFrame:
         """`pairwise_penalties`."""
-        return comparison.pairwise_penalties(_without(self.results, [Excluded(self._incomplete, "")]))
+        return comparison.pairwise_penalties(_without(self.results, self._incomplete))
 
     @cached_property
     def costs(self) -> pd.DataFrame:

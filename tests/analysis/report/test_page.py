@@ -187,7 +187,17 @@ def test_unequal_seeds_take_nothing_from_the_others(tmp_path, trajectory, write_
     assert len(section.refused) == 2
     reasons = {refusal.title: refusal.reason for refusal in section.refused}
     assert "equal seeds of entropy and random, but got [2]" in reasons["Comparisons at each label count"]
-    assert reasons["Pairwise penalties"] == "Left out, as they lack seeds that others have: entropy."
+    assert reasons["Pairwise penalties"] == "Left out for seeds that are missing: entropy."
+
+
+def test_other_seeds_of_another_schedule_are_not_missing(tmp_path, trajectory, write_store):
+    rows = [trajectory(name, seed, [0.5 + seed / 100] * 3) for name in ("random", "badge") for seed in range(3)]
+    short = {"n_labels": (20, 40), "accuracy": (0.5, 0.6), "schedule": "20x2"}
+    rows += [trajectory(name, seed, **short) for name in ("random", "badge") for seed in range(2)]
+    section = make_report(load(write_store(tmp_path, rows))).sections[0]
+    penalties = next(table for table in section.tables if table.name == "pairwise_penalties").frame
+    assert len(penalties) == 4
+    assert not section.refused
 
 
 def test_one_reason_is_said_once(tmp_path, trajectory, write_store):
