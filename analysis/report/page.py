@@ -16,16 +16,15 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from analysis.across import iqm_table, rank_table, rank_warning, unlike
-from analysis.diagnostics import share_table
 from analysis.exceptions import AnalysisError, SelectionError
 from analysis.figures.axes import line_styles
 from analysis.figures.curves import caption, curves_of, needs_log
-from analysis.provenance import environment_table, study_table, warnings
-from analysis.report import verdict
+from analysis.provenance import study_table, warnings
+from analysis.report import overall, verdict
+from analysis.report.estimates import Estimates, Refusal
 from analysis.report.pictures import Picture, pictures, plane_pictures, slug
-from analysis.report.render import WRITERS, Column, Table, integer, number, p_value, percent, table_of, text
-from analysis.report.sheets import Estimates, Refusal, sheets
+from analysis.report.render import WRITERS, Table
+from analysis.report.sheets import sheets
 from analysis.report.sweeps import SweepSection, sweep_sections
 from analysis.results import Results
 
@@ -132,7 +131,7 @@ def make_report(results: Results, *, baseline: str = BASELINE, seed: int = RESAM
         hint = f" Did you mean `{close[0]}`?" if close else ""
         raise SelectionError(f"Expected a baseline among {', '.join(sorted(known))}, but got `{baseline}`.{hint}")
     sections = [_section(Estimates(part, baseline, seed)) for part in _parts(results)]
-    across, notes = _across(results, baseline, seed) if len(results.data_names) > 1 else ([], [])
+    across, notes = overall.across(results, baseline, seed) if len(results.data_names) > 1 else ([], [])
     commands = pd.concat([frame[["study", "command"]] for frame in (study_table(results), _pictured(results))])
     return Report(
         title=f"Active learning on {', '.join(results.data_names or results.coverage['data'].unique())}",
@@ -140,10 +139,10 @@ def make_report(results: Results, *, baseline: str = BASELINE, seed: int = RESAM
         sweeps=sweep_sections(results),
         across=across,
         notes=notes,
-        plane=[] if results.coverage.empty else [_plane(results)],
+        plane=[] if results.coverage.empty else [overall.plane(results)],
         plane_pictures=plane_pictures(results.coverage),
         warnings=warnings(results),
-        tables=[] if results.trajectories.empty else [_environments(results)],
+        tables=[] if results.trajectories.empty else [overall.environments(results)],
         commands=[(str(row["study"]), str(row["command"])) for row in commands.to_dict("records")],
         seed=seed,
         baseline=baseline,
@@ -293,97 +292,8 @@ def _finite(*values: Any) -> list[float | None] | None:
     return None if rounded[0] is None else rounded
 
 
-def _across(results: Results, baseline: str, seed: int) -> tuple[list[Table], list[str]]:
-    n_data = len(results.data_names)
-    tables, notes = [], unlike(results)
-    try:
-        ranks = rank_table(results, baseline=baseline)
-        columns = [
-            Column("strategy", "strategy", text),
-            Column("mean_rank", "average rank", number(2)),
-            Column("p", "p", p_value),
-            Column("p_holm", "p (Holm)", p_value),
-            Column("n_data", "data sets", integer),
-        ]
-        tables.append(
-            table_of(
-                "ranks",
-                "Average ranks over data sets",
-                ranks.rename(columns={"label": "strategy"}),
-                columns,
-                f"By mean area under the curve; exact Wilcoxon signed-rank test against {baseline} over data sets, Holm"
-                f" for {len(ranks) - 1} comparisons.",
-                "Blocks are data sets. Seeds of one data set are not independent evidence on data sets, so they enter"
-                " as one mean. Configurations that lack a data set are left out.",
-            )
-        )
-        notes += [warning] if (warning := rank_warning(n_data, len(ranks))) else []
-        iqm = iqm_table(results, rng=np.random.default_rng(seed), baseline=baseline)
-        columns = [
-            Column("strategy", "strategy", text),
-            *(Column(key, name, number(3)) for key, name in (("iqm", "IQM"), ("low", "from"), ("high", "to"))),
-            Column("n", "trajectories", integer),
-        ]
-        tables.append(
-            table_of(
-                "iqm",
-                "Interquartile mean over data sets",
-                iqm.rename(columns={"label": "strategy"}),
-                columns,
-                f"Normalised area: 0 is {baseline}, 1 a curve at 100 %. 95 % interval: seeds resampled within each data"
-                f" set (2000 resamples, generator seed {seed}).",
-                "Mean of the middle half of all trajectories. The interval is for these data sets: it does not say what"
-                " would happen on others.",
-            )
-        )
-    except AnalysisError as error:
-        notes.append(f"No numbers across data sets: {error}")
-    return tables, notes
-
-
-def _plane(results: Results) -> Table:
-    columns = [
-        Column("data", "data", text),
-        Column("strategy", "strategy", text),
-        Column("n_labels", "labels", integer),
-        Column("seed", "seed", integer),
-        Column("points", "points", integer),
-        Column("estimated", "estimated", percent),
-        Column("true", "true", percent),
-        Column("agreement", "estimate is right", percent),
-    ]
-    return table_of(
-        "coverage_2d",
-        "Coverage in two dimensions",
-        share_table(results.coverage),
-        columns,
-        "Percent of all points after one round. Estimated: in the strategy's own view; true: the classifier trained on"
-        " the labels predicts the class. One seed, so an illustration and not a measurement.",
-        "Estimated coverage: for Coreset, within the covering radius of a label, which is all points by definition; for"
-        " ProbCover, nearer than delta to a label; for NTKCPL, the kernel regression on pseudo-labels predicts the"
-        " point's pseudo-label. Other strategies estimate none. `Estimate is right`: points about which estimate and"
-        " classifier agree.",
-    )
-
-
 def _pictured(results: Results) -> pd.DataFrame:
     return results.coverage[["picture", "command"]].drop_duplicates().rename(columns={"picture": "study"})
-
-
-def _environments(results: Results) -> Table:
-    frame = environment_table(results)
-    times = {key: frame[key].dt.strftime("%Y-%m-%d %H:%M") for key in ("first", "last")}
-    columns = [
-        Column("device", "device", text),
-        Column("versions", "versions", text),
-        Column("git", "git", text),
-        Column("trajectories", "trajectories", integer),
-        Column("first", "first start (UTC)", text),
-        Column("last", "last start", text),
-        Column("fingerprint", "arithmetic fingerprint", text),
-    ]
-    note = "Equal seeds give equal numbers on equal fingerprints only."
-    return table_of("environments", "Devices and versions", frame.assign(**times), columns, note)
 
 
 def _placed_tables(report: Report) -> Iterator[tuple[str, Sequence[Table]]]:

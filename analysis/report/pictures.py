@@ -19,7 +19,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from analysis.exceptions import AnalysisError
 from analysis.figures import axes, comparison, curves, diagnostics, plane
 from analysis.figures.axes import LineStyle
-from analysis.report.sheets import Estimates
+from analysis.report.estimates import Estimates
 
 MOST_DRAWN = 12
 _CANVASES = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}

@@ -1,0 +1,110 @@
+"""The tables of a report that are not about one data set: across data sets, coverage in the plane, where it ran."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.across import iqm_table, rank_table, rank_warning, unlike
+from analysis.diagnostics import share_table
+from analysis.exceptions import AnalysisError
+from analysis.provenance import environment_table
+from analysis.report.render import Column, Table, integer, number, p_value, percent, table_of, text
+from analysis.results import Results
+
+
+def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], list[str]]:
+    """Ranks and interquartile means over data sets, and what must be known of them.
+
+    Args:
+        results: finished trajectories of two data sets or more.
+        baseline: name of the strategy compared with.
+        seed: of the resampling.
+    """
+    n_data = len(results.data_names)
+    tables, notes = [], unlike(results)
+    try:
+        ranks = rank_table(results, baseline=baseline)
+        columns = [
+            Column("strategy", "strategy", text),
+            Column("mean_rank", "average rank", number(2)),
+            Column("p", "p", p_value),
+            Column("p_holm", "p (Holm)", p_value),
+            Column("n_data", "data sets", integer),
+        ]
+        tables.append(
+            table_of(
+                "ranks",
+                "Average ranks over data sets",
+                ranks.rename(columns={"label": "strategy"}),
+                columns,
+                f"By mean area under the curve; exact Wilcoxon signed-rank test against {baseline} over data sets, Holm"
+                f" for {len(ranks) - 1} comparisons.",
+                "Blocks are data sets. Seeds of one data set are not independent evidence on data sets, so they enter"
+                " as one mean. Configurations that lack a data set are left out.",
+            )
+        )
+        notes += [warning] if (warning := rank_warning(n_data, len(ranks))) else []
+        iqm = iqm_table(results, rng=np.random.default_rng(seed), baseline=baseline)
+        columns = [
+            Column("strategy", "strategy", text),
+            *(Column(key, name, number(3)) for key, name in (("iqm", "IQM"), ("low", "from"), ("high", "to"))),
+            Column("n", "trajectories", integer),
+        ]
+        tables.append(
+            table_of(
+                "iqm",
+                "Interquartile mean over data sets",
+                iqm.rename(columns={"label": "strategy"}),
+                columns,
+                f"Normalised area: 0 is {baseline}, 1 a curve at 100 %. 95 % interval: seeds resampled within each data"
+                f" set (2000 resamples, generator seed {seed}).",
+                "Mean of the middle half of all trajectories. The interval is for these data sets: it does not say what"
+                " would happen on others.",
+            )
+        )
+    except AnalysisError as error:
+        notes.append(f"No numbers across data sets: {error}")
+    return tables, notes
+
+
+def plane(results: Results) -> Table:
+    """Coverage in two dimensions."""
+    columns = [
+        Column("data", "data", text),
+        Column("strategy", "strategy", text),
+        Column("n_labels", "labels", integer),
+        Column("seed", "seed", integer),
+        Column("points", "points", integer),
+        Column("estimated", "estimated", percent),
+        Column("true", "true", percent),
+        Column("agreement", "estimate is right", percent),
+    ]
+    return table_of(
+        "coverage_2d",
+        "Coverage in two dimensions",
+        share_table(results.coverage),
+        columns,
+        "Percent of all points after one round. Estimated: in the strategy's own view; true: the classifier trained on"
+        " the labels predicts the class. One seed, so an illustration and not a measurement.",
+        "Estimated coverage: for Coreset, within the covering radius of a label, which is all points by definition; for"
+        " ProbCover, nearer than delta to a label; for NTKCPL, the kernel regression on pseudo-labels predicts the"
+        " point's pseudo-label. Other strategies estimate none. `Estimate is right`: points about which estimate and"
+        " classifier agree.",
+    )
+
+
+def environments(results: Results) -> Table:
+    """Devices and versions."""
+    frame = environment_table(results)
+    times = {key: frame[key].dt.strftime("%Y-%m-%d %H:%M") for key in ("first", "last")}
+    columns = [
+        Column("device", "device", text),
+        Column("versions", "versions", text),
+        Column("git", "git", text),
+        Column("trajectories", "trajectories", integer),
+        Column("first", "first start (UTC)", text),
+        Column("last", "last start", text),
+        Column("fingerprint", "arithmetic fingerprint", text),
+    ]
+    note = "Equal seeds give equal numbers on equal fingerprints only."
+    return table_of("environments", "Devices and versions", frame.assign(**times), columns, note)
