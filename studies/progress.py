@@ -26,13 +26,11 @@ class StudyProgress:
 
     Args:
         jobs: what will run.
-        n_workers: trajectories at once.
         console: where to write.
     """
 
-    def __init__(self, jobs: list[Job], n_workers: int, console: Console) -> None:
+    def __init__(self, jobs: list[Job], console: Console) -> None:
         self._console = console
-        self._n_workers = n_workers
         self._n_jobs = len(jobs)
         self._rounds_left = sum(len(job.spec.queries) - len(job.rounds) for job in jobs)
         self._rounds_done = 0
@@ -133,7 +131,7 @@ class SweepProgress(StudyProgress):
     """
 
     def __init__(self, n_trials: int, records: list[Record], console: Console) -> None:
-        super().__init__([], 1, console)
+        super().__init__([], console)
         self._n_trials = n_trials
         self._counts = Counter(record.status for record in records)
         self._n_before = len(records)

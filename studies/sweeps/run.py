@@ -394,7 +394,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
         with ExitStack() as stack, cluster(resources, data_bytes):
             settled = settle(resources, n_left)
             _say(progress_console, str(search))
-            _say(progress_console, describe_resources(settled, [job.spec for job in search.plan().jobs], store))
+            _say(progress_console, describe_resources(settled, search.plan()))
             if options.dry_run:
                 return SweepOutcome(search.study, 0)
             with store.writing():
