@@ -271,7 +271,7 @@ class _Search:
             if spec.trajectory_id not in self._rounds:
                 self._rounds[spec.trajectory_id] = self._store.rounds(spec.trajectory_id)[0]
         if self.progress is not None and number not in self.records:
-            self.progress.trial_started(number)
+            self.progress.trial_started(number, specs)
         return trial
 
     def _join(self, specs: Sequence[TrajectorySpec]) -> None:
