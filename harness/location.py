@@ -33,6 +33,10 @@ ATTEMPTS = 8
 """At a request to S3, with pauses that double from about a second: a minute, or more than two if each one stalls."""
 LONGEST_SECONDS = 140.0
 """Of a write to a server that stalls all along, as measured."""
+_HASTY_ATTEMPTS = 3
+"""At a request that is given up in less than half a minute."""
+_GCS_SECONDS = LONGEST_SECONDS / 2 / ATTEMPTS
+"""Of an attempt at a request to Google's store, which counts seconds instead."""
 UNREACHABLE = (OSError, pa.ArrowException)
 """What pyarrow raises where a server does not answer."""
 _SMALL_BYTES = 2**20
@@ -158,24 +162,29 @@ def locate(text: str) -> Location:
         ) from error
     if isinstance(filesystem, fs.LocalFileSystem):
         return Path(path)
-    return Address(base.rstrip("/"), options, path.rstrip("/"), _with_limits(filesystem))
+    return Address(base.rstrip("/"), options, path.rstrip("/"), _with_limits(filesystem, ATTEMPTS))
 
 
-def _with_limits(filesystem: fs.FileSystem) -> fs.FileSystem:
+def hasty(address: Address) -> Address:
+    """The same place, whose requests are given up sooner."""
+    return replace(address, filesystem=_with_limits(address.filesystem, _HASTY_ATTEMPTS))
+
+
+def _with_limits(filesystem: fs.FileSystem, attempts: int) -> fs.FileSystem:
     """Let requests to S3 end and repeat as said above, and a file of up to 10 MB take one request.
 
     Only an address and `AWS_ENDPOINT_URL` together say where the server is, and pyarrow alone reads both.
     """
     if isinstance(filesystem, fs.GcsFileSystem):
         _, (options,) = filesystem.__reduce__()
-        return fs.GcsFileSystem(**options | {"retry_time_limit": timedelta(seconds=LONGEST_SECONDS / 2)})
+        return fs.GcsFileSystem(**options | {"retry_time_limit": timedelta(seconds=attempts * _GCS_SECONDS)})
     if not isinstance(filesystem, fs.S3FileSystem):
         return filesystem
     _, (options,) = filesystem.__reduce__()
     limits = {
         "connect_timeout": CONNECT_SECONDS,
         "request_timeout": REQUEST_SECONDS,
-        "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
         "allow_delayed_open": True,
     }
     return fs.S3FileSystem(**options | limits)

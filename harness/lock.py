@@ -18,8 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.exceptions import StoreError
-from harness.location import Address, Location
+from harness.exceptions import StoreError, StoreWriteError
+from harness.location import UNREACHABLE, Address, Location, hasty
 
 STALE_SECONDS = 300.0
 """Without a renewal, after which an address's lock is taken over. A write starts while the lock is at most half as
@@ -128,6 +128,7 @@ class Lease:
 
     def __init__(self, root: Address, stale_seconds: float) -> None:
         self._path = root / _NAME
+        self._hasty_path = hasty(self._path)
         self._stale_seconds = stale_seconds
         self._own = {"process": os.getpid(), "host": socket.gethostname(), "token": uuid.uuid4().hex}
         self._lost_to: str | None = None
@@ -141,41 +142,48 @@ class Lease:
                     f"in {stale_seconds - _age(holder):.0f} s, when its lock is stale."
                 )
             if not is_mine:
-                self._write()
+                self._write(self._path)
         self._thread = threading.Thread(target=self._keep, name="store-lock", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
         """Raise OSError where another process has taken it over; looks itself if the last renewal is long ago."""
         if time.time() - self._renewed > self._stale_seconds / 2:
-            self._renew()
+            self._renew(self._path)
         if self._lost_to is not None:
             raise OSError(f"{self._lost_to} has taken its lock")
 
     def release(self) -> None:
-        """Remove it, if it is still there and one's own; what a dead server keeps becomes stale."""
+        """Remove it, if it is still there and one's own; a dead server is not waited for long.
+
+        Raises:
+            StoreWriteError: it cannot be removed, and so becomes stale.
+        """
         self._released.set()
         self._thread.join()
-        with suppress(OSError, StoreError):
-            if self._lost_to is None and self._is_own(_holder(self._path)):
-                self._path.unlink(missing_ok=True)
+        try:
+            if self._lost_to is None and self._is_own(_holder(self._hasty_path)):
+                self._hasty_path.unlink(missing_ok=True)
+        except (*UNREACHABLE, StoreError) as error:
+            kept = OSError(f"it cannot be removed, and holds until it is {self._stale_seconds:g} s old")
+            raise StoreWriteError(self._path, kept) from error
 
     def _keep(self) -> None:
         while self._lost_to is None and not self._released.wait(self._stale_seconds / _RENEWALS):
-            with suppress(OSError, StoreError):  # tried again; the next write says so if it lasts
-                self._renew()
+            with suppress(*UNREACHABLE, StoreError):  # tried again; the next write says so if it lasts
+                self._renew(self._hasty_path)
 
-    def _renew(self) -> None:
+    def _renew(self, path: Address) -> None:
         with self._renewing:
-            holder = _holder(self._path)
+            holder = _holder(path)
             if self._is_own(holder):
-                self._write()
+                self._write(path)
             else:
                 self._lost_to = "somebody" if holder is None else _named(holder)
 
-    def _write(self) -> None:
+    def _write(self, path: Address) -> None:
         now = time.time()  # before a request that may take long; of a clock that goes on while a machine sleeps
-        self._path.write_bytes(json.dumps(self._own | {"renewed": now}).encode())
+        path.write_bytes(json.dumps(self._own | {"renewed": now}).encode())
         self._renewed = now
 
     def _is_own(self, holder: dict[str, Any] | None) -> bool:

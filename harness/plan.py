@@ -49,10 +49,17 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Trajectories that are done, and jobs for the others in the study's order."""
+    """What a study has and still needs.
+
+    Attributes:
+        done: trajectories that are finished.
+        jobs: the others, in the study's order.
+        known: the store's rows of `trajectories` by id.
+    """
 
     done: list[TrajectorySpec]
     jobs: list[Job]
+    known: Mapping[str, Row]
 
 
 def make_plan(specs: Sequence[TrajectorySpec], store: Store, trajectories: Mapping[str, Row] | None = None) -> Plan:
@@ -82,7 +89,7 @@ def make_plan(specs: Sequence[TrajectorySpec], store: Store, trajectories: Mappi
         if not job.rounds and job.origin == "resumed":
             job.origin = "new"
         jobs.append(job)
-    return Plan(done, jobs)
+    return Plan(done, jobs, rows)
 
 
 def stored_spec(row: Row) -> TrajectorySpec:

@@ -56,6 +56,7 @@ class Store:
 
         Raises:
             StoreError: another process writes to this store, or the folder cannot be written.
+            StoreWriteError: the lock cannot be removed at the end.
         """
         try:
             for table in schema.TABLES:
@@ -66,9 +67,14 @@ class Store:
         try:
             self._sweep()
             yield
+        except BaseException:
+            with suppress(StoreWriteError):  # what went wrong first is told
+                held.release()
+            raise
+        else:
+            held.release()
         finally:
             self._lock = None
-            held.release()
 
     def trajectories(self) -> dict[str, Row]:
         """Rows of `trajectories` by id, failed ones too."""

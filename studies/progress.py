@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +17,7 @@ from rich.table import Table
 from harness.cluster import Event, Failed, Finished, Paused, RoundDone, Started
 from harness.driver import Restarted
 from harness.plan import Job
+from harness.spec import TrajectorySpec
 
 if TYPE_CHECKING:
     from studies.sweeps.trials import Record
@@ -26,13 +28,11 @@ class StudyProgress:
 
     Args:
         jobs: what will run.
-        n_workers: trajectories at once.
         console: where to write.
     """
 
-    def __init__(self, jobs: list[Job], n_workers: int, console: Console) -> None:
+    def __init__(self, jobs: list[Job], console: Console) -> None:
         self._console = console
-        self._n_workers = n_workers
         self._n_jobs = len(jobs)
         self._rounds_left = sum(len(job.spec.queries) - len(job.rounds) for job in jobs)
         self._rounds_done = 0
@@ -68,13 +68,17 @@ class StudyProgress:
                 self._rounds_done += 1
                 self._rounds_left -= 1
                 if not self._live:
-                    self._say(f"{_title(job)}  round {record.round}  labels {record.n_labels}  {record.accuracy:.2%}")
+                    self._say(
+                        f"{self._title(job)}  round {record.round}  labels {record.n_labels}  {record.accuracy:.2%}"
+                    )
             case Restarted():
                 self._rounds_left += len(job.rounds)
-                self._say(f"{_title(job)}  starts again at round 0: its finished rounds cannot be repeated bit by bit")
+                self._say(
+                    f"{self._title(job)}  starts again at round 0: its finished rounds cannot be repeated bit by bit"
+                )
             case Failed(message=message):
                 self._end(job)
-                self._say(f"{_title(job)}  failed: {message}")
+                self._say(f"{self._title(job)}  failed: {message}")
             case Finished():
                 self._end(job)
                 self._say_done(job)
@@ -85,7 +89,7 @@ class StudyProgress:
 
     def _say_done(self, job: Job) -> None:
         if not self._live:
-            self._say(f"{_title(job)}  done  ({self._ended}/{self._n_jobs}, {self._time_left()})")
+            self._say(f"{self._title(job)}  done  ({self._ended}/{self._n_jobs}, {self._time_left()})")
 
     def _heading(self) -> tuple[int, str]:
         """Trajectories done, and what is said beside them."""
@@ -95,6 +99,13 @@ class StudyProgress:
         self._running.pop(job.spec.trajectory_id, None)
         self._rounds_left -= max(0, len(job.spec.queries) - len(job.rounds))
         self._ended += 1
+
+    def _owner(self, job: Job) -> str:
+        """What a trajectory belongs to."""
+        return job.spec.strategy
+
+    def _title(self, job: Job) -> str:
+        return f"{self._owner(job)}  seed {job.spec.seed}"
 
     def _say(self, line: str) -> None:
         self._console.print(escape(line), soft_wrap=True, highlight=False)
@@ -109,12 +120,12 @@ class StudyProgress:
         completed, left = self._heading()
         self._bar.update(self._task, completed=completed, left=left)
         table = Table(box=None, pad_edge=False)
-        for heading in ("strategy", "seed", "round", "labels", "accuracy"):
-            table.add_column(heading, justify="left" if heading == "strategy" else "right")
+        for heading in ("running", "seed", "round", "labels", "accuracy"):
+            table.add_column(heading, justify="left" if heading == "running" else "right")
         for job, accuracy in self._running.values():
             n_labels = job.rounds[-1]["n_labels"] if job.rounds else 0
             table.add_row(
-                escape(job.spec.strategy),
+                escape(self._owner(job)),
                 str(job.spec.seed),
                 f"{len(job.rounds)}/{len(job.spec.queries)}",
                 str(n_labels),
@@ -133,27 +144,27 @@ class SweepProgress(StudyProgress):
     """
 
     def __init__(self, n_trials: int, records: list[Record], console: Console) -> None:
-        super().__init__([], 1, console)
+        super().__init__([], console)
         self._n_trials = n_trials
         self._counts = Counter(record.status for record in records)
         self._n_before = len(records)
-        self._running_trials: set[int] = set()
+        self._running_trials: dict[int, set[str]] = {}
         self._best = max(records, key=lambda record: record.objective, default=None)
         self._bar.update(self._task, description="trials", total=n_trials)
 
-    def trial_started(self, number: int) -> None:
-        """Take notice of a trial that begins."""
-        self._running_trials.add(number)
+    def trial_started(self, number: int, specs: Sequence[TrajectorySpec]) -> None:
+        """Take notice of a trial that begins, with its trajectories."""
+        self._running_trials[number] = {spec.trajectory_id for spec in specs}
 
     def trial_ended(self, record: Record) -> None:
         """Take notice of a trial that has ended."""
-        self._running_trials.discard(record.number)
+        self._running_trials.pop(record.number, None)
         self._counts[record.status] += 1
         if self._best is None or record.objective > self._best.objective:
             self._best = record
         if not self._live:
             found = f"{record.objective:.2%}" if record.scores else f"{record.status} at {record.labels} labels"
-            self._say(f"trial {record.number}  {found}  ({self._state()})")
+            self._say(f"trial {record.number}  {found}  ({self._counts.total()}/{self._n_trials}, {self._state()})")
 
     def confirming(self, n_jobs: int) -> None:
         """Take notice of the search's end."""
@@ -162,30 +173,31 @@ class SweepProgress(StudyProgress):
     def _end(self, job: Job) -> None:
         self._running.pop(job.spec.trajectory_id, None)
 
+    def _owner(self, job: Job) -> str:
+        numbers = [number for number, names in self._running_trials.items() if job.spec.trajectory_id in names]
+        return f"trial {', '.join(map(str, numbers))}" if numbers else super()._owner(job)
+
     def _say_done(self, job: Job) -> None:
         pass
 
     def _state(self) -> str:
-        n_ended = sum(self._counts.values())
-        parts = [f"{n_ended}/{self._n_trials}", f"{len(self._running_trials)} running"]
+        parts = [f"{len(self._running_trials)} running"]
         parts += [f"{self._counts[status]} {status}" for status in ("stopped", "failed") if self._counts[status]]
         if self._best is not None and self._best.scores:
             parts.append(f"best {self._best.objective:.2%} in trial {self._best.number}")
-        return ", ".join([*parts, self._time_left()])
+        if self._counts.total() < self._n_trials:
+            parts.append(self._time_left())
+        return ", ".join(parts)
 
     def _time_left(self) -> str:
-        n_ended = sum(self._counts.values())
+        n_ended = self._counts.total()
         if n_ended == self._n_before:
             return "time left unknown yet"
         seconds = (time.monotonic() - self._began) / (n_ended - self._n_before) * (self._n_trials - n_ended)
         return f"about {duration(seconds)} left"
 
     def _heading(self) -> tuple[int, str]:
-        return sum(self._counts.values()), self._state()
-
-
-def _title(job: Job) -> str:
-    return f"{job.spec.strategy}  seed {job.spec.seed}"
+        return self._counts.total(), self._state()
 
 
 def duration(seconds: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import Console
@@ -15,7 +14,6 @@ from harness.data import Dataset
 from harness.driver import drive
 from harness.location import Location
 from harness.plan import Origin, Plan, make_plan
-from harness.spec import TrajectorySpec
 from harness.store import Store
 from studies.compare import Comparison, study_name
 from studies.progress import StudyProgress, duration
@@ -63,14 +61,14 @@ def run_comparison(
         with cluster(resources, data_bytes):
             settled = settle(resources, len(plan.jobs))
             say(progress_console, describe(plan))
-            say(progress_console, describe_resources(settled, [job.spec for job in plan.jobs], store))
+            say(progress_console, describe_resources(settled, plan))
             if dry_run:
                 return Outcome(study, 0)
             with store.writing():
                 # Planned again: another process may have written until the lock was taken.
                 plan = make_plan(specs, store)
                 store.write_study(study, command, [spec.trajectory_id for spec in specs])
-                with StudyProgress(plan.jobs, settled.workers or 1, progress_console) as progress:
+                with StudyProgress(plan.jobs, progress_console) as progress:
                     failures = drive(plan.jobs, data, store, settled, progress)
     else:
         say(progress_console, describe(plan))
@@ -114,22 +112,22 @@ def describe(plan: Plan) -> str:
     return f"{n_all} trajectories: {', '.join(parts)}"
 
 
-def describe_resources(resources: Resources, specs: Sequence[TrajectorySpec], store: Store) -> str:
-    """With what trajectories run, and for about how long; nothing of the time where none is known yet."""
+def describe_resources(resources: Resources, plan: Plan) -> str:
+    """With what a plan runs, and for about how long; nothing of the time where none is known yet."""
     share = f"{resources.cpus_per_trajectory} CPU"
     if resources.gpus_per_trajectory:
         share += f" and {resources.gpus_per_trajectory:g} GPU"
-    left = _estimate(specs, store, resources.workers or 1)
+    left = _estimate(plan, resources.workers or 1)
     return f"{resources.workers} at once, {share} each; {left}"
 
 
-def _estimate(specs: Sequence[TrajectorySpec], store: Store, n_workers: int) -> str:
-    """Time for trajectories, from finished ones of the same strategy, data and schedule."""
-    if not specs:
+def _estimate(plan: Plan, n_workers: int) -> str:
+    """Time for a plan, from finished trajectories of the same strategy, data and schedule."""
+    if not plan.jobs:
         return "no estimate of the time yet"
-    finished = [row for row in store.trajectories().values() if row["status"] == "ok"]
+    finished = [row for row in plan.known.values() if row["status"] == "ok"]
     total = 0.0
-    for spec in specs:
+    for spec in (job.spec for job in plan.jobs):
         like = [
             row["seconds"]
             for row in finished

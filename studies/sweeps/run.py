@@ -272,7 +272,7 @@ class _Search:
             if spec.trajectory_id not in self._rounds:
                 self._rounds[spec.trajectory_id] = self._store.rounds(spec.trajectory_id)[0]
         if self.progress is not None and number not in self.records:
-            self.progress.trial_started(number)
+            self.progress.trial_started(number, specs)
         return trial
 
     def _join(self, specs: Sequence[TrajectorySpec]) -> None:
@@ -405,7 +405,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
         with ExitStack() as stack, cluster(resources, data_bytes):
             settled = settle(resources, n_left)
             say(progress_console, str(search))
-            say(progress_console, describe_resources(settled, [job.spec for job in search.plan().jobs], store))
+            say(progress_console, describe_resources(settled, search.plan()))
             if options.dry_run:
                 return SweepOutcome(search.study, 0)
             with store.writing():

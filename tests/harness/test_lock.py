@@ -6,8 +6,9 @@ import socket
 import time
 
 import pytest
+from s3_server import FAIL
 
-from harness import lock
+from harness import location, lock
 from harness.exceptions import StoreError, StoreWriteError
 from harness.location import LONGEST_SECONDS, locate
 from harness.lock import STALE_SECONDS, is_held, take
@@ -68,12 +69,31 @@ def test_it_is_renewed(root, monkeypatch):
     held.release()
 
 
+@pytest.mark.parametrize("first_error", [None, KeyError])
+def test_at_the_end_a_dead_server_is_not_waited_for_long(root, s3_server, monkeypatch, first_error):
+    monkeypatch.setattr(location, "_HASTY_ATTEMPTS", 1)
+
+    def study():
+        with Store(root).writing():
+            s3_server.well()
+            s3_server.fault = lambda method, path: FAIL
+            if first_error:
+                raise first_error
+
+    told = "lock`, but got: it cannot be removed, and holds until it is 300 s old"
+    with pytest.raises(first_error or StoreWriteError, match=None if first_error else told):
+        study()
+    assert len(s3_server.requests) == 1
+    s3_server.well()
+    assert is_held(root)
+
+
 def test_a_write_ends_before_its_lock_is_stale():
     assert STALE_SECONDS / 2 + LONGEST_SECONDS < STALE_SECONDS
 
 
 def test_of_two_at_once_the_last_to_write_has_it(root, monkeypatch):
-    monkeypatch.setattr(lock.Lease, "_write", lambda self: put(root, age=0))
+    monkeypatch.setattr(lock.Lease, "_write", lambda self, path: put(root, age=0))
     with pytest.raises(StoreError, match="process 7 on elsewhere"):
         take(root)
 

@@ -49,6 +49,15 @@ def test_all_is_new_in_an_empty_store(store, make_spec):
     assert plan.jobs[0].history is None
 
 
+def test_known_rows_are_not_read_again(store, make_spec, run_serially, monkeypatch):
+    run_serially([make_spec()], store)
+    rows = store.trajectories()
+    monkeypatch.setattr(Store, "trajectories", None)
+    plan = make_plan([make_spec()], store, rows)
+    assert plan.done == [make_spec()]
+    assert plan.known is rows
+
+
 def test_what_is_finished_is_done(store, make_spec, run_serially):
     run_serially([make_spec()], store)
     plan = make_plan([make_spec(), make_spec(seed=1), make_spec("margin")], store)

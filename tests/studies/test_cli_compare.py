@@ -126,7 +126,11 @@ class TestAgain:
         assert (result.exit_code, result.stdout) == (0, "")
         assert contents(out) == before
 
-    def test_a_dry_run_of_a_new_study_writes_nothing(self, ntkcpl_on_ray, command, tmp_path):
+    def test_a_dry_run_of_a_new_study_writes_nothing_and_reads_once(
+        self, ntkcpl_on_ray, command, tmp_path, monkeypatch
+    ):
+        reads, read = [], Store.trajectories
+        monkeypatch.setattr(Store, "trajectories", lambda self: reads.append(self) or read(self))
         result = ntkcpl_on_ray(*command(tmp_path / "out", dry_run=True))
         assert (result.exit_code, result.stdout) == (0, "")
         assert result.stderr.splitlines() == [
@@ -134,6 +138,7 @@ class TestAgain:
             "2 at once, 1 CPU and 1 GPU each; no estimate of the time yet",
         ]
         assert not (tmp_path / "out").exists()
+        assert len(reads) == 1
 
     @pytest.mark.parametrize(
         "resources", [{"workers": 1, "cpus_per_trajectory": 2}, {"workers": 3}], ids=["1 worker, 2 CPUs", "3 workers"]

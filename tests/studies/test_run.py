@@ -1,0 +1,23 @@
+from harness.cluster import Resources
+from harness.plan import Job, Plan
+from studies.run import describe_resources
+
+RESOURCES = Resources(workers=2, gpus_per_trajectory=0)
+
+
+def test_the_time_is_known_from_finished_trajectories_that_are_alike(make_spec):
+    jobs = [Job(make_spec(seed=seed)) for seed in range(4)]
+    like = {"strategy": "random", "data_hash": jobs[0].spec.data_hash, "schedule": "5x4", "status": "ok"}
+    rows = {
+        "a": {**like, "seconds": 20.0},
+        "b": {**like, "seconds": 40.0},
+        "failed": {**like, "seconds": 1e6, "status": "failed"},
+        "other": {**like, "seconds": 1e6, "schedule": "5x9"},
+    }
+    assert describe_resources(RESOURCES, Plan([], jobs, rows)) == "2 at once, 1 CPU each; about 60 s"
+
+
+def test_the_time_of_something_new_is_not(make_spec):
+    shown = "2 at once, 1 CPU each; no estimate of the time yet"
+    assert describe_resources(RESOURCES, Plan([], [Job(make_spec("margin"))], {})) == shown
+    assert describe_resources(RESOURCES, Plan([], [], {})) == shown
