@@ -48,7 +48,8 @@ class TestGrid:
         assert "the cap never binds: as 10" in printed
         assert str(out / "trials") in printed
         assert progress.startswith("6 trials of 2 seeds: 12 trajectories: 12 to run\n")
-        assert len(re.findall(r"^trial \d", progress, re.MULTILINE)) == N_TRIALS
+        assert len(re.findall(r"^trial \d  seed \d  round \d  labels \d", progress, re.MULTILINE)) == 6 * 4 + 6 * 2
+        assert len(re.findall(r"^trial \d  \d+\.\d+%", progress, re.MULTILINE)) == N_TRIALS
         assert "(6/6, 0 running, best " in progress
         assert "Error" not in progress
         assert "Traceback" not in progress
