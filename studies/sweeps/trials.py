@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from studies.sweeps.space import MAX_CLUSTERS, SCHEDULE, Categorical, Space, Val
 Objective = Literal["area", "log_area", "final"]
 Scheduler = Literal["none", "asha"]
 Status = Literal["complete", "stopped", "failed"]
-OBJECTIVES: tuple[str, ...] = get_args(Objective)
 REDUCTION = 2
 """ASHA: one trial in so many goes on at each rung, and rungs are so many times the label count apart."""
 _NO_CAP = 2**62
