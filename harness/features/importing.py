@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.data import Fields, unreadable
+from harness.data import SCALE, Fields, unreadable
 from harness.exceptions import DataError
 from harness.features.files import hold_out
 
@@ -48,9 +48,15 @@ def import_features(paths: Sequence[Path], chosen: Mapping[Field, str] | None = 
         chosen: names of the arrays where the guess needs help.
 
     Raises:
-        DataError: a file cannot be read, a name is not there, or the names do not tell which array is which.
+        DataError: a file cannot be read, a name is not there, or the names do not tell which array is which; or it is a
+            feature file whose columns have factors.
     """
     arrays = _gather(paths)
+    if scaled := [name for name in arrays if name.rpartition(":")[2] == SCALE]:
+        raise DataError(
+            f"Expected features of another program, but got `{scaled[0]}`, the factors of a feature file; --data takes it"
+            " as it is."
+        )
     uses = _choose(arrays, dict(chosen or {}))
     x, y = _matrix(uses["x"], arrays[uses["x"]]), _vector(uses["y"], arrays[uses["y"]])
     split = arrays.get(SPLIT)

@@ -111,3 +111,10 @@ def test_missing_and_damaged_files(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(DataError, match="to be complete and readable"):
         import_features([tmp_path / "a.npz"])
+
+
+def test_factors_of_columns_are_not_dropped(tmp_path):
+    path = tmp_path / "compact.npz"
+    np.savez(path, x_train=np.ones((6, 2), np.uint8), y_train=np.arange(6) % 2, x_scale=np.ones(2, np.float32))
+    with pytest.raises(DataError, match=r"but got `x_scale`, the factors of a feature file; --data takes it as it is"):
+        import_features([path])
