@@ -54,8 +54,8 @@ def import_features(paths: Sequence[Path], chosen: Mapping[Field, str] | None = 
     arrays = _gather(paths)
     if scaled := [name for name in arrays if name.rpartition(":")[2] == SCALE]:
         raise DataError(
-            f"Expected features of another program, but got `{scaled[0]}`, the factors of a feature file; --data takes it"
-            " as it is."
+            f"Expected features of another program, but got `{scaled[0]}`, the factors of a feature file; --data takes"
+            " it as it is."
         )
     uses = _choose(arrays, dict(chosen or {}))
     x, y = _matrix(uses["x"], arrays[uses["x"]]), _vector(uses["y"], arrays[uses["y"]])
