@@ -14,7 +14,7 @@ def draw_interaction(data: pd.DataFrame, ax: Axes) -> Axes:
     """Draw `interaction_data`: a line per schedule over the caps, with intervals."""
     styles = line_styles(list(data[SCHEDULE].unique()))
     for name, cells in data.groupby(SCHEDULE, sort=False):
-        errors = [cells["objective"] - cells["low"], cells["high"] - cells["objective"]]
+        errors = cells[["low", "high"]].sub(cells["objective"], axis=0).abs().to_numpy().T
         style = line(styles[str(name)])
         ax.errorbar(cells[MAX_CLUSTERS], cells["objective"], errors, capsize=3, label=name, **style)
     ticks = sorted(data[MAX_CLUSTERS].unique())
