@@ -41,7 +41,7 @@ dist-check: $(VENV)/.installed  ## wheel and sdist, built, and used from an empt
 oldest:  ## tests on the lowest versions that pyproject.toml allows (several GB); Triton's old interpreter warns, so not on it
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/pip install --quiet -c constraints-oldest.txt -e '.[features,testing]' hypothesis 'moto[server]' pytest-cov pytest-timeout
-	$(VENV)-oldest/bin/pytest tests/strategies tests/analysis tests/harness tests/studies -k 'not fused'
+	$(VENV)-oldest/bin/pytest tests/strategies tests/analysis tests/harness tests/studies -k 'not test_fused'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -17,10 +17,9 @@ def draw_interaction(data: pd.DataFrame, parameter: str, ax: Axes) -> Axes:
     is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     place = {value: value if is_number else position for position, value in enumerate(values)}
     for name, cells in data.groupby(SCHEDULE, sort=False):
-        errors = [cells["objective"] - cells["low"], cells["high"] - cells["objective"]]
-        ax.errorbar(
-            cells[parameter].map(place), cells["objective"], errors, capsize=3, label=name, **line(styles[str(name)])
-        )
+        errors = cells[["low", "high"]].sub(cells["objective"], axis=0).abs().to_numpy().T
+        x, style = cells[parameter].map(place), line(styles[str(name)])
+        ax.errorbar(x, cells["objective"], errors, capsize=3, label=name, **style)
     if not is_number:
         ax.set_xticks(range(len(values)), [setting_text(value) for value in values])
     elif min(values) > 0 and max(values) > 3 * min(values):

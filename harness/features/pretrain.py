@@ -335,7 +335,8 @@ def _set_rates(optimiser: torch.optim.Optimizer, recipe: Recipe, step: int, step
     """Half cosine with a linear rise; SimSiam's predictor, the second group of SGD, keeps its rate."""
     peak = recipe.lr * recipe.batch_size / 256
     schedule = vision.load("lightly.utils.scheduler").cosine_warmup_schedule
-    rate = schedule(step, recipe.epochs * steps, peak, 0.0, min(recipe.warmup_epochs, recipe.epochs) * steps, 0.0)
+    warmup_steps = min(recipe.warmup_epochs, recipe.epochs) * steps
+    rate = float(schedule(step, recipe.epochs * steps, peak, 0.0, warmup_steps, 0.0))
     for position, group in enumerate(optimiser.param_groups):
         is_constant = recipe.method == "simsiam" and recipe.optimiser == "sgd" and position == 1
         group["lr"] = peak if is_constant else rate
