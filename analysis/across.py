@@ -10,9 +10,27 @@ import pandas as pd
 from analysis.exceptions import NoBaselineError, SelectionError
 from analysis.results import Results
 from analysis.statistics import holm, least_wilcoxon_p, stratified_iqm, wilcoxon
-from analysis.tables import baselines, trajectory_table
+from analysis.tables import listed, trajectory_table
 
 LEVEL = 0.05
+
+
+def names_by_data(results: Results) -> dict[str, dict[str, str]]:
+    """What a configuration is called across data sets: by data set, its label there -> its name.
+
+    A strategy with one configuration on each data set goes by its own name, whatever its parameters; one with
+    several by the label that tells them apart in all results. Evaluations on halves of the test data take no part.
+    """
+    parts = {data: _whole(results, data) for data in results.data_names}
+    settings = [part.configurations.drop_duplicates("label").assign(data=data) for data, part in parts.items()]
+    cells = pd.concat(settings)
+    is_single = cells.groupby(["strategy", "data"])["label"].nunique().groupby("strategy").max() == 1
+    everywhere = results.configurations["label"]
+    names: dict[str, dict[str, str]] = {data: {} for data in parts}
+    for trajectory, row in zip(cells.index, cells.to_dict("records"), strict=True):
+        name = row["strategy"] if is_single[row["strategy"]] else everywhere[trajectory]
+        names[row["data"]][row["label"]] = str(name)
+    return names
 
 
 def areas_by_data(results: Results) -> pd.DataFrame:
@@ -21,32 +39,50 @@ def areas_by_data(results: Results) -> pd.DataFrame:
     Args:
         results: finished trajectories of two data sets or more.
 
+    Returns:
+        Indexed by the names of `names_by_data`.
+
     Raises:
         SelectionError: there are fewer than two data sets, or no configuration is finished on all.
         MixedSettingsError: the schedules of a data set share no label count.
     """
     if len(results.data_names) < 2:
         raise SelectionError(f"Expected two data sets or more, but got {len(results.data_names)}.")
-    means = {data: trajectory_table(results, data).groupby("label")["area"].mean() for data in results.data_names}
+    means = {
+        data: trajectory_table(_whole(results, data)).groupby("label")["area"].mean().rename(index=names)
+        for data, names in names_by_data(results).items()
+    }
     table = pd.DataFrame(means).dropna()
     if table.empty:
         raise SelectionError("Expected a configuration that is finished on all data sets, but got none.")
     return table
 
 
+def on_some(results: Results) -> list[str]:
+    """Names of the configurations that are not on all data sets, in sentences."""
+    names = names_by_data(results)
+    everywhere = set.intersection(*({*own.values()} for own in names.values()))
+    lacking = sorted({name for own in names.values() for name in own.values()} - everywhere)
+    return [f"Not finished on all data sets, so not here: {listed(lacking)}."] if lacking else []
+
+
 def unlike(results: Results) -> list[str]:
-    """Configurations of one label whose parameters are not those of the same label on another data set, in sentences.
+    """Configurations of one name whose parameters or schedules differ between data sets, in sentences.
 
     Args:
         results: finished trajectories of two data sets or more.
     """
-    cells = pd.concat([results.only(data).configurations for data in results.data_names])
-    parameters = cells.groupby("label", sort=False)["params"].unique()
+    names = names_by_data(results)
+    frames = []
+    for data, own in names.items():
+        cells = _whole(results, data).configurations.drop_duplicates("label")
+        frames.append(cells.assign(name=cells["label"].map(own)))
     said = []
-    for label, texts in parameters[parameters.map(len) > 1].items():
-        settings = pd.DataFrame([json.loads(text) for text in texts])
-        differing = [str(name) for name in settings if settings[name].map(repr).nunique() > 1]
-        said.append(f"{label} has not the same {', '.join(differing)} on all data sets; it is taken for one here.")
+    for name, cells in pd.concat(frames).groupby("name", sort=False):
+        settings = pd.DataFrame([json.loads(text) for text in cells["params"]]).assign(schedule=list(cells["schedule"]))
+        differing = [str(key) for key in settings if settings[key].map(repr).nunique() > 1]
+        if differing:
+            said.append(f"{name} has not the same {', '.join(differing)} on all data sets; it is taken for one here.")
     return said
 
 
@@ -55,7 +91,7 @@ def rank_table(results: Results, *, baseline: str = "random") -> pd.DataFrame:
 
     Args:
         results: finished trajectories of two data sets or more.
-        baseline: label of the configuration to test against.
+        baseline: name of a strategy with one configuration on all data sets, or a name of `names_by_data`.
 
     Returns:
         One row per configuration finished on all data sets, best average rank first: label, mean_rank (1 is the
@@ -67,10 +103,9 @@ def rank_table(results: Results, *, baseline: str = "random") -> pd.DataFrame:
         SelectionError, MixedSettingsError: as `areas_by_data`.
     """
     areas = areas_by_data(results)
-    if baseline not in areas.index:
-        raise NoBaselineError(f"Expected the baseline `{baseline}` on all data sets, but got {', '.join(areas.index)}.")
+    reference = _reference(areas, baseline)
     rank = areas.rank(ascending=False).mean(axis="columns")
-    p = [np.nan if label == baseline else wilcoxon(row - areas.loc[baseline]) for label, row in areas.iterrows()]
+    p = [np.nan if label == reference else wilcoxon(row - areas.loc[reference]) for label, row in areas.iterrows()]
     table = pd.DataFrame({"label": areas.index, "mean_rank": rank.to_numpy(), "n_data": areas.shape[1], "p": p})
     table["p_holm"] = holm(table["p"])
     return table.sort_values(["mean_rank", "label"], ignore_index=True)
@@ -99,27 +134,40 @@ def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "ra
     Args:
         results: finished trajectories of two data sets or more.
         rng: source of the resamples, drawn within each data set.
-        baseline: name of a strategy with one configuration per schedule, or a label.
+        baseline: as in `rank_table`.
 
     Returns:
         One row per configuration finished on all data sets: label, iqm, low, high (95 %, stratified bootstrap), n
         (trajectories), n_data.
 
     Raises:
-        NoBaselineError: a configuration has no finished baseline to be compared with, or several.
+        NoBaselineError: as `rank_table`.
         SelectionError, MixedSettingsError: as `areas_by_data`.
     """
-    labels = areas_by_data(results).index
-    scores: dict[str, list[np.ndarray]] = {label: [] for label in labels}
-    for data in results.data_names:
-        part = results.only(data)
-        areas = trajectory_table(part).groupby("label")["area"]
-        references = baselines(part, baseline)
-        for label in labels:
-            floor = areas.get_group(references[label]).mean()
-            scores[label].append((areas.get_group(label).to_numpy() - floor) / (1 - floor))
+    areas_of = areas_by_data(results)
+    reference = _reference(areas_of, baseline)
+    scores: dict[str, list[np.ndarray]] = {str(name): [] for name in areas_of.index}
+    for data, names in names_by_data(results).items():
+        own = trajectory_table(_whole(results, data))
+        areas = own.assign(name=own["label"].map(names)).groupby("name")["area"]
+        floor = areas.get_group(reference).mean()
+        for name, strata in scores.items():
+            strata.append((areas.get_group(name).to_numpy() - floor) / (1 - floor))
     rows = []
     for label, strata in scores.items():
         interval = stratified_iqm(strata, rng)
         rows.append((label, interval.estimate, interval.low, interval.high, interval.n, len(strata)))
     return pd.DataFrame(rows, columns=["label", "iqm", "low", "high", "n", "n_data"])
+
+
+def _whole(results: Results, data: str) -> Results:
+    return results.only(data, "all")
+
+
+def _reference(areas: pd.DataFrame, baseline: str) -> str:
+    """The one configuration on all data sets that the baseline names."""
+    found = [str(name) for name in areas.index if name == baseline or str(name).startswith(f"{baseline}[")]
+    if len(found) != 1:
+        got = listed(found) if found else listed([str(name) for name in areas.index])
+        raise NoBaselineError(f"Expected the baseline `{baseline}` on all data sets, but got {got}.")
+    return found[0]

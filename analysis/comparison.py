@@ -16,7 +16,7 @@ from analysis.exceptions import UnpairedError
 from analysis.metrics import first_reach, last_crossing, share_above
 from analysis.results import Results
 from analysis.statistics import FloatArray, bootstrap_interval, bootstrap_weights, holm, mean_interval, t_test
-from analysis.tables import Excluded, baselines, common_window, listed, trajectory_table
+from analysis.tables import Excluded, baselines, listed, trajectory_table
 
 LEVEL = 0.05
 TIE_BAND = 0.002
@@ -233,7 +233,12 @@ def labels_saved(
 
 
 def win_tie_loss(
-    results: Results, data: str | None = None, *, baseline: str = "random", band: float = TIE_BAND
+    results: Results,
+    data: str | None = None,
+    *,
+    baseline: str = "random",
+    band: float = TIE_BAND,
+    window: tuple[float, float] | None = None,
 ) -> pd.DataFrame:
     """Count wins, ties and losses against the baseline; a difference within the band is a tie.
 
@@ -242,6 +247,7 @@ def win_tie_loss(
         data: name of the data set; None where the results hold just one.
         baseline: as in `pairs`.
         band: half width of a tie, in units of accuracy.
+        window: label counts of the area; None takes `common_window`.
 
     Returns:
         One row per configuration but the baseline: label, seeds_won, seeds_tied, seeds_lost (by area under the
@@ -251,7 +257,7 @@ def win_tie_loss(
         NoBaselineError, UnpairedError, SelectionError, MixedSettingsError: as `pairs` and `common_window`.
     """
     results = results.only(data)
-    areas = trajectory_table(results, window=common_window(results)).set_index(["label", "seed"])["area"]
+    areas = trajectory_table(results, window=window).set_index(["label", "seed"])["area"]
     rows = []
     for pair in pairs(results, baseline=baseline):
         by_seed = areas.loc[pair.label] - areas.loc[pair.baseline]

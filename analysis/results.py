@@ -172,9 +172,13 @@ class Results:
             count = group.groupby("seed")["label"].nunique()
             shared = count.index[count == group["label"].nunique()]
             kept.extend(group.index[group["seed"].isin(shared)])
+            left_out: dict[str, list[str]] = {}
             for label, own in group[~group["seed"].isin(shared)].groupby("label", sort=False):
-                seeds = ", ".join(str(seed) for seed in sorted(own["seed"]))
-                notes.append(f"Left out of {label} on {data}, as not all configurations have them: seeds {seeds}.")
+                left_out.setdefault(", ".join(str(seed) for seed in sorted(own["seed"])), []).append(str(label))
+            notes += [
+                f"Left out of {', '.join(labels)} on {data}, as not all configurations have them: seeds {seeds}."
+                for seeds, labels in left_out.items()
+            ]
         return replace(self._keep(kept), notes=(*self.notes, *notes))
 
     def _keep(self, trajectory_ids: Iterable[str], named: pd.DataFrame | None = None) -> Results:
@@ -396,9 +400,15 @@ def _refuse_mixed(results: Results) -> None:
         learners = [_as_settings(_parse(spec).get("learner")) for spec in group["spec"]]
         if differing := _differing(learners):
             first, other = (_show(learner, differing) for learner in _distinct(learners)[:2])
-            raise MixedSettingsError(f"Expected one learner for all of data `{data}`, but got {first} and {other}.")
+            raise MixedSettingsError(
+                f"Expected one learner for all of data `{data}`, but got {first} and {other}."
+                + _studies_apart(results, group, pd.Series(list(map(_canonical, learners)), index=group.index))
+            )
         if len(hashes := sorted(group["data_hash"].unique())) > 1:
-            raise MixedSettingsError(f"Expected one data set named `{data}`, but got the hashes {_listing(hashes)}.")
+            raise MixedSettingsError(
+                f"Expected one data set named `{data}`, but got the hashes {_listing(hashes)}."
+                + _studies_apart(results, group, group["data_hash"])
+            )
     cells = results.configurations.loc[results.trajectories["trajectory_id"]]
     cells = cells.assign(data=results.trajectories["data"].to_numpy())
     repeated = cells[cells.duplicated(["data", "label", "seed"])]
@@ -408,6 +418,14 @@ def _refuse_mixed(results: Results) -> None:
             f"Expected one trajectory of {row['label']} on `{row['data']}` with seed {row['seed']}, but got several"
             " (runs of different algorithm versions)."
         )
+
+
+def _studies_apart(results: Results, group: pd.DataFrame, kind: pd.Series[str]) -> str:
+    """Which studies can be looked at one by one (`--study`): those with one kind of trajectories."""
+    kinds = results.studies.merge(group[["trajectory_id"]].assign(_kind=kind), on="trajectory_id")
+    count = kinds.groupby("study")["_kind"].nunique()
+    names = sorted(count.index[count == 1])
+    return f" Look at one study (--study): {_listing(names)}." if names else ""
 
 
 def _parse(text: Any) -> dict[str, Any]:

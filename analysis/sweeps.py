@@ -64,9 +64,9 @@ def ablation_data(results: Results, study: str, schedule: str, parameter: str = 
     """Accuracy curves by one hyperparameter, under one schedule (of the cap on clusters, Fig. 5 of arXiv 2306.04099).
 
     Returns:
-        The columns of `analysis.figures.curve_data`, one curve per value among complete trials; values that came to
-        the same trajectories share one curve, under all their names. Other hyperparameters that were searched are
-        those of the best trial of each value.
+        The columns of `analysis.figures.curve_data`, one curve per value among complete trials, that of its best
+        trial; values that came to the same trajectories share one curve, under all their names. Where the best
+        trials differ in other hyperparameters, too, the names of the curves say so.
     """
     trials = results.trials[(results.trials["study"] == study) & (results.trials[SCHEDULE] == schedule)]
     table = complete(trials)
@@ -74,8 +74,12 @@ def ablation_data(results: Results, study: str, schedule: str, parameter: str = 
     rounds = results.rounds.set_index("trajectory_id")
     shared: dict[tuple[str, ...], list[str]] = {}
     if parameter in table:
-        for row in _best(table, [parameter]).to_dict("records"):
-            shared.setdefault(tuple(members[row["trial"]]), []).append(setting_text(row[parameter]))
+        best = _best(table, [parameter])
+        others = [name for name in searched(trials) if name != parameter and best[name].map(repr).nunique() > 1]
+        for row in best.to_dict("records"):
+            also = ", ".join(f"{name}={setting_text(row[name])}" for name in others)
+            name = setting_text(row[parameter]) + (f" ({also})" if also else "")
+            shared.setdefault(tuple(members[row["trial"]]), []).append(name)
     frames = []
     for names, values in shared.items():
         cells = rounds.loc[rounds.index.isin(names)].groupby("n_labels")["accuracy"]

@@ -288,7 +288,7 @@ def baselines(results: Results, baseline: str) -> dict[str, str]:
     """
     references, lacking = _references(results, baseline)
     if lacking:
-        raise NoBaselineError(lacking[0].reason)
+        raise NoBaselineError(" ".join(each.reason for each in lacking))
     return references
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import comparison, diagnostics, tables
-from analysis.exceptions import AnalysisError
+from analysis.exceptions import AnalysisError, MixedSettingsError
 from analysis.results import Results
 from analysis.tables import Excluded
 
@@ -55,9 +55,13 @@ class Estimates:
         return _without(self.compared, self._unequal)
 
     @cached_property
+    def has_baseline(self) -> bool:
+        """Whether anything can be compared with it."""
+        return bool(set(self.results.seed_curves) - _labels(tables.without_baseline(self.results, self.baseline)))
+
+    @cached_property
     def _lacking(self) -> list[Excluded]:
-        lacking = tables.without_baseline(self.results, self.baseline)
-        return lacking if set(self.results.seed_curves) - _labels(lacking) else []
+        return tables.without_baseline(self.results, self.baseline) if self.has_baseline else []
 
     @cached_property
     def _unequal(self) -> list[Excluded]:
@@ -74,6 +78,14 @@ class Estimates:
         return incomplete if set(self.results.seed_curves) - _labels(incomplete) else []
 
     @cached_property
+    def window(self) -> tuple[int, int]:
+        """Label counts of every area here: those that all curves span, or where there are none, all compared ones."""
+        try:
+            return tables.common_window(self.results)
+        except MixedSettingsError:
+            return tables.common_window(self.compared)
+
+    @cached_property
     def accuracies(self) -> pd.DataFrame:
         """`accuracy_table`."""
         return tables.accuracy_table(self.results)
@@ -88,7 +100,7 @@ class Estimates:
     @cached_property
     def paired(self) -> pd.DataFrame:
         """`paired_table`."""
-        return tables.paired_table(self.compared, baseline=self.baseline)
+        return tables.paired_table(self.compared, baseline=self.baseline, window=self.window)
 
     @cached_property
     def gains(self) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.across import iqm_table, rank_table, rank_warning, unlike
+from analysis.across import iqm_table, on_some, rank_table, rank_warning, unlike
 from analysis.diagnostics import share_table
 from analysis.exceptions import AnalysisError
 from analysis.provenance import environment_table
@@ -21,7 +21,7 @@ def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], lis
         seed: of the resampling.
     """
     n_data = len(results.data_names)
-    tables, notes = [], unlike(results)
+    tables, notes = [], [*unlike(results), *on_some(results)]
     try:
         ranks = rank_table(results, baseline=baseline)
         columns = [

@@ -27,6 +27,7 @@ from analysis.report.render import WRITERS, Table
 from analysis.report.sheets import sheets
 from analysis.report.sweeps import SweepSection, sweep_sections
 from analysis.results import Results
+from analysis.tables import without_baseline
 
 TABLE_FORMATS = tuple(WRITERS)
 FIGURE_FORMATS = ("svg", "pdf", "png")
@@ -125,12 +126,17 @@ def make_report(results: Results, *, baseline: str = BASELINE, seed: int = RESAM
     if results.trajectories.empty and results.coverage.empty:
         raise SelectionError("Expected finished trajectories to report on, but got none.")
     known = {*results.trajectories["strategy"], *results.failures["strategy"], BASELINE}
-    known |= {label for part in _parts(results) for label in part.labels}
+    parts = _parts(results)
+    known |= {label for part in parts for label in part.labels}
     if baseline not in known:
         close = difflib.get_close_matches(baseline, sorted(known), n=1)
         hint = f" Did you mean `{close[0]}`?" if close else ""
         raise SelectionError(f"Expected a baseline among {', '.join(sorted(known))}, but got `{baseline}`.{hint}")
-    sections = [_section(Estimates(part, baseline, seed)) for part in _parts(results)]
+    estimates = [Estimates(part, baseline, seed) for part in parts]
+    if baseline != BASELINE and not any(each.has_baseline for each in estimates):
+        reasons = [each.reason for part in parts for each in without_baseline(part, baseline)]
+        raise SelectionError(f"{' '.join(reasons)} --baseline takes a label, too.")
+    sections = [_section(each) for each in estimates]
     across, notes = overall.across(results, baseline, seed) if len(results.data_names) > 1 else ([], [])
     commands = pd.concat([frame[["study", "command"]] for frame in (study_table(results), _pictured(results))])
     return Report(
@@ -229,7 +235,7 @@ def _section(estimates: Estimates) -> Section:
         paired = estimates.paired
         headline = verdict.headline(paired, estimates.baseline)
         findings = verdict.findings(paired, estimates.baseline)
-        limits = verdict.limits(int(paired["n_pairs"].min())) if len(paired) else []
+        limits = verdict.limits(dict(zip(paired["label"], paired["n_pairs"], strict=True)))
     except AnalysisError:
         pass  # named among the refused tables
     return Section(

@@ -137,7 +137,7 @@ def _gain(estimates: Estimates, selection: _Selection) -> list[Picture]:
 def _transitions(estimates: Estimates, selection: _Selection) -> list[Picture]:
     gains, transitions = selection.of(estimates.gains), selection.of(estimates.transitions)
     title = f"Ahead of {estimates.baseline}, and where that turns"
-    note = f"Paired 95 % t interval at each label count; bar: last change of sign{selection.note}"
+    note = f"Paired 95 % t interval at each label count alone, uncorrected; bar: last change of sign{selection.note}"
     draw = partial(comparison.draw_transitions, gains, transitions, log=selection.log)
     return [Picture("phase_transition", title, note, draw, selection.height(0.34, 1.4, 2.6))]
 

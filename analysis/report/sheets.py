@@ -67,7 +67,7 @@ def interval_text(low: float, high: float) -> str:
 def _verdict(estimates: Estimates, title: str) -> Table:
     frame = estimates.paired
     shown = frame.assign(interval=[interval_text(*ends) for ends in zip(frame["low"], frame["high"], strict=True)])
-    low, high = tables.common_window(estimates.compared)
+    (low, high), n_compared = estimates.window, int(frame["p"].notna().sum())
     columns = [
         _STRATEGY,
         Column("difference", "area gain", points),
@@ -84,7 +84,7 @@ def _verdict(estimates: Estimates, title: str) -> Table:
         shown,
         columns,
         f"Area under the accuracy curve over {low} to {high} labels less that of {estimates.baseline}, percentage"
-        f" points, paired by seed. {_T}; Holm corrects for {len(frame)} comparisons. Detectable: the least true"
+        f" points, paired by seed. {_T}; Holm corrects for {n_compared} comparisons. Detectable: the least true"
         " difference that such a test finds with 80 % power at the spread seen here.",
         "The area under the curve (trapezoids over the true label counts, divided by the span) is the one number per"
         " trajectory fixed in advance, so that twelve label counts are one test, not twelve. The difference of areas is"
@@ -107,7 +107,7 @@ def _area(estimates: Estimates, title: str) -> Table:
         frame,
         [_STRATEGY, *(Column(f"{key}_mean", name, percent) for key, name in _AREAS), *columns],
         f"Percent, {_STD}. Areas over {low} to {high} labels, the window that all schedules span; best bold, second"
-        " underlined, by mean.",
+        " underlined, by mean over equal seeds.",
         "Area: accuracy, linear between its own label counts, integrated over labels and divided by the span; over log"
         " labels the same with the logarithm as axis, which gives small budgets more weight. Final: accuracy at the"
         " last label count of the schedule. A mean over rounds would depend on where the rounds lie.",
@@ -253,10 +253,10 @@ def transition_text(row: Any) -> str:
         end = "" if row["answer"] == "none" else "; a later change is not excluded"
         return f"{side} throughout{end}"
     if row["n_pairs"] < 5:
-        return f"{side} for good from there on; too few seeds for an interval"
+        return f"{side} from there to the last label count; too few seeds for an interval"
     low = "before the first label count" if row["low_open"] else integer(row["low"])
     high = "beyond the last label count" if row["high_open"] else integer(row["high"])
-    return f"{side} for good from there on; 95 %: {low} to {high}"
+    return f"{side} from there to the last label count; 95 %: {low} to {high}"
 
 
 def _saved(estimates: Estimates, title: str) -> Table:
@@ -290,7 +290,7 @@ def _saved(estimates: Estimates, title: str) -> Table:
 
 
 def _outcomes(estimates: Estimates, title: str) -> Table:
-    frame = comparison.win_tie_loss(estimates.paired_by_seed, baseline=estimates.baseline)
+    frame = comparison.win_tie_loss(estimates.paired_by_seed, baseline=estimates.baseline, window=estimates.window)
     shown = frame.assign(
         **{
             unit: [

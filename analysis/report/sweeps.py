@@ -74,7 +74,8 @@ def sweep_pictures(results: Results, study: str) -> list[Picture]:
             if 1 < curves["label"].nunique() <= MOST_DRAWN:
                 name = f"ablation-{slug(parameter)}-{slug(schedule)}"
                 title = f"Accuracy by {parameter}, schedule {schedule}"
-                made.append(Picture(name, title, caption(curves), partial(draw_curves, curves)))
+                note = f"Best trial of each value. {caption(curves)}"
+                made.append(Picture(name, title, note, partial(draw_curves, curves)))
     for parameter in parameters if len(schedules) <= _MOST_ABLATIONS else []:
         cells = interaction_data(trials, parameter)
         note = "Mean over seeds of the best trial at each point; bars: 95 % interval, Student's t over seeds"
@@ -176,7 +177,8 @@ def _confirmations(study: str, frame: pd.DataFrame) -> Table:
         "Objective less that of the default configuration, percentage points, paired by seed; 95 % intervals are"
         " Student's t. In the search: its seeds, the tune half of the test data. Confirming: others, the other half.",
         "The best of many trials is lucky as well as good, so its gain in the search is too high on average. The"
-        " confirmation uses neither its seeds nor its half of the test data, so its interval may be believed.",
+        " confirmation uses neither its seeds nor its half of the test data, so its interval may be believed. A"
+        " confirmation that is repeated until it pleases is a search, too.",
         plain=frame.assign(seeds=shown["seeds"]),
     )
 

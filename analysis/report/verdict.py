@@ -62,19 +62,26 @@ def findings(paired: pd.DataFrame, baseline: str) -> list[Finding]:
     """
     ordered = paired.sort_values("difference", ascending=False, na_position="last")
     return [
-        Finding(row["verdict"], _sign(row), row["label"], _sentence(row, baseline, len(paired)))
+        Finding(row["verdict"], _sign(row), row["label"], _sentence(row, baseline, int(paired["p"].notna().sum())))
         for row in ordered.to_dict("records")
     ]
 
 
-def limits(n_pairs: int) -> list[str]:
+def limits(pairs: Mapping[str, int]) -> list[str]:
     """What cannot be concluded from so few pairs of seeds.
 
     Args:
-        n_pairs: the least number of pairs of a comparison.
+        pairs: number of pairs of each comparison, by label.
     """
-    if n_pairs == 0:
-        return ["A strategy without a seed in common with the baseline can be compared with it only after more runs."]
+    n_pairs = max(pairs.values(), default=0)
+    fewer = [f"{label} ({n})" for label, n in pairs.items() if 0 < n < n_pairs]
+    said = [f"With fewer seeds in common, less can be said of {_listed(fewer)}."] if fewer else []
+    if 0 in pairs.values():
+        said.append("A strategy without a seed in common with the baseline can be compared only after more runs.")
+    return said + (_limits(n_pairs) if n_pairs else [])
+
+
+def _limits(n_pairs: int) -> list[str]:
     if n_pairs < 2:
         return ["One seed shows no spread: nothing can be said of any difference."]
     shift = detectable_difference(1.0, n_pairs)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from analysis import load
-from analysis.across import iqm_table, rank_table, rank_warning, unlike
+from analysis.across import areas_by_data, iqm_table, on_some, rank_table, rank_warning, unlike
 from analysis.exceptions import NoBaselineError, SelectionError
 
 
@@ -55,3 +55,24 @@ def test_one_label_that_stands_for_two_settings_is_said(tmp_path, trajectory, wr
     rows += [trajectory("random", data=name) for name in ("a", "b")]
     (said,) = unlike(load(write_store(tmp_path, rows)))
     assert said == "probcover has not the same delta on all data sets; it is taken for one here."
+
+
+def test_what_is_on_all_data_sets_is_found_beside_what_is_not(tmp_path, trajectory, write_store):
+    rows = [
+        trajectory(name, seed, [height + seed / 100] * 3, data=data)
+        for data in ("a", "b")
+        for name, height in {"random": 0.5, "badge": 0.6}.items()
+        for seed in range(2)
+    ]
+    short = {"n_labels": (20, 40), "accuracy": (0.5, 0.6), "schedule": "20x2"}
+    rows += [trajectory(name, data="a", **short) for name in ("random", "badge")]
+    rows += [trajectory("random", data="a", evaluate_on="tune")]
+    results = load(write_store(tmp_path, rows))
+    names = ["badge[evaluate_on=all,schedule=10x2,20x1]", "random[evaluate_on=all,schedule=10x2,20x1]"]
+    names[0] = names[0].replace("evaluate_on=all,", "")
+    assert sorted(areas_by_data(results).index) == names
+    ranks = rank_table(results)
+    assert list(ranks["label"]) == names
+    assert iqm_table(results, rng=np.random.default_rng(0)).set_index("label")["n"].to_dict() == dict.fromkeys(names, 4)
+    (said,) = on_some(results)
+    assert said.startswith("Not finished on all data sets, so not here: badge[schedule=20x2], random[")

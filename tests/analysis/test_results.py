@@ -90,6 +90,13 @@ def test_learners_of_different_data_may_differ(tmp_path, trajectory, write_store
     assert load(write_store(tmp_path, rows)).data_names == ["digits", "svhn"]
 
 
+def test_studies_that_can_be_looked_at_alone_are_named(tmp_path, trajectory, write_store):
+    write_store(tmp_path, [trajectory(learner={"epochs": 1})], study="old")
+    store = write_store(tmp_path, [trajectory(), trajectory("badge")], study="new")
+    with pytest.raises(MixedSettingsError, match=r"Look at one study \(--study\): new, old"):
+        load(store)
+
+
 def test_mixed_data_is_refused(tmp_path, trajectory, write_store):
     with pytest.raises(MixedSettingsError, match="named `digits`, but got the hashes h1, h2"):
         load(write_store(tmp_path, [trajectory(), trajectory("badge", data_hash="h2")]))

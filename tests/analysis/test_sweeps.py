@@ -1,9 +1,14 @@
+import json
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from analysis import sweeps
+from analysis import load, sweeps
 from analysis.statistics import mean_interval
+from harness import schema
 
 CAPS, SCHEDULES = (5, 20, 50), ("10x4", "20x2")
 
@@ -50,3 +55,22 @@ def test_importances_say_what_the_objective_depends_on(swept_results):
         data, sweeps.importance_data(swept_results.trials).set_index("setting")["importance"]
     )
     assert sweeps.importance_data(swept_results.trials[:3]).empty
+
+
+def test_ablation_names_what_else_differs(trajectory, write_store, tmp_path):
+    trajectories, rows = [], []
+    objective = {(1, "good"): 0.4, (1, "bad"): 0.5, (2, "good"): 0.6, (2, "bad"): 0.3}
+    for number, ((power, mode), level) in enumerate(objective.items()):
+        params = {"mode": mode, "power": power}
+        own = trajectory("own", accuracy=[level] * 3, params=params, evaluate_on="tune")
+        trajectories.append(own)
+        row = {"study": "s", "trial": number, "params": json.dumps(params), "schedule": "10x2,20x1", "n_seeds": 1}
+        row |= {"objective": level, "labels_reached": 40, "status": "complete"}
+        rows.append(row | {"trajectory_ids": [own["trajectory_id"]]})
+    root = write_store(tmp_path, trajectories)
+    (root / "trials").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema.TRIALS), root / "trials" / "s.parquet")
+    results = load(root)
+    assert sweeps.searched(results.trials) == ["mode", "power"]
+    curves = sweeps.ablation_data(results, "s", "10x2,20x1", "power")
+    assert list(curves["label"].unique()) == ["1 (mode=bad)", "2 (mode=good)"]

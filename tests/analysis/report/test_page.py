@@ -200,6 +200,23 @@ def test_other_seeds_of_another_schedule_are_not_missing(tmp_path, trajectory, w
     assert not section.refused
 
 
+def test_a_baseline_that_is_ambiguous_everywhere_is_refused(tmp_path, trajectory, write_store):
+    rows = [trajectory("badge", params={"a": a}) for a in (1, 2)] + [trajectory()]
+    results = load(write_store(tmp_path, rows))
+    with pytest.raises(SelectionError, match=r"but got badge\[a=1\], badge\[a=2\]\. --baseline takes a label, too"):
+        make_report(results, baseline="badge")
+    assert make_report(results, baseline="badge[a=2]").sections[0].headline
+
+
+def test_areas_of_one_section_have_one_window(tmp_path, trajectory, write_store):
+    rows = [trajectory(name, seed, [0.4 + seed / 100] * 3) for name in ("random", "badge") for seed in range(3)]
+    rows += [trajectory("badge", seed, (0.5, 0.7), n_labels=(20, 40), schedule="20x2") for seed in range(3)]
+    section = make_report(load(write_store(tmp_path, rows))).sections[0]
+    tables = {table.name: table for table in section.tables}
+    assert "over 20 to 40 labels" in tables["area"].note
+    assert "over 20 to 40 labels" in tables["verdict"].note
+
+
 def test_one_reason_is_said_once(tmp_path, trajectory, write_store):
     store = write_store(tmp_path / "store", [trajectory("badge"), trajectory("entropy")])
     (reason,) = make_report(load(store)).sections[0].refused_by_reason

@@ -24,7 +24,7 @@ def test_headline_takes_the_corrected_verdict():
     assert headline(paired().assign(p_holm=[]), "random") == "There is nothing to compare with random."
     apart = {"n_pairs": 0, "p_holm": float("nan"), "verdict": "open"}
     assert headline(paired(apart), "random").startswith("Nothing can be compared with random")
-    assert "seed in common" in limits(0)[0]
+    assert "seed in common" in limits({"badge": 0})[0]
 
 
 def test_headline_names_the_best_of_many():
@@ -58,10 +58,16 @@ def test_one_seed_or_none_shows_nothing():
 
 
 def test_limits():
-    five = " ".join(limits(5))
+    five = " ".join(limits({"badge": 5}))
     assert "1.68 standard deviations" in five
     assert "0.0625" in five
     assert "single label counts" in five
-    assert "phase transitions have none" in " ".join(limits(4))
-    assert len(limits(10)) == 1
-    assert limits(1) == ["One seed shows no spread: nothing can be said of any difference."]
+    assert "phase transitions have none" in " ".join(limits({"badge": 4}))
+    assert len(limits({"badge": 10})) == 1
+    assert limits({"badge": 1}) == ["One seed shows no spread: nothing can be said of any difference."]
+
+
+def test_limits_are_those_of_most_seeds_and_name_who_has_fewer():
+    first, *rest = limits({"badge": 5, "margin": 2, "entropy": 1})
+    assert first == "With fewer seeds in common, less can be said of margin (2) and entropy (1)."
+    assert rest == limits({"badge": 5})
