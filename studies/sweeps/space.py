@@ -237,7 +237,9 @@ class Space:
         """
         for name, dimension in self.dimensions.items():
             if not isinstance(dimension, Categorical):
-                raise SpecError(f"Expected a list for `{name}` with --search grid, but got a range; use random or tpe.")
+                raise SpecError(
+                    f"Expected a list for `{name}` with --search grid, but got a range; use random, tpe or gp."
+                )
         lists = [dimension.ends for dimension in self.dimensions.values()]
         return (dict(zip(self.dimensions, values, strict=True)) for values in itertools.product(*lists))
 

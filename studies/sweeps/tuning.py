@@ -26,6 +26,7 @@ for _name, _value in {
 
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
+from ray.tune.progress_reporter import TrialProgressCallback  # noqa: E402
 from ray.tune.schedulers import ASHAScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
@@ -127,7 +128,7 @@ class Tuning:
             run_config=tune.RunConfig(
                 storage_path=self._folder,
                 verbose=0,
-                callbacks=[_Ends(self._ended)],
+                callbacks=[_Ends(self._ended), _Silent()],
                 failure_config=tune.FailureConfig(max_failures=_RETRIES),
             ),
         )
@@ -212,3 +213,15 @@ class _Ends(tune.Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+class _Silent(TrialProgressCallback):
+    """Stands in for what prints the end of a trial that was tried again, whatever the verbosity."""
+
+    def __init__(self) -> None:
+        pass
+
+    def on_trial_result(self, *args: Any, **info: Any) -> None:
+        """Nothing: the sweep says it."""
+
+    on_trial_error = on_trial_complete = on_trial_result
