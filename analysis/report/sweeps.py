@@ -38,6 +38,7 @@ class SweepSection(NamedTuple):
     """What the report says of one sweep; `findings` are what is left of its best trials."""
 
     study: str
+    title: str
     facts: str
     findings: Sequence[str]
     tables: Sequence[Table]
@@ -55,7 +56,12 @@ def sweep_sections(results: Results) -> list[SweepSection]:
         if len(confirmations):
             tables.insert(0, _confirmations(str(study), confirmations))
         section = SweepSection(
-            str(study), facts, confirmation_lines(trials, confirmations), tables, sweep_pictures(results, str(study))
+            str(study),
+            _title(results, trials),
+            facts,
+            confirmation_lines(trials, confirmations),
+            tables,
+            sweep_pictures(results, str(study)),
         )
         sections.append(section)
     return sections
@@ -101,6 +107,13 @@ def picture_files(results: Results) -> Iterator[tuple[str, bytes]]:
         for picture in sweep_pictures(results, str(study)):
             for kind, content in picture.images(_FORMATS).items():
                 yield f"{picture.name}.{kind}", content
+
+
+def _title(results: Results, trials: pd.DataFrame) -> str:
+    """What was swept, on what."""
+    runs = pd.concat([results.trajectories, results.failures])
+    runs = runs[runs["trajectory_id"].isin(trials["trajectory_ids"].explode())]
+    return f"Sweep of {', '.join(runs['strategy'].unique())} on {', '.join(runs['data'].unique())}"
 
 
 def confirmation_lines(trials: pd.DataFrame, confirmations: pd.DataFrame) -> list[str]:
@@ -205,5 +218,7 @@ def _sheet(study: str, trials: pd.DataFrame) -> Table:
         columns,
         "Objective and final accuracy in %, mean over seeds; from, to: 95 % interval, Student's t over seeds, of each"
         " trial alone. On the tune half of the test data: the best of many trials is lucky as well as good.",
-        "Trials that were stopped early saw fewer labels; they have no objective that may be compared.",
+        "The objective is what the command asked for (--objective): by default the area under the curve over the label"
+        " counts that all schedules of the search span. Trials that were stopped early saw fewer labels; they have no"
+        " objective that may be compared.",
     )

@@ -31,6 +31,7 @@ def test_the_report_has_a_section_for_the_sweep(swept_results, tmp_path):
     write_report(make_report(swept_results), tmp_path, ["html", "csv"])
     page = (tmp_path / "index.html").read_text()
     assert "sweep-x: 7 trials: 6 complete, 1 stopped." in page
+    assert "<h2>Sweep of ntkcpl_al on digits</h2>" in page
     assert len(pd.read_csv(tmp_path / "tables" / "trials-sweep-x.csv")) == 7
 
 
