@@ -153,7 +153,7 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     if row["confirmed_low"] > 0:
         return f"{said}: confirmed; {share} of the advantage survived."
     if row["confirmed_high"] < 0:
-        return f"{said}: worse than the default."
+        return f"{said}: none of the advantage survived; it is worse than the default."
     return f"{said}: not confirmed, as the interval includes 0; by the estimate, {share} of the advantage survived."
 
 

@@ -195,6 +195,8 @@ class _Search:
         if self.pending:
             n_most = len(self.pending) * len(self.sweep.seeds)
             parts.append(describe(self.plan()) if self._is_known else f"up to {n_most} trajectories to run")
+            if (n_seeds := self._options.confirm_seeds) and not self.sweep.by_seconds:
+                parts.append(f"then up to {2 * n_seeds + len(self.sweep.seeds)} that confirm the best")
         return f"{self.n_trials} trials of {len(self.sweep.seeds)} seeds: {'; '.join(parts)}"
 
     def tune(self, n_workers: int) -> Tuning | None:

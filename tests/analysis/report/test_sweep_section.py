@@ -64,7 +64,7 @@ def confirmation(trial=2, searched=(0.04, 0.01, 0.07), confirmed=(0.01, 0.002, 0
             "the interval includes 0; by the estimate, 25 % of the advantage survived.",
         ),
         ({"confirmed": (-3.0, -9.0, 3.0)}, "includes 0; by the estimate, none of the advantage survived."),
-        ({"confirmed": (-0.02, -0.03, -0.01)}, " on the other half of the test data: worse than the default."),
+        ({"confirmed": (-0.02, -0.03, -0.01)}, "data: none of the advantage survived; it is worse than the default."),
         ({"confirmed": (0.01, None, None)}, "25 % of the advantage survived, by one seed, which shows no spread."),
         ({"seeds": [3]}, " with seed 3 on the other half of the test data: confirmed; 25 % of the advantage survived."),
         ({"searched": (-0.01, -0.02, 0.0)}, "; there was no advantage to confirm."),
