@@ -33,8 +33,8 @@ ATTEMPTS = 8
 """At a request to S3, with pauses that double from about a second: a minute, or more than two if each one stalls."""
 LONGEST_SECONDS = 140.0
 """Of a write to a server that stalls all along, as measured."""
-_HASTY_ATTEMPTS = 3
-"""At a request that is given up in less than half a minute."""
+_HASTY_ATTEMPTS = 6
+"""At a request that is given up within a minute; a server that fails now and then gets its chance."""
 _GCS_SECONDS = LONGEST_SECONDS / 2 / ATTEMPTS
 """Of an attempt at a request to Google's store, which counts seconds instead."""
 UNREACHABLE = (OSError, pa.ArrowException)
