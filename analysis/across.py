@@ -20,8 +20,13 @@ def names_by_data(results: Results) -> dict[str, dict[str, str]]:
 
     A strategy with one configuration on each data set goes by its own name, whatever its parameters; one with
     several by the label that tells them apart in all results. Evaluations on halves of the test data take no part.
+
+    Raises:
+        SelectionError: there are fewer than two data sets.
     """
-    parts = {data: _whole(results, data) for data in results.data_names}
+    parts = _wholes(results)
+    if len(parts) < 2:
+        raise SelectionError(f"Expected two data sets or more, but got {len(parts)} evaluated on all test data.")
     settings = [part.configurations.drop_duplicates("label").assign(data=data) for data, part in parts.items()]
     cells = pd.concat(settings)
     is_single = cells.groupby(["strategy", "data"])["label"].nunique().groupby("strategy").max() == 1
@@ -46,10 +51,9 @@ def areas_by_data(results: Results) -> pd.DataFrame:
         SelectionError: there are fewer than two data sets, or no configuration is finished on all.
         MixedSettingsError: the schedules of a data set share no label count.
     """
-    if len(results.data_names) < 2:
-        raise SelectionError(f"Expected two data sets or more, but got {len(results.data_names)}.")
+    wholes = _wholes(results)
     means = {
-        data: trajectory_table(_whole(results, data)).groupby("label")["area"].mean().rename(index=names)
+        data: trajectory_table(wholes[data]).groupby("label")["area"].mean().rename(index=names)
         for data, names in names_by_data(results).items()
     }
     table = pd.DataFrame(means).dropna()
@@ -72,10 +76,10 @@ def unlike(results: Results) -> list[str]:
     Args:
         results: finished trajectories of two data sets or more.
     """
-    names = names_by_data(results)
+    wholes = _wholes(results)
     frames = []
-    for data, own in names.items():
-        cells = _whole(results, data).configurations.drop_duplicates("label")
+    for data, own in names_by_data(results).items():
+        cells = wholes[data].configurations.drop_duplicates("label")
         frames.append(cells.assign(name=cells["label"].map(own)))
     said = []
     for name, cells in pd.concat(frames).groupby("name", sort=False):
@@ -144,11 +148,11 @@ def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "ra
         NoBaselineError: as `rank_table`.
         SelectionError, MixedSettingsError: as `areas_by_data`.
     """
-    areas_of = areas_by_data(results)
+    wholes, areas_of = _wholes(results), areas_by_data(results)
     reference = _reference(areas_of, baseline)
     scores: dict[str, list[np.ndarray]] = {str(name): [] for name in areas_of.index}
     for data, names in names_by_data(results).items():
-        own = trajectory_table(_whole(results, data))
+        own = trajectory_table(wholes[data])
         areas = own.assign(name=own["label"].map(names)).groupby("name")["area"]
         floor = areas.get_group(reference).mean()
         for name, strata in scores.items():
@@ -160,8 +164,10 @@ def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "ra
     return pd.DataFrame(rows, columns=["label", "iqm", "low", "high", "n", "n_data"])
 
 
-def _whole(results: Results, data: str) -> Results:
-    return results.only(data, "all")
+def _wholes(results: Results) -> dict[str, Results]:
+    """What was evaluated on all test data, by data set; those without are left out."""
+    parts = {data: results.only(data, "all") for data in results.data_names}
+    return {data: part for data, part in parts.items() if not part.trajectories.empty}
 
 
 def _reference(areas: pd.DataFrame, baseline: str) -> str:

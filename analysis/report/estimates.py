@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import comparison, diagnostics, tables
-from analysis.exceptions import AnalysisError, MixedSettingsError
+from analysis.exceptions import MixedSettingsError
 from analysis.results import Results
 from analysis.tables import Excluded
 
@@ -65,10 +65,9 @@ class Estimates:
 
     @cached_property
     def _unequal(self) -> list[Excluded]:
-        try:
-            references = tables.baselines(self.compared, self.baseline)
-        except AnalysisError:
+        if not self.has_baseline:
             return []
+        references = tables.baselines(self.compared, self.baseline)
         unequal = comparison.with_unequal_seeds(self.compared, baseline=self.baseline)
         return unequal if set(references) - _labels(unequal) - set(references.values()) else []
 

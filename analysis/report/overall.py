@@ -21,8 +21,9 @@ def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], lis
         seed: of the resampling.
     """
     n_data = len(results.data_names)
-    tables, notes = [], [*unlike(results), *on_some(results)]
+    tables, notes = [], []
     try:
+        notes += [*unlike(results), *on_some(results)]
         ranks = rank_table(results, baseline=baseline)
         columns = [
             Column("strategy", "strategy", text),

@@ -238,6 +238,23 @@ def test_halves_of_the_test_data_are_apart(swept, trajectory, write_store, tmp_p
     assert not report.notes
 
 
+@pytest.mark.parametrize("n_whole", [0, 1, 2])
+def test_sweeps_on_several_data_sets_have_a_report(tmp_path, trajectory, write_store, n_whole):
+    names = ("a", "b", "c")
+    rows = [trajectory("badge", seed, data=name, evaluate_on="tune") for name in names for seed in range(2)]
+    rows += [
+        trajectory(strategy, seed, data=name)
+        for strategy in ("badge", "random")
+        for name in names[:n_whole]
+        for seed in range(2)
+    ]
+    report = make_report(load(write_store(tmp_path / "store", rows)))
+    assert len(report.sections) == 3 + n_whole
+    assert [table.name for table in report.across] == (["ranks", "iqm"] if n_whole == 2 else [])
+    assert n_whole == 2 or f"but got {n_whole} evaluated on all test data." in report.notes[-1]
+    write_report(report, tmp_path / "report", ["html"])
+
+
 def test_several_data_sets(tmp_path, trajectory, write_store):
     rows = [
         trajectory(name, seed, [height + seed / 100] * 3, data=data, data_hash=data)
