@@ -1,0 +1,104 @@
+"""MaxHerding: greedy maximum of a generalised coverage, the mean similarity of a point to its nearest label."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from strategies.base import FloatArray, IndexArray
+from strategies.functional.distances import squared_distances, squared_norms
+from strategies.functional.tiles import map_tiles, slices
+
+TILE = 512
+"""Rows and columns of a tile; part of the arithmetic."""
+BATCH = 64
+"""Gains that are brought up to date at once; part of the arithmetic."""
+ROUNDING = 2.0**-19
+"""What squared distances are lowered by, more than float32 errs by between unit vectors: duplicates are at exactly 0."""
+RESOLUTION = 2.0**-22
+"""Gains are multiples of it, so that float32's rounding does not come between equal ones."""
+
+
+def herd(
+    points: FloatArray, covering: FloatArray, n: int, *, sigma: float, n_threads: int = 1
+) -> tuple[IndexArray, FloatArray]:
+    """Greedy picks of the largest gain in coverage, by k(i, j) = exp(-(||i - j|| / sigma)^2).
+
+    With m_j the largest k of point j to `covering` and the picks so far (0 without any), the gain of i is the
+    mean over all points, `covering` included, of max(k_ij - m_j, 0). Coverage is submodular: a gain that was
+    right some picks ago is an upper bound, so only the largest are computed again until the first one is up to
+    date, and the picks are those of computing all (lazy greedy: Minoux 1978). Kernel in float32, gains rounded
+    to 2^-22, ties to the smallest index.
+
+    One pass over half of the kernel, k being symmetric (two passes where nothing covers yet, since the first
+    pick changes all gains), and rows of it for what is computed again. Memory O(n_points^2 / 512).
+
+    Args:
+        points: `n_points x dim` float32, rows of norm 1 or 0.
+        covering: points that cover already and cannot be picked, `n_covering x dim`, likewise.
+        n: picks, at most `n_points`.
+        sigma: width of the kernel.
+        n_threads: tiles handled at once.
+
+    Returns:
+        Distinct rows of `points` in pick order and the gain of each.
+
+    Source: Bae et al. 2024, arXiv 2407.12212, algorithm 1.
+    """
+    norms = squared_norms(points) - np.float32(ROUNDING)
+    unit = 1 / (RESOLUTION * (len(points) + len(covering)))
+
+    def kernel(rows: FloatArray, columns: slice) -> FloatArray:
+        block = squared_distances(rows, points[columns], norms[columns])
+        block *= np.float32(-1 / sigma**2)
+        return np.exp(block, out=block)
+
+    def in_resolution(sums: FloatArray) -> FloatArray:
+        gains: FloatArray = np.round(sums * unit) * RESOLUTION
+        return gains
+
+    def all_gains() -> FloatArray:
+        def of_upper_tiles(tile: slice) -> FloatArray:
+            sums = np.zeros(len(points))
+            for columns in slices(tile.start, len(points), TILE):
+                block = kernel(points[tile], columns)
+                sums[tile] += np.maximum(block - nearest[columns], 0).sum(axis=1)
+                if columns != tile:
+                    sums[columns] += np.maximum(block - nearest[tile, None], 0).sum(axis=0)
+            return sums
+
+        return in_resolution(np.sum(map_tiles(of_upper_tiles, len(points), tile_rows=TILE, n_threads=n_threads), axis=0))
+
+    def gains_of(candidates: IndexArray) -> FloatArray:
+        rows = points[candidates]
+        parts = map_tiles(
+            lambda tile: np.maximum(kernel(rows, tile) - nearest[tile], 0).sum(axis=1),
+            len(points),
+            tile_rows=TILE,
+            n_threads=n_threads,
+        )
+        return in_resolution(np.sum(parts, axis=0, dtype=np.float64))
+
+    def largest_to(rows: FloatArray) -> FloatArray:
+        parts = map_tiles(lambda tile: kernel(rows, tile).max(axis=0), len(points), tile_rows=TILE, n_threads=n_threads)
+        return np.concatenate(parts)
+
+    nearest = largest_to(covering) if len(covering) else np.zeros(len(points), dtype=np.float32)
+    gains = all_gains()
+    right_at = np.zeros(len(points), dtype=np.int64)
+    picks, scores = np.empty(n, dtype=np.int64), np.empty(n)
+    for step in range(n):
+        if step == 1 and not len(covering):
+            gains = np.where(gains < 0, gains, all_gains())
+            right_at[:] = step
+        while True:
+            order = np.argsort(-gains, kind="stable")[:BATCH]
+            # A gain of 0 cannot fall.
+            stale = order[(right_at[order] < step) & (gains[order] > 0)]
+            if order[0] not in stale:
+                break
+            gains[stale], right_at[stale] = gains_of(stale), step
+        pick = picks[step] = order[0]
+        scores[step] = gains[pick]
+        np.maximum(nearest, largest_to(points[pick, None]), out=nearest)
+        gains[pick] = -1
+    return picks, scores
