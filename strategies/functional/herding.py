@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from strategies.base import FloatArray, IndexArray
-from strategies.functional.distances import squared_distances, squared_norms
+from strategies.functional.distances import squared_norms
 from strategies.functional.tiles import map_tiles, slices
 
 TILE = 512
 """Rows and columns of a tile; part of the arithmetic."""
-BATCH = 64
+BATCH = 32
 """Gains that are brought up to date at once; part of the arithmetic."""
 ROUNDING = 2.0**-19
 """What squared distances are lowered by, more than float32 errs by between unit vectors: duplicates are at exactly 0."""
@@ -44,42 +46,59 @@ def herd(
 
     Source: Bae et al. 2024, arXiv 2407.12212, algorithm 1.
     """
-    norms = squared_norms(points) - np.float32(ROUNDING)
+    factor = np.float32(math.sqrt(2) / sigma)
+    points, covering = points * factor, covering * factor
+    halves = squared_norms(points) / 2
+    lowered = halves - np.float32(ROUNDING / sigma**2)
+    ones = np.ones(TILE, dtype=np.float32)
     unit = 1 / (RESOLUTION * (len(points) + len(covering)))
 
-    def kernel(rows: FloatArray, columns: slice) -> FloatArray:
-        block = squared_distances(rows, points[columns], norms[columns])
-        block *= np.float32(-1 / sigma**2)
-        return np.exp(block, out=block)
+    def kernel(rows: FloatArray, row_halves: FloatArray, columns: slice) -> FloatArray:
+        # -(||i - j|| / sigma)^2 = a.b - |a|^2 / 2 - |b|^2 / 2 of points multiplied by sqrt(2) / sigma.
+        block: FloatArray = rows @ points[columns].T
+        block -= lowered[columns]
+        block -= row_halves[:, None]
+        return np.exp(np.minimum(block, 0, out=block), out=block)
 
-    def in_resolution(sums: FloatArray) -> FloatArray:
-        gains: FloatArray = np.round(sums * unit) * RESOLUTION
+    def excess(block: FloatArray, covered: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        above = np.subtract(block, covered, out=out)
+        return np.maximum(above, 0, out=above)
+
+    def in_resolution(sums: list[FloatArray]) -> FloatArray:
+        gains: FloatArray = np.round(np.sum(sums, axis=0, dtype=np.float64) * unit) * RESOLUTION
         return gains
 
     def all_gains() -> FloatArray:
-        def of_upper_tiles(tile: slice) -> FloatArray:
+        def of_upper_tiles(rows: slice) -> FloatArray:
             sums = np.zeros(len(points))
-            for columns in slices(tile.start, len(points), TILE):
-                block = kernel(points[tile], columns)
-                sums[tile] += np.maximum(block - nearest[columns], 0).sum(axis=1)
-                if columns != tile:
-                    sums[columns] += np.maximum(block - nearest[tile, None], 0).sum(axis=0)
+            for columns in slices(rows.start, len(points), TILE):
+                block = kernel(points[rows], halves[rows], columns)
+                above = excess(block, nearest[columns])
+                sums[rows] += above @ ones[: above.shape[1]]
+                if columns != rows:
+                    sums[columns] += ones[: len(above)] @ excess(block, nearest[rows, None], out=above)
             return sums
 
-        return in_resolution(np.sum(map_tiles(of_upper_tiles, len(points), tile_rows=TILE, n_threads=n_threads), axis=0))
+        return in_resolution(map_tiles(of_upper_tiles, len(points), tile_rows=TILE, n_threads=n_threads))
 
     def gains_of(candidates: IndexArray) -> FloatArray:
-        rows = points[candidates]
+        rows, row_halves = points[candidates], halves[candidates]
+
+        def in_tile(columns: slice) -> FloatArray:
+            above = excess(kernel(rows, row_halves, columns), nearest[columns])
+            sums: FloatArray = above @ ones[: above.shape[1]]
+            return sums
+
+        return in_resolution(map_tiles(in_tile, len(points), tile_rows=TILE, n_threads=n_threads))
+
+    def largest_to(rows: FloatArray) -> FloatArray:
+        row_halves = squared_norms(rows) / 2
         parts = map_tiles(
-            lambda tile: np.maximum(kernel(rows, tile) - nearest[tile], 0).sum(axis=1),
+            lambda columns: kernel(rows, row_halves, columns).max(axis=0),
             len(points),
             tile_rows=TILE,
             n_threads=n_threads,
         )
-        return in_resolution(np.sum(parts, axis=0, dtype=np.float64))
-
-    def largest_to(rows: FloatArray) -> FloatArray:
-        parts = map_tiles(lambda tile: kernel(rows, tile).max(axis=0), len(points), tile_rows=TILE, n_threads=n_threads)
         return np.concatenate(parts)
 
     nearest = largest_to(covering) if len(covering) else np.zeros(len(points), dtype=np.float32)

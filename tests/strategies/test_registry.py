@@ -31,6 +31,7 @@ NAMES = [
     "badge_partition",
     "typiclust",
     "probcover",
+    "maxherding",
     "lookahead",
     "ntkcpl_self",
     "ntkcpl_al",
