@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -12,8 +13,8 @@ from strategies.functional.tiles import map_tiles, slices
 
 TILE = 512
 """Rows and columns of a tile; part of the arithmetic."""
-BATCH = 32
-"""Gains that are brought up to date at once; part of the arithmetic."""
+BATCHES = (64, 128, 256, 512, 1024)
+"""Largest gains that are brought up to date at once, more each time it was not enough; part of the arithmetic."""
 ROUNDING = 2.0**-19
 """What squared distances are lowered by, more than float32 errs by between unit vectors: duplicates are at exactly 0."""
 RESOLUTION = 2.0**-22
@@ -109,8 +110,8 @@ def herd(
         if step == 1 and not len(covering):
             gains = np.where(gains < 0, gains, all_gains())
             right_at[:] = step
-        while True:
-            order = np.argsort(-gains, kind="stable")[:BATCH]
+        for batch in itertools.chain(BATCHES, itertools.repeat(BATCHES[-1])):
+            order = np.argsort(-gains, kind="stable")[:batch]
             # A gain of 0 cannot fall.
             stale = order[(right_at[order] < step) & (gains[order] > 0)]
             if order[0] not in stale:

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from scipy.spatial.distance import cdist
 
 from strategies.functional.distances import normalise_rows
-from strategies.functional.herding import BATCH, TILE, herd
+from strategies.functional.herding import TILE, herd
 from strategies.maxherding import MaxHerding
 from strategies.probcover import ball_graph, greedy_cover
 from strategies.testing import choose, make_view
@@ -57,7 +57,7 @@ def test_picks_are_those_of_the_definition(seed, n, n_covering, sigma, n_distinc
 def test_several_tiles_and_batches(n_covering):
     points = draw_points(3, 2 * TILE + 30 + n_covering, dim=16)
     covering, points = points[:n_covering], points[n_covering:]
-    picks, scores = herd(points, covering, BATCH // 2, sigma=1.0)
+    picks, scores = herd(points, covering, 30, sigma=1.0)
     assert_greedy(points, covering, picks, scores, 1.0)
     for n_threads in (2, 3):
         np.testing.assert_array_equal(herd(points, covering, len(picks), sigma=1.0, n_threads=n_threads)[0], picks)
