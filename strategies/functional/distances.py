@@ -7,7 +7,6 @@ import numpy as np
 from strategies.base import FloatArray
 from strategies.functional.tiles import TILE_ROWS
 
-
 _SAFE_EXPONENT = 40
 """Largest entries up to 2^40 and down to 2^-40 have squares that float32 can add up."""
 

@@ -16,7 +16,7 @@ TILE = 512
 BATCHES = (64, 128, 256, 512, 1024)
 """Largest gains that are brought up to date at once, more each time it was not enough; part of the arithmetic."""
 ROUNDING = 2.0**-19
-"""What squared distances are lowered by, more than float32 errs by between unit vectors: duplicates are at exactly 0."""
+"""What squared distances are lowered by: more than float32 errs by between unit vectors, so copies are at 0."""
 RESOLUTION = 2.0**-22
 """Gains are multiples of it, so that float32's rounding does not come between equal ones."""
 

@@ -52,7 +52,7 @@ def fit_scaling(features: FloatArray, how: Scaling) -> Scaler:
     unit = float(safe_factor(largest))
     if how == "none" and unit != 1:
         raise InvalidParameterError(
-            f"Expected features with a largest absolute value of 1e-12 to 1e12 where scaling=none, but got {largest:.3g}. "
+            f"Expected a largest absolute feature of 1e-12 to 1e12 for scaling=none, but got {largest:.3g}. "
             "Multiply them by a constant, or set scaling=rms."
         )
     mean = features.mean(axis=0, dtype=np.float64) * unit

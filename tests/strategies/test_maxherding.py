@@ -68,7 +68,7 @@ def test_several_tiles_and_batches(n_covering):
 def test_the_order_of_the_pool_changes_nothing(seed, n_covering):
     points, covering = draw_points(seed, 60), draw_points(seed + 1, n_covering)
     order = np.random.default_rng(seed).permutation(60)
-    picks, scores = herd(points, covering, 4, sigma=1.0)
+    picks, _ = herd(points, covering, 4, sigma=1.0)
     gaps = [np.diff(np.sort(gains_of(points, covering, picks[:step], 1.0))[-2:]) for step in range(4)]
     if min(gaps) > NEAR:
         np.testing.assert_array_equal(order[herd(points[order], covering, 4, sigma=1.0)[0]], picks)

@@ -61,5 +61,5 @@ def test_points_in_the_usual_range_are_not_touched():
 
 @pytest.mark.parametrize("unit", [2.0**66, 2.0**-76])
 def test_no_scaling_is_refused_where_squares_do_not_fit(unit):
-    with pytest.raises(InvalidParameterError, match=r"where scaling=none, but got .*\. Multiply .* scaling=rms\."):
+    with pytest.raises(InvalidParameterError, match=r"for scaling=none, but got .*\. Multiply .* scaling=rms\."):
         fit_scaling(POOL * np.float32(unit), "none")

@@ -245,7 +245,7 @@ class TestBadInput:
         assert result.stdout == ""
         assert not out.exists()
 
-    @pytest.mark.parametrize("ridges", ["[1e-6, 1e-2]", "{type: float, low: 1e-6, high: 0.1, log: true}"])
+    @pytest.mark.parametrize("ridges", ["[1.0e-6, 0.01]", "{type: float, low: 1e-6, high: 0.1, log: true}"])
     def test_a_ridge_that_float32_does_not_bear_is_refused(self, ntkcpl_on_ray, sweep_command, tmp_path, ridges):
         (tmp_path / "space.yaml").write_text(f"ridge: {ridges}")
         options = {"max_clusters": None, "space": tmp_path / "space.yaml", "search": "random"}
