@@ -48,7 +48,9 @@ def pretrain(
         str | None, typer.Option(help="Name (`ntkcpl features recipes`); default: what suits --data.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="simsiam or byol.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="resnet18, resnet34, resnet50, wrn28_8, wrn10_2, ...")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="resnet18, resnet50, wrn28_8, wrn16_4_half, ...")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="setting=value of the recipe, such as lr=0.05; repeatable.")
