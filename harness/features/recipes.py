@@ -120,7 +120,7 @@ RECIPES: dict[str, tuple[str, Recipe]] = {
 
 def default_recipe(data: str) -> str:
     """The recipe for a data set that is named without one."""
-    large = {"imagenet100": "byol_imagenet", "pets": "byol_imagenet"}
+    large = dict.fromkeys(("imagenet", "imagenet100", "imagenet100_cmc", "pets"), "byol_imagenet")
     return {"digits": "simsiam_digits", "cifar100": "simsiam_cifar100", **large}.get(data, "simsiam_cifar")
 
 
