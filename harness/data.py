@@ -37,6 +37,7 @@ COLUMNS = ("feature", "label", "split")
 SCALE = "x_scale"
 MAX_SHOWN = 5
 CHECKED_ROWS = 4096
+SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 _IMPORT = (
     "`ntkcpl features import` makes a file from separate arrays or other names; --x, --y, --x-test and --y-test say "
     "which is which."
@@ -289,7 +290,17 @@ def _features(source: str, field: str, x: NDArray[Any]) -> NDArray[np.float32]:
         found = f"{n_nan} NaN, {n_inf} infinite and {n_large} beyond float32, the first in row {int(np.argmax(is_bad))}"
         hint = " Values above 65504 overflow float16: save them as float32." if n_inf and x.dtype == np.float16 else ""
         raise _error(source, field, "finite numbers", found, hint)
+    _check_precision(source, field, x, features)
     return features
+
+
+def _check_precision(source: str, field: str, x: NDArray[Any], features: NDArray[np.float32]) -> None:
+    """Refuse features below float32's normal range, where numbers lose bits and no scaling gives them back."""
+    largest = max(float(features.max()), -float(features.min()))
+    if largest < SMALLEST_NORMAL and (largest > 0 or np.any(x)):
+        expected = f"a largest absolute value of at least {SMALLEST_NORMAL:.2g}, float32's smallest in full precision,"
+        found = f"{max(float(x.max()), -float(x.min())):.2g}"
+        raise _error(source, field, expected, found, " Multiply train and test features by a constant.")
 
 
 def _labels(source: str, field: str, y: NDArray[Any], n: int) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from strategies.base import FloatArray, IndexArray, PoolView, Strategy
-from strategies.functional.lookahead import Problem, absolute_ridge, condition, one_hot
+from strategies.functional.lookahead import SMALLEST_RIDGE, Problem, absolute_ridge, condition, one_hot
 from strategies.functional.ntk import KernelKind, Network, Parameterisation, draw_network, make_kernel
 from strategies.functional.scaling import Scaling, fit_scaling
 
@@ -30,8 +30,8 @@ class KernelLookAhead(Strategy):
     """Whether the network has biases."""
     initial: Literal["zero", "network"] = "zero"
     """f0: nothing, or the random network's output."""
-    ridge: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-2
-    """r, relative to the mean of the kernel's diagonal; below 1e-4 it is 1e-4."""
+    ridge: Annotated[float, Field(ge=SMALLEST_RIDGE, allow_inf_nan=False)] = 1e-2
+    """r, relative to the mean of the kernel's diagonal; at least 1e-4, below which float32 residuals are noise."""
     targets: Literal["onehot", "centred"] = "onehot"
     """0/1 targets, or the same less 1/classes."""
     scaling: Scaling = "rms"

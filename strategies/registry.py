@@ -21,6 +21,7 @@ from strategies.entropy import Entropy
 from strategies.exceptions import InvalidParameterError, UnknownStrategyError, did_you_mean
 from strategies.lookahead import LookAhead
 from strategies.margin import Margin
+from strategies.maxherding import MaxHerding
 from strategies.ntkcpl_al import NTKCPLAL
 from strategies.ntkcpl_self import NTKCPLSelf
 from strategies.probcover import ProbCover
@@ -41,6 +42,7 @@ BUILT_IN: dict[str, type[Strategy]] = {
         BadgePartition,
         TypiClust,
         ProbCover,
+        MaxHerding,
         LookAhead,
         NTKCPLSelf,
         NTKCPLAL,

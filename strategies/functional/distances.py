@@ -7,11 +7,46 @@ import numpy as np
 from strategies.base import FloatArray
 from strategies.functional.tiles import TILE_ROWS
 
+_SAFE_EXPONENT = 40
+"""Largest entries up to 2^40 and down to 2^-40 have squares that float32 can add up."""
+
+
+def safe_factor(largest: FloatArray) -> FloatArray:
+    """The power of two that brings a largest absolute value near 1, where its square might not fit float32.
+
+    Multiplying by it is exact, so results change by the factor and nothing else; in the usual range it is 1.
+
+    Args:
+        largest: largest absolute values, of any shape.
+
+    Returns:
+        A factor for each, in the same dtype.
+    """
+    exponents = np.frexp(largest)[1]
+    exponents = np.where(np.abs(exponents) > _SAFE_EXPONENT, exponents.clip(-126, 126), 0)
+    factors: FloatArray = np.ldexp(largest.dtype.type(1), -exponents)
+    return factors
+
+
+def safely_scaled(points: FloatArray) -> tuple[FloatArray, float]:
+    """`points`, `n x dim`, times the power of two after which their squares fit, and that factor.
+
+    The points themselves where it is 1, as it usually is.
+    """
+    factor = safe_factor(np.maximum(points.max(), -points.min()))
+    return (points if factor == 1 else points * factor), float(factor)
+
 
 def normalise_rows(points: FloatArray) -> FloatArray:
-    """`points`, `n x dim`, with every row divided by its Euclidean norm; zero rows stay zero."""
-    norms = np.linalg.norm(points, axis=1, keepdims=True)
-    unit: FloatArray = points / np.where(norms > 0, norms, 1)
+    """`points`, `n x dim`, with every row divided by its Euclidean norm; zero rows stay zero.
+
+    Rows of any magnitude that float32 holds in full: a power of two is taken out before squares are.
+    """
+    if not len(points):
+        return points.copy()
+    unit: FloatArray = points * safe_factor(np.maximum(points.max(axis=1), -points.min(axis=1)))[:, None]
+    norms = np.linalg.norm(unit, axis=1, keepdims=True)
+    unit /= np.where(norms > 0, norms, 1)
     return unit
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from strategies.base import FloatArray, IndexArray
-from strategies.functional.distances import squared_distances, squared_distances_to, squared_norms
+from strategies.functional.distances import safely_scaled, squared_distances, squared_distances_to, squared_norms
 from strategies.functional.tiles import TILE_ROWS, map_tiles
 
 
@@ -27,6 +27,7 @@ def k_centre(
         Indices of the new centres in pick order and the Euclidean distance of each to the nearest earlier
         centre (infinite where there was none). Ties go to the smallest index; no index comes twice.
     """
+    points, factor = safely_scaled(points)
     nearest: FloatArray = np.full(len(points), np.inf, dtype=points.dtype)
     if len(covered):
         centres = points[covered]
@@ -46,4 +47,4 @@ def k_centre(
         squared[step] = nearest[pick]
         np.minimum(nearest, squared_distances_to(points[pick], points, tile_rows=tile_rows), out=nearest)
         nearest[pick] = -1
-    return picks, np.sqrt(squared)
+    return picks, np.sqrt(squared) / factor

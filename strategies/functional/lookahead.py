@@ -91,7 +91,7 @@ def one_hot(labels: IndexArray, n_classes: int) -> FloatArray:
 
 def absolute_ridge(kernel: Kernel, ridge: float) -> float:
     """The ridge, given relative to the mean of the kernel's diagonal (1 for a kernel that is 0), in its unit."""
-    return max(ridge, SMALLEST_RIDGE) * (float(kernel.diagonal().mean()) or 1.0)
+    return ridge * (float(kernel.diagonal().mean()) or 1.0)
 
 
 def condition(

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from strategies.base import FloatArray
-from strategies.functional.distances import normalise_rows
+from strategies.exceptions import InvalidParameterError
+from strategies.functional.distances import normalise_rows, safe_factor
 
 Scaling = Literal["rms", "centred", "unit", "none"]
 """How: divided by the overall root mean square; centred first; rows of norm sqrt(dim); as they are."""
@@ -20,11 +21,13 @@ class Scaler:
 
     Attributes:
         how: the scaling.
+        unit: power of two that all is multiplied by first, so that squares of features fit float32.
         shift: subtracted from each feature, `dim`.
         factor: what the differences are multiplied by.
     """
 
     how: Scaling
+    unit: float
     shift: FloatArray
     factor: float
 
@@ -32,17 +35,31 @@ class Scaler:
         """Scaled copy of `features`, `n x dim` float32."""
         if self.how == "unit":
             return normalise_rows(features) * np.float32(np.sqrt(features.shape[1]))
-        return (features - self.shift) * np.float32(self.factor)
+        scaled: FloatArray = features * np.float32(self.unit)
+        scaled -= self.shift
+        scaled *= np.float32(self.factor)
+        return scaled
 
 
 def fit_scaling(features: FloatArray, how: Scaling) -> Scaler:
-    """Fit a scaling to the pool, `n x dim`; constant features keep the factor 1."""
+    """Fit a scaling to the pool, `n x dim`; constant features keep the factor 1.
+
+    Raises:
+        InvalidParameterError: `none`, where squares of the features do not fit float32.
+    """
     dim = features.shape[1]
-    mean = features.mean(axis=0, dtype=np.float64)
-    square = np.einsum("ij,ij->j", features, features, dtype=np.float64) / len(features)
+    largest = np.maximum(features.max(), -features.min())
+    unit = float(safe_factor(largest))
+    if how == "none" and unit != 1:
+        raise InvalidParameterError(
+            f"Expected a largest absolute feature of 1e-12 to 1e12 for scaling=none, but got {largest:.3g}. "
+            "Multiply them by a constant, or set scaling=rms."
+        )
+    mean = features.mean(axis=0, dtype=np.float64) * unit
+    square = np.einsum("ij,ij->j", features, features, dtype=np.float64) / len(features) * unit**2
     if how == "centred":
         shift, power = mean, float((square - mean**2).clip(min=0).mean())
     else:
         shift, power = np.zeros(dim), float(square.mean())
     scaled = how in ("rms", "centred") and power > 0
-    return Scaler(how, shift.astype(np.float32), 1 / float(np.sqrt(power)) if scaled else 1.0)
+    return Scaler(how, unit, shift.astype(np.float32), 1 / float(np.sqrt(power)) if scaled else 1.0)

@@ -245,6 +245,11 @@ BAD_ARRAYS = {
         ["x_train", "row 5", "65504", "float32"],
     ),
     "float32 overflow": ({"x_train": with_value(1e39, 7, dtype=np.float64)}, ["x_train", "1 beyond float32", "row 7"]),
+    "below float32": (
+        {"x_train": np.full((N_TRAIN, DIM), 1e-40)},
+        ["x_train", "at least 1.2e-38", "got 1e-40", "Multiply train and test"],
+    ),
+    "lost in float32": ({"x_test": np.full((N_TEST, DIM), -1e-60)}, ["x_test", "at least 1.2e-38", "got 1e-60"]),
     "text features": ({"x_train": np.full((N_TRAIN, DIM), "1.0")}, ["x_train", "real numbers", "<U3"]),
     "complex features": ({"x_test": np.ones((N_TEST, DIM), complex)}, ["x_test", "real numbers", "complex128"]),
     "date features": ({"x_test": np.ones((N_TEST, DIM), "M8[D]")}, ["x_test", "real numbers", "datetime64[D]"]),

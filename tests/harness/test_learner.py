@@ -149,3 +149,12 @@ def test_thread_settings_are_put_back():
         fail()
     assert caught.value.args == ((1, True),)
     assert settings() == before
+
+
+@pytest.mark.parametrize("unit", [2.0**66, 2.0**-76, 2.0**120, 2.0**-100])
+@pytest.mark.parametrize("scaling", ["rms", "centred", "unit"])
+def test_the_unit_of_the_features_changes_no_bit(pool, scaling, unit):
+    spec, unit = LearnerSpec(scaling=scaling), np.float32(unit)
+    scaled = to_inputs(pool.x_train * unit, pool.x_test * unit, spec, "cpu")
+    for found, expected in zip(scaled, to_inputs(pool.x_train, pool.x_test, spec, "cpu"), strict=True):
+        assert torch.equal(found, expected)

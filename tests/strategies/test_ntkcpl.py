@@ -243,7 +243,7 @@ class TestRisk:
     [
         {"width": 1},
         {"bias": False},
-        {"ridge": 0},
+        {"ridge": 1e-4},
         {"scaling": "centred"},
         {"scaling": "unit"},
         {"scaling": "none"},

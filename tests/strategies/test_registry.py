@@ -31,6 +31,7 @@ NAMES = [
     "badge_partition",
     "typiclust",
     "probcover",
+    "maxherding",
     "lookahead",
     "ntkcpl_self",
     "ntkcpl_al",
@@ -165,6 +166,7 @@ class TestParameters:
         ("name", "parameters", "where", "value"),
         [
             ("ntkcpl_self", {"ridge": -1}, "ridge", "-1"),
+            ("lookahead", {"ridge": 9e-5}, "ridge", "9e-05"),
             ("ntkcpl_self", {"ridge": "small"}, "ridge", "'small'"),
             ("ntkcpl_self", {"max_clusters": 0}, "max_clusters", "0"),
             ("ntkcpl_self", {"candidates": "most"}, "candidates", "'most'"),
@@ -178,6 +180,12 @@ class TestParameters:
         with pytest.raises(InvalidParameterError) as error:
             make_strategy(name, parameters)
         assert message_of(error).startswith(f"Expected a valid `{name}.{where}`, but got {value}: ")
+
+    @pytest.mark.parametrize("value", [0, "1e-5"])
+    def test_the_smallest_ridge_is_named(self, value):
+        with pytest.raises(InvalidParameterError, match=r"greater than or equal to 0\.0001"):
+            make_strategy("ntkcpl_al", {"ridge": value})
+        assert make_strategy("ntkcpl_self", {"ridge": 1e-4}) == NTKCPLSelf(ridge=1e-4)
 
     @pytest.mark.parametrize("value", ["nan", "inf"])
     def test_ridge_is_a_number(self, value):

@@ -224,6 +224,7 @@ class TestBadInput:
             ({"space": "missing.yaml"}, ["--space", "missing.yaml"]),
             ({"set": "ntkcpl_al.max_clusters=5"}, ["searched or set"]),
             ({"set": "ntkcpl_al.ridge=-1"}, ["ntkcpl_al.ridge"]),
+            ({"set": "ntkcpl_al.ridge=1e-5"}, ["ntkcpl_al.ridge", "1e-5", "greater than or equal to 0.0001"]),
             ({"set": "entropy.x=1"}, ["ntkcpl_al or learner"]),
             ({"workers": 3}, ["3 x (1 CPUs, 1 GPUs)", "room for 2"]),
             ({"gpus_per_trajectory": 3}, ["1 x (1 CPUs, 3 GPUs)"]),
@@ -243,6 +244,15 @@ class TestBadInput:
             assert word in line
         assert result.stdout == ""
         assert not out.exists()
+
+    @pytest.mark.parametrize("ridges", ["[1.0e-6, 0.01]", "{type: float, low: 1e-6, high: 0.1, log: true}"])
+    def test_a_ridge_that_float32_does_not_bear_is_refused(self, ntkcpl_on_ray, sweep_command, tmp_path, ridges):
+        (tmp_path / "space.yaml").write_text(f"ridge: {ridges}")
+        options = {"max_clusters": None, "space": tmp_path / "space.yaml", "search": "random"}
+        result = ntkcpl_on_ray(*sweep_command(tmp_path / "out", **options))
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert "`ntkcpl_al.ridge`, but got 1e-06: Input should be greater than or equal to 0.0001" in line
 
     def test_a_dry_run_writes_nothing(self, ntkcpl_on_ray, sweep_command, tmp_path):
         result = ntkcpl_on_ray(*sweep_command(tmp_path / "out", dry_run=True))
