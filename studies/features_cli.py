@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Make feature files: pre-train, extract, import.", no_args_is_help=True)
 
 Data = Annotated[
-    str, typer.Option(help="digits, cifar10, cifar100, svhn, pets, imagenet100, a Parquet file or an image folder.")
+    str,
+    typer.Option(
+        help="digits, cifar10, cifar100, svhn, pets, imagenet, imagenet100, imagenet100_cmc, a Parquet file or an "
+        "image folder."
+    ),
 ]
 Root = Annotated[Path | None, typer.Option(help="Folder that holds the named data set; default: data.")]
 ImageColumn = Annotated[str, typer.Option(help="Column of encoded images in a Parquet file.")]
@@ -48,7 +52,7 @@ def pretrain(
         str | None, typer.Option(help="Name (`ntkcpl features recipes`); default: what suits --data.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="simsiam or byol.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="resnet18, resnet34, resnet50, wrn28_8, wrn10_2, ...")] = None,
+    backbone: Annotated[str | None, typer.Option(help="resnet18, resnet50, wrn28_8, wrn16_4_half, ...")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="setting=value of the recipe, such as lr=0.05; repeatable.")

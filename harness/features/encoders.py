@@ -17,14 +17,15 @@ RESNETS = ("resnet18", "resnet34", "resnet50")
 SMALL_IMAGE = 64
 """Images of up to this many pixels a side get a ResNet whose stem keeps their resolution."""
 
-_WIDE = re.compile(r"wrn(\d{1,3})_(\d{1,2})")
+_WIDE = re.compile(r"wrn(\d{1,3})_(\d{1,2})(_half)?")
 
 
 class EncoderSpec(BaseModel):
     """An architecture and the size of its input.
 
     Attributes:
-        backbone: one of `RESNETS`, or `wrnD_K`, a wide residual network of depth D = 6n + 4 and width factor K.
+        backbone: one of `RESNETS`, or `wrnD_K`, a wide residual network of depth D = 6n + 4 and width factor K;
+            `wrnD_K_half` halves the resolution at its first convolution, which suits a CPU.
         image_size: pixels a side of the square input.
         stem: of a ResNet: `small` is a 3x3 convolution without pooling, `large` is torchvision's own.
     """
@@ -58,10 +59,10 @@ def make_encoder(spec: EncoderSpec, seed: int) -> nn.Module:
             return _resnet(spec)
         match = _WIDE.fullmatch(spec.backbone)
         if match and int(match[1]) % 6 == 4 and int(match[1]) >= 10 and int(match[2]) >= 1:
-            return WideResNet(int(match[1]), int(match[2]))
+            return WideResNet(int(match[1]), int(match[2]), stride=2 if match[3] else 1)
     raise SpecError(
-        f"Expected a backbone among {', '.join(RESNETS)} or wrnD_K with D = 10, 16, 22, 28, ..., such as wrn28_8, "
-        f"but got `{spec.backbone}`.{did_you_mean(spec.backbone, RESNETS)}"
+        f"Expected a backbone among {', '.join(RESNETS)} or wrnD_K with D = 10, 16, 22, 28, ..., such as wrn28_8 or "
+        f"wrn16_4_half, but got `{spec.backbone}`.{did_you_mean(spec.backbone, RESNETS)}"
     )
 
 
@@ -93,12 +94,13 @@ class WideResNet(nn.Module):
     Args:
         depth: 6n + 4 for n blocks a group.
         factor: K.
+        stride: of the first convolution.
     """
 
-    def __init__(self, depth: int, factor: int) -> None:
+    def __init__(self, depth: int, factor: int, stride: int = 1) -> None:
         super().__init__()
         widths = [16, 16 * factor, 32 * factor, 64 * factor]
-        self.conv = nn.Conv2d(3, widths[0], 3, padding=1, bias=False)
+        self.conv = nn.Conv2d(3, widths[0], 3, stride, padding=1, bias=False)
         n_blocks = (depth - 4) // 6
         self.groups = nn.Sequential(
             *(

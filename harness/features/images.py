@@ -223,19 +223,27 @@ def _from_torchvision(found: Any, name: str) -> Images:
     return Images(labels, lambda row: found[row][0], name, _hash(content, labels.tobytes()))
 
 
-def _imagenet100(source: Source) -> ImageSet:
-    """The 100 classes of ImageNet of Tian, Krishnan and Isola 2019 (arXiv 1906.05849), from class folders."""
-    root = _root(source)
-    roots = [root / "imagenet100", root / "imagenet", root / "ILSVRC2012", root]
-    found = next((folder for folder in roots if (folder / "train").is_dir()), None)
-    if found is None:
-        raise DataError(
-            f"Expected train/ and val/ of ImageNet, a folder per class, in {root} or imagenet100/ or imagenet/ in it, "
-            "but found no train/. ImageNet is given out at https://image-net.org after registration."
-        )
-    listed = resources.files("harness.features").joinpath("imagenet100.txt").read_text().split()
-    train, test = (_class_folders(found / split, listed) for split in ("train", "val"))
-    return ImageSet("imagenet100", train, test)
+def _imagenet(name: str) -> Callable[[Source], ImageSet]:
+    """ImageNet from class folders: all of them, or the classes listed in `NAME.txt`.
+
+    `imagenet100` is the list of SCAN (Van Gansbeke et al. 2020, arXiv 2005.12320), `imagenet100_cmc` that of Tian,
+    Krishnan and Isola 2019 (arXiv 1906.05849); they share 12 classes.
+    """
+
+    def find(source: Source) -> ImageSet:
+        root = _root(source)
+        roots = [root / name, root / "imagenet", root / "ILSVRC2012", root]
+        found = next((folder for folder in roots if (folder / "train").is_dir()), None)
+        if found is None:
+            raise DataError(
+                f"Expected train/ and val/ of ImageNet, a folder per class, in {root} or {name}/ or imagenet/ in it, "
+                "but found no train/. ImageNet is given out at https://image-net.org after registration."
+            )
+        classes = resources.files("harness.features").joinpath(f"{name}.txt")
+        wanted = classes.read_text(encoding="utf-8").split() if classes.is_file() else None
+        return ImageSet(name, *(_class_folders(found / split, wanted) for split in ("train", "val")))
+
+    return find
 
 
 def _folder_set(source: Source, folder: Path) -> ImageSet:
@@ -417,5 +425,5 @@ NAMED: dict[str, Callable[[Source], ImageSet]] = {
         "pets",
         lambda sets, root, train, get: sets.OxfordIIITPet(root, split="trainval" if train else "test", download=get),
     ),
-    "imagenet100": _imagenet100,
+    **{name: _imagenet(name) for name in ("imagenet", "imagenet100", "imagenet100_cmc")},
 }

@@ -158,7 +158,7 @@ def pretrain(
         recipe: what to compute.
         out: the checkpoint, replaced after each epoch.
         seed: of weights, order and views.
-        device: where; mixed precision (bfloat16) and channels-last on a GPU.
+        device: where; channels-last, and mixed precision where the recipe's `precision` says so.
         minutes: stop after the last epoch that fits into them.
         knn_every: epochs between two measurements of the monitor; about 20 in all if None.
         compiled: let torch compile views and steps.
@@ -194,7 +194,7 @@ def pretrain(
         return Pretrained(resumed_at, True, resumed_at, history)
 
     pixels = _pixels(images, recipe.image_size, place)
-    monitor = _Monitor(images, seed, pixels, recipe.image_size)
+    monitor = _Monitor(images, seed, pixels, recipe)
     steps = len(images) // recipe.batch_size
     knn_every = knn_every or max(1, recipe.epochs // 20)
     parallel = nn.parallel.DistributedDataParallel(model) if world > 1 else model
@@ -236,7 +236,7 @@ def pretrain(
                 )
                 for view in (recipe.first, recipe.second)
             ]
-            with _mixed_precision(place):
+            with _mixed_precision(place, recipe.precision):
                 loss, collapse = step_model(*views)
             optimiser.zero_grad()
             loss.backward()
@@ -273,20 +273,20 @@ def pretrain(
 class _Monitor:
     """kNN accuracy on training images: a bank of some, queried with others. Test data play no part."""
 
-    def __init__(self, images: Images, seed: int, pixels: Tensor, size: int) -> None:
+    def __init__(self, images: Images, seed: int, pixels: Tensor, recipe: Recipe) -> None:
         order = stream(seed, "monitor").permutation(len(images))
         n_queries = min(_QUERIES, len(images) // 5)
         rows = torch.from_numpy(order[: n_queries + _BANK]).to(pixels.device)
         labels = torch.from_numpy(np.unique(images.labels, return_inverse=True)[1])
         self._n_queries = n_queries
         self._rows, self._labels = rows, labels[rows.cpu()]
-        self._pixels, self._size = pixels, size
+        self._pixels, self._size, self._precision = pixels, recipe.image_size, recipe.precision
 
     def __call__(self, encoder: nn.Module) -> float:
         parts = []
         place = next(encoder.parameters()).device
         encoder.eval()
-        with torch.no_grad(), _mixed_precision(place):
+        with torch.no_grad(), _mixed_precision(place, self._precision):
             for rows in torch.split(self._rows, _ROWS):
                 batch = normalise(_centre(self._pixels[rows].to(place), self._size).float() / 255)
                 parts.append(encoder(batch.contiguous(memory_format=torch.channels_last)).float())
@@ -352,8 +352,9 @@ def _resume(
     content = read_checkpoint(out)
     if content.get("format") != FORMAT or "run" not in content:
         raise CheckpointError(f"Expected a checkpoint of `features pretrain` in {out}, but it is another file.")
-    if content["run"] != run:
-        differing = ", ".join(_differences(content["run"], run))
+    before = {**content["run"], "recipe": {"precision": "auto", **content["run"]["recipe"]}}
+    if before != run:
+        differing = ", ".join(_differences(before, run))
         raise CheckpointError(f"Expected {out} to hold this run, but it differs in {differing}. Choose another --out.")
     model.load_state_dict(content["model"])
     optimiser.load_state_dict(content["optimiser"])
@@ -379,8 +380,9 @@ def _flops_per_image(model: SelfSupervised, recipe: Recipe) -> float:
     return float(counter.get_total_flops()) * 2 * (3 if model.target is None else 4)
 
 
-def _mixed_precision(place: torch.device) -> AbstractContextManager[Any]:
-    return torch.autocast("cuda", torch.bfloat16) if place.type == "cuda" else nullcontext()
+def _mixed_precision(place: torch.device, precision: str) -> AbstractContextManager[Any]:
+    is_half = precision == "bfloat16" or (precision == "auto" and place.type == "cuda")
+    return torch.autocast(place.type, torch.bfloat16) if is_half else nullcontext()
 
 
 def _agreed(stop: bool, place: torch.device) -> bool:

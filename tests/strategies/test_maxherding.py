@@ -74,8 +74,9 @@ def test_the_order_of_the_pool_changes_nothing(seed, n_covering):
         np.testing.assert_array_equal(order[herd(points[order], covering, 4, sigma=1.0)[0]], picks)
 
 
-def test_copies_add_nothing_and_ties_go_to_the_smallest_index():
-    points = draw_points(0, 700, dim=300, n_distinct=3)
+@pytest.mark.parametrize("dim", [3, 300, 5000])
+def test_copies_add_nothing_and_ties_go_to_the_smallest_index(dim):
+    points = draw_points(0, 700, dim=dim, n_distinct=3)
     picks, scores = herd(points, points[:0], 6, sigma=1.0)
     assert set(picks[:3]) == {0, 1, 2}
     np.testing.assert_array_equal(picks[3:], [3, 4, 5])

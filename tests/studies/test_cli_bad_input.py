@@ -83,7 +83,7 @@ def out(tmp_path):
         ({"gpus_per_trajectory": "inf"}, ["inf", "whole number"]),
         ({"address": "ray://10.0.0.1:10001"}, ["ray://10.0.0.1:10001", "Ray job"]),
         ({"address": "10.0.0.1:6379", "num_gpus": 1}, ["--num-gpus", "--address"]),
-        ({"set": "learner.weight_decay=-1"}, ["learner.weight_decay", "greater than or equal to 0.0001"]),
+        ({"set": "learner.weight_decay=-1"}, ["learner.weight_decay", "greater than or equal to 0"]),
         ({"set": "learner.batch_size=1"}, ["learner.batch_size"]),
         ({"set": "learner.momentum=1"}, ["learner.momentum", "less than 1"]),
         ({"set": "learner.scaling=best"}, ["learner.scaling"]),

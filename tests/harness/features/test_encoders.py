@@ -22,6 +22,14 @@ def test_small_images_keep_their_resolution_up_to_the_first_group():
     assert large.conv1.kernel_size == (7, 7)
 
 
+def test_half_resolution_is_made_by_the_first_convolution_alone():
+    full, half = (make_encoder(encoder_spec(name, 32), 0) for name in ("wrn10_1", "wrn10_1_half"))
+    assert torch.equal(full.conv.weight, half.conv.weight)
+    images = torch.rand(2, 3, 32, 32)
+    assert half.conv(images).shape == (2, 16, 16, 16)
+    assert torch.equal(half.conv(images), full.conv(images)[:, :, ::2, ::2])
+
+
 def test_wide_network_has_the_published_number_of_weights():
     # Zagoruyko and Komodakis 2016, table 4: WRN-28-10 has 36.5 million, 6,410 of them in the classifier of 10 classes.
     n = sum(weight.numel() for weight in make_encoder(encoder_spec("wrn28_10", 32), 0).parameters()) + 6410

@@ -106,16 +106,26 @@ class TestFolders:
         with pytest.raises(DataError, match="Expected a folder per class in"):
             open_images(Source(str(tmp_path)))
 
-    def test_imagenet100_wants_all_its_classes(self, folder):
+    @pytest.mark.parametrize("name", ["imagenet100", "imagenet100_cmc"])
+    def test_imagenet100_wants_all_its_classes(self, name, folder):
         with pytest.raises(DataError, match="100 of 100 classes are missing, such as n01558993"):
-            open_images(Source("imagenet100", folder))
+            open_images(Source(name, folder))
+
+    def test_imagenet_takes_every_class_folder(self, folder):
+        found = open_images(Source("imagenet", folder))
+        assert (found.name, len(found.train), len(found.test)) == ("imagenet", 30, 10)
 
     def test_the_published_classes_of_imagenet100(self):
-        names = resources.files("harness.features").joinpath("imagenet100.txt").read_text().split()
-        assert len(set(names)) == 100
-        # Of the names sorted and joined by spaces; made from the list in github.com/HobbitLong/CMC.
-        assert all(name[0] == "n" and name[1:].isdigit() and len(name) == 9 for name in names)
-        assert hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:8] == "469d2775"
+        # Of the names sorted and joined by spaces: the lists of github.com/wvangansbeke/Unsupervised-Classification,
+        # by which the paper splits, and of github.com/HobbitLong/CMC.
+        lists = {}
+        for name, digest in (("imagenet100", "c16e50fb"), ("imagenet100_cmc", "469d2775")):
+            names = resources.files("harness.features").joinpath(f"{name}.txt").read_text().split()
+            assert all(name[0] == "n" and name[1:].isdigit() and len(name) == 9 for name in names)
+            assert hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:8] == digest
+            lists[name] = set(names)
+            assert len(lists[name]) == 100
+        assert len(lists["imagenet100"] & lists["imagenet100_cmc"]) == 12
 
 
 class TestNamed:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from harness.exceptions import CheckpointError, DataError, SpecError
-from harness.features.checkpoints import load_encoder, read_checkpoint
+from harness.features.checkpoints import load_encoder, read_checkpoint, write_checkpoint
 from harness.features.encoders import encoder_spec, make_encoder
 from harness.features.images import Source, open_images
 from harness.features.pretrain import COLLAPSED, SelfSupervised, pretrain
@@ -51,6 +51,30 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(method, digits, tmp_path)
     assert (whole.resumed_at, parts.resumed_at) == (0, 2)
     assert equal(whole.history, parts.history)
     assert equal(read_checkpoint(tmp_path / "whole.pt"), read_checkpoint(tmp_path / "parts.pt"))
+
+
+def test_bfloat16_on_a_cpu_changes_the_passes_and_goes_on_after_an_interruption(digits, recipe, tmp_path):
+    pretrain(digits, recipe, tmp_path / "single.pt")
+    half = make_recipe("simsiam_digits", {**TINY, "precision": "bfloat16"})
+    whole = pretrain(digits, half, tmp_path / "whole.pt")
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(digits, half, tmp_path / "parts.pt", listen=stop_after(1))
+    parts = pretrain(digits, half, tmp_path / "parts.pt")
+    assert equal(whole.history, parts.history)
+    single, first, second = (read_checkpoint(tmp_path / f"{name}.pt")["model"] for name in ("single", "whole", "parts"))
+    assert equal(first, second)
+    assert not equal(first, single)
+    assert all(weight.dtype in (torch.float32, torch.int64) for weight in first.values())
+
+
+def test_a_checkpoint_from_before_precision_was_a_setting_goes_on(digits, recipe, tmp_path):
+    out = tmp_path / "encoder.pt"
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(digits, recipe, out, listen=stop_after(1))
+    content = read_checkpoint(out)
+    del content["run"]["recipe"]["precision"]
+    write_checkpoint(out, content)
+    assert pretrain(digits, recipe, out).resumed_at == 1
 
 
 def test_another_seed_gives_other_weights(digits, recipe, tmp_path):
