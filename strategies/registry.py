@@ -18,6 +18,7 @@ from strategies.bait_binary import BaitBinary
 from strategies.base import Strategy
 from strategies.coreset_al import CoresetAL
 from strategies.coreset_self import CoresetSelf
+from strategies.dropquery import DropQuery
 from strategies.entropy import Entropy
 from strategies.exceptions import InvalidParameterError, UnknownStrategyError, did_you_mean
 from strategies.least_confidence import LeastConfidence
@@ -31,6 +32,7 @@ from strategies.probcover import ProbCover
 from strategies.random import Random
 from strategies.tcm import TCM
 from strategies.typiclust import TypiClust
+from strategies.uherding import UHerding
 
 ENTRY_POINT_GROUP = "ntkcpl.strategies"
 
@@ -49,7 +51,9 @@ BUILT_IN: dict[str, type[Strategy]] = {
         TypiClust,
         ProbCover,
         MaxHerding,
+        UHerding,
         BaitBinary,
+        DropQuery,
         TCM,
         LookAhead,
         NTKCPLSelf,
