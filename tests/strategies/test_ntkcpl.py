@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
@@ -11,7 +9,7 @@ from strategies.ntkcpl import NTKCPL
 from strategies.ntkcpl_al import NTKCPLAL
 from strategies.ntkcpl_self import NTKCPLSelf
 from strategies.registry import BUILT_IN, make_strategy
-from strategies.testing import N_CLASSES, N_LABELLED, N_POOL, choose, fresh, make_view
+from strategies.testing import N_CLASSES, N_LABELLED, N_POOL, FakeModel, choose, fresh, make_view
 
 BOTH = pytest.mark.parametrize("make", [NTKCPLSelf, NTKCPLAL], ids=lambda make: make.name)
 
@@ -199,7 +197,7 @@ class TestClusters:
         labels = blob[view.labelled]
         for make, changed in [
             (NTKCPLSelf, fresh(view, features=lumps, labels=labels)),
-            (NTKCPLAL, fresh(view, model=replace(view.model, embedding=lumps), labels=labels)),
+            (NTKCPLAL, fresh(view, model=FakeModel(view.model.probabilities, lumps), labels=labels)),
         ]:
             diagnostics = choose(make(max_clusters=N_CLASSES), changed).diagnostics
             assert adjusted_rand_score(blob[diagnostics.risk_set], diagnostics.pseudo_labels) == 1
