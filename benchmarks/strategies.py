@@ -17,6 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the pa
 import numpy as np
 
 from harness.data import load_dataset
-from harness.learner import LearnerSpec, one_thread, to_inputs, train
+from harness.learner import Inputs, LearnerSpec, one_thread, train
 from harness.memory import peak_bytes, reset_peak
+from harness.streams import stream
 from strategies.base import Compute, PoolView
 from strategies.registry import make_strategy, strategy_names
 
@@ -55,8 +57,8 @@ def run_round(
     labelled = rng.choice(len(features), n_labelled, replace=False)
     n_classes = int(labels.max()) + 1
     with one_thread():
-        pool, _ = to_inputs(features, features[:1], LearnerSpec(), "cpu")
-        model = train(pool, labelled, labels[labelled], n_classes, LearnerSpec(), rng)
+        inputs = Inputs.of(features, LearnerSpec().scaling, "cpu")
+        model = train(inputs, labelled, labels[labelled], n_classes, LearnerSpec(), partial(stream, 1))
         view = PoolView(features, labelled, labels[labelled], n_classes, model, Compute(n_threads=n_threads))
         reset_peak()
         before = peak_bytes()

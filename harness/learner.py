@@ -7,8 +7,9 @@ cross entropy, the weights after the last step (the recipe of arXiv 2306.04099 a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
@@ -19,8 +20,9 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from harness.exceptions import SpecError
-from strategies.base import FloatArray, IndexArray
-from strategies.functional.scaling import Scaling, fit_scaling
+from harness.streams import Purpose
+from strategies.base import FloatArray, IndexArray, check_features, check_positions
+from strategies.functional.scaling import Scaler, Scaling, fit_scaling
 
 _ROWS = 4096
 """Rows of a forward pass; part of the arithmetic."""
@@ -58,66 +60,94 @@ def one_thread() -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
 
 
-def to_inputs(pool: FloatArray, test: FloatArray, spec: LearnerSpec, device: str) -> tuple[Tensor, Tensor]:
-    """Pool and test set on the learner's device, both scaled by the pool."""
-    scaler = fit_scaling(pool, spec.scaling)
-    return torch.from_numpy(scaler(pool)).to(device), torch.from_numpy(scaler(test)).to(device)
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The pool as the learner sees it.
+
+    Attributes:
+        pool: scaled features on the learner's device, `n_pool x dim` float32.
+        scaler: what scales them, fitted to the pool.
+    """
+
+    pool: Tensor
+    scaler: Scaler
+
+    @classmethod
+    def of(cls, features: FloatArray, scaling: Scaling, device: str) -> Inputs:
+        """Fit the scaling to the pool and move it to the device."""
+        scaler = fit_scaling(features, scaling)
+        return cls(torch.from_numpy(scaler(features)).to(device), scaler)
+
+    def scaled(self, features: FloatArray) -> Tensor:
+        """Other features, `n x dim` float32, scaled like the pool and on its device."""
+        return torch.from_numpy(self.scaler(features)).to(self.pool.device)
 
 
 class Learner:
-    """A trained classifier on the pool; what strategies ask of it is computed when first read.
+    """A trained classifier; what strategies ask of it (`strategies.Model`) is computed when it is asked.
 
-    It holds no label and no test data, so that none can be reached through it.
+    It holds no test data and no label but those it was trained on, so that none can be reached through it.
     """
 
-    def __init__(self, network: nn.Sequential, pool: Tensor) -> None:
+    def __init__(self, network: nn.Sequential, inputs: Inputs, retrain: Callable[[IndexArray], Learner]) -> None:
         self._network = network
-        self._pool = pool
+        self._inputs = inputs
+        self._retrain = retrain
 
     @cached_property
     def embedding(self) -> FloatArray:
         """Penultimate activations of the pool, `n_pool x hidden` float32."""
-        return _forward(self._network[:3], self._pool).numpy()
+        return _forward(self._network[:3], self._inputs.pool).numpy()
 
     @cached_property
     def probabilities(self) -> FloatArray:
         """Softmax over the classes for each pool point, `n_pool x n_classes` float32."""
-        return _forward(self._network, self._pool).softmax(dim=1).numpy()
+        return _forward(self._network, self._inputs.pool).softmax(dim=1).numpy()
+
+    def predict_proba(self, features: FloatArray) -> FloatArray:
+        """Softmax over the classes for any features, `n x dim` -> `n x n_classes` float32; see `strategies.Model`."""
+        inputs = self._inputs.scaled(check_features(features, self._inputs.pool.shape[1]))
+        return _forward(self._network, inputs).softmax(dim=1).numpy()
+
+    def refit(self, positions: IndexArray) -> Learner:
+        """The same learner trained on the labels at some positions in the order of purchase; see `strategies.Model`."""
+        return self._retrain(positions)
 
     def predict_pool(self, points: IndexArray) -> IndexArray:
         """Classes predicted for some pool points."""
-        return self.predict(self._pool[torch.tensor(points)])
+        return self.predict(self._inputs.pool[torch.tensor(points)])
 
     def predict(self, inputs: Tensor) -> IndexArray:
-        """Classes predicted for inputs from `to_inputs`."""
+        """Classes predicted for inputs from `Inputs.scaled`."""
         return _forward(self._network, inputs).argmax(dim=1).numpy()
 
 
 def train(
-    pool: Tensor,
+    inputs: Inputs,
     labelled: IndexArray,
     labels: IndexArray,
     n_classes: int,
     spec: LearnerSpec,
-    rng: np.random.Generator,
+    draw: Callable[[Purpose], np.random.Generator],
 ) -> Learner:
     """Train a new classifier on the labelled points.
 
     Args:
-        pool: the pool, from `to_inputs`.
+        inputs: the pool.
         labelled: pool indices.
         labels: their classes.
         n_classes: width of the output.
         spec: settings.
-        rng: initialisation and order of the batches.
+        draw: the round's random streams by purpose: `training` for the initialisation and the order of the batches,
+            `refit` for those of every `Learner.refit`.
 
     Raises:
         SpecError: the weights are no longer finite, as with a learning rate that is too large.
     """
-    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    inputs = pool[torch.tensor(labelled)]
-    targets = torch.from_numpy(labels).to(inputs.device)
-    network = _initialise(inputs.shape[1], n_classes, spec, generator).to(inputs.device)
+    generator = torch.Generator().manual_seed(int(draw("training").integers(2**63)))
+    points = inputs.pool[torch.tensor(labelled)]
+    targets = torch.from_numpy(labels).to(points.device)
+    network = _initialise(points.shape[1], n_classes, spec, generator).to(points.device)
     optimiser = torch.optim.SGD(
         network.parameters(), lr=spec.lr, momentum=spec.momentum, weight_decay=spec.weight_decay, nesterov=True
     )
@@ -130,15 +160,20 @@ def train(
         for batch in _batches(torch.randperm(len(labels), generator=generator), spec.batch_size):
             for group in optimiser.param_groups:
                 group["lr"] = spec.lr * math.cos(7 * math.pi / 16 * step / total)
-            batch = batch.to(inputs.device)
+            batch = batch.to(points.device)
             optimiser.zero_grad()
-            nn.functional.cross_entropy(network(inputs[batch]), targets[batch]).backward()  # type: ignore[no-untyped-call]
+            nn.functional.cross_entropy(network(points[batch]), targets[batch]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             step += 1
     network.eval()
     if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
         raise SpecError(f"Expected finite weights after training, but they diverged; lower learner.lr ({spec.lr}).")
-    return Learner(network, pool)
+
+    def retrain(positions: IndexArray) -> Learner:
+        kept = check_positions(positions, len(labelled))
+        return train(inputs, labelled[kept], labels[kept], n_classes, spec, lambda _: draw("refit"))
+
+    return Learner(network, inputs, retrain)
 
 
 def _initialise(dim: int, n_classes: int, spec: LearnerSpec, generator: torch.Generator) -> nn.Sequential:

@@ -83,7 +83,7 @@ def make_plan(specs: Sequence[TrajectorySpec], store: Store, trajectories: Mappi
         origin: Origin = "retried" if spec.trajectory_id in rows else "resumed"
         job = _continue(Job(spec, origin), spec, store, len(spec.queries))
         for donor in by_lineage.get(spec.lineage, []):
-            shared = _n_shared(spec.queries, donor.queries)
+            shared = spec.n_alike(donor)
             if shared > len(job.rounds):
                 job = _continue(Job(spec, "continued"), donor, store, shared)
         if not job.rounds and job.origin == "resumed":
@@ -111,19 +111,9 @@ def _ok(row: Row) -> bool:
     return bool(row["status"] == "ok")
 
 
-def _n_shared(queries: Sequence[int], others: Sequence[int]) -> int:
-    """Rounds at the beginning of two schedules that are alike."""
-    n_shared = 0
-    for a, b in zip(queries, others, strict=False):
-        if a != b:
-            break
-        n_shared += 1
-    return n_shared
-
-
 def _continue(job: Job, donor: TrajectorySpec, store: Store, n_rounds: int) -> Job:
     rounds, picks, queries = store.rounds(donor.trajectory_id)
-    own = {"trajectory_id": job.spec.trajectory_id, "data": job.spec.data}
+    own = {"trajectory_id": job.spec.trajectory_id, "data": job.spec.data, "params": job.spec.params_json}
     job.rounds = [{**row, **own} for row in rounds[:n_rounds]]
     job.queries = [[{**row, "trajectory_id": job.spec.trajectory_id} for row in rows] for rows in queries[:n_rounds]]
     job.history = History(picks[:n_rounds], job.rounds[-1]["accuracy"]) if job.rounds else None

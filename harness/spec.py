@@ -13,6 +13,9 @@ from harness import schema
 from harness.data import EvaluateOn
 from harness.learner import LearnerSpec
 from harness.schedule import Schedule
+from strategies.base import Strategy
+from strategies.exceptions import StrategyError
+from strategies.registry import make_strategy
 
 
 class TrajectorySpec(BaseModel):
@@ -54,13 +57,37 @@ class TrajectorySpec(BaseModel):
 
     @cached_property
     def lineage(self) -> str:
-        """Shared by trajectories that differ in their schedule only: one may continue another."""
-        return self._hash(exclude={"data", "schedule"})
+        """Shared by trajectories that differ in schedule and hyperparameters only: one may begin like another."""
+        return self._hash(exclude={"data", "schedule", "params"})
 
     @property
     def queries(self) -> tuple[int, ...]:
         """Labels to buy in each round."""
         return Schedule.parse(self.schedule).queries
+
+    def n_alike(self, other: TrajectorySpec) -> int:
+        """How many rounds at the beginning are another trajectory's: of one lineage, with equal queries and picks.
+
+        Picks are equal where the strategies are canonically equal for these rounds (`Strategy.canonical`). A stored
+        configuration that this version refuses is like itself alone.
+        """
+        if self.lineage != other.lineage:
+            return 0
+        pairs = list(zip(self.queries, other.queries, strict=False))
+        n_rounds = next((n for n, (own, others) in enumerate(pairs) if own != others), len(pairs))
+        if self.params == other.params:
+            return n_rounds
+        try:
+            forms = zip(self._canonical_forms[:n_rounds], other._canonical_forms[:n_rounds], strict=True)
+        except StrategyError:
+            return 0
+        return next((n for n, (own, others) in enumerate(forms) if own != others), n_rounds)
+
+    @cached_property
+    def _canonical_forms(self) -> list[Strategy]:
+        """The strategy in canonical form for the first round, the first two, ..."""
+        strategy, queries = make_strategy(self.strategy, self.params), self.queries
+        return [strategy.canonical(queries[: n + 1]) for n in range(len(queries))]
 
     @property
     def params_json(self) -> str:

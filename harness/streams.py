@@ -8,7 +8,17 @@ from typing import Literal
 import numpy as np
 
 Purpose = Literal[
-    "initial", "selection", "training", "search", "subset", "monitor", "encoder", "order", "augmentation", "split"
+    "initial",
+    "selection",
+    "training",
+    "refit",
+    "search",
+    "subset",
+    "monitor",
+    "encoder",
+    "order",
+    "augmentation",
+    "split",
 ]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from harness.data import Dataset
-from harness.learner import Learner, one_thread, to_inputs, train
+from harness.learner import Inputs, Learner, one_thread, train
 from harness.memory import peak_bytes, reset_peak
 from harness.spec import TrajectorySpec
 from harness.streams import stream
@@ -86,7 +87,8 @@ class _Trajectory:
         self._data = data
         self._compute = compute
         self._strategy = make_strategy(spec.strategy, spec.params)
-        self._pool, self._test_inputs = to_inputs(data.x_train, data.x_test, spec.learner, compute.device)
+        self._inputs = Inputs.of(data.x_train, spec.learner.scaling, compute.device)
+        self._test_inputs = self._inputs.scaled(data.x_test)
         self._test = data.test_half(spec.evaluate_on)
         self._labelled: IndexArray = np.empty(0, dtype=np.int64)
         self._learner: Learner | None = None
@@ -138,8 +140,8 @@ class _Trajectory:
 
     def train(self, round_: int) -> None:
         labels = self._data.y_train[self._labelled]
-        rng = stream(self._spec.seed, "training", round_)
-        self._learner = train(self._pool, self._labelled, labels, self._data.n_classes, self._spec.learner, rng)
+        draw = partial(stream, self._spec.seed, round_=round_)
+        self._learner = train(self._inputs, self._labelled, labels, self._data.n_classes, self._spec.learner, draw)
 
     def accuracy(self) -> float:
         assert self._learner is not None

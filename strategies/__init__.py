@@ -12,6 +12,7 @@ from strategies.base import (
 )
 from strategies.exceptions import (
     InvalidParameterError,
+    InvalidQuestionError,
     InvalidSelectionError,
     PoolExhaustedError,
     StrategyError,
@@ -23,6 +24,7 @@ __all__ = [
     "FloatArray",
     "IndexArray",
     "InvalidParameterError",
+    "InvalidQuestionError",
     "InvalidSelectionError",
     "LookAheadDiagnostics",
     "Model",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from strategies.exceptions import InvalidSelectionError, PoolExhaustedError
+from strategies.exceptions import InvalidQuestionError, InvalidSelectionError, PoolExhaustedError
 
 if TYPE_CHECKING:
     from strategies.functional.lookahead import Engine, Problem, Score
@@ -25,7 +25,11 @@ T = TypeVar("T")
 
 
 class Model(Protocol):
-    """What a strategy may ask of the classifier trained in the last round; computed when first read."""
+    """What a strategy may ask of the classifier trained in the last round; nothing is computed before it is asked.
+
+    All answers depend on the bought labels, the seed and the round alone: not on how often, in which order or by whom
+    the questions are asked.
+    """
 
     @property
     def probabilities(self) -> FloatArray:
@@ -34,6 +38,63 @@ class Model(Protocol):
     @property
     def embedding(self) -> FloatArray:
         """Penultimate activations (after BatchNorm and ReLU, eval mode), `n_pool x hidden` float32."""
+
+    def predict_proba(self, features: FloatArray) -> FloatArray:
+        """Softmax of the logits of any features, such as masked ones: `n x dim` -> `n x n_classes` float32.
+
+        For rows of `PoolView.features` these are `probabilities` but for the last bits, which depend on the rows that
+        are asked for together.
+
+        Raises:
+            InvalidQuestionError: another number of columns, or numbers that are not finite.
+        """
+
+    def refit(self, positions: IndexArray) -> Model:
+        """The same classifier, trained anew on some of the labels it has, from a random stream of its own.
+
+        Its `refit` counts in these labels in turn.
+
+        Args:
+            positions: which ones, counted in the order of purchase: indices into `PoolView.labelled`, not into the
+                pool. Each comes once; their order decides the batches.
+
+        Raises:
+            InvalidQuestionError: no positions, one twice, or one that there is not.
+        """
+
+
+def check_features(features: FloatArray, dim: int) -> FloatArray:
+    """Features that a classifier of `dim` columns can be asked about, as float32.
+
+    Raises:
+        InvalidQuestionError: they cannot.
+    """
+    found = np.asarray(features, dtype=np.float32)
+    if found.ndim != 2 or found.shape[1] != dim:
+        raise InvalidQuestionError(f"Expected features of shape n x {dim} to predict, but got shape {found.shape}.")
+    if not np.isfinite(found).all():
+        row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
+        raise InvalidQuestionError(f"Expected finite features to predict, but row {row} has NaN or infinite ones.")
+    return found
+
+
+def check_positions(positions: IndexArray, n_labels: int) -> IndexArray:
+    """Positions among `n_labels` labels that a classifier can be trained on, as int64.
+
+    Raises:
+        InvalidQuestionError: it cannot.
+    """
+    found = np.asarray(positions)
+    if found.ndim != 1 or not len(found) or not np.issubdtype(found.dtype, np.integer):
+        raise InvalidQuestionError(
+            f"Expected a list of one or more positions to refit on, but got {found.dtype} of shape {found.shape}."
+        )
+    if found.min() < 0 or found.max() >= n_labels or len(np.unique(found)) < len(found):
+        raise InvalidQuestionError(
+            f"Expected distinct positions from 0 to {n_labels - 1} in the order of purchase to refit on, "
+            f"but got {found.tolist()[:20]}."
+        )
+    return found.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -170,6 +231,21 @@ class Strategy(abc.ABC):
                 selection = self._select(view, n, rng=rng)
         self._check(selection, view, n)
         return selection
+
+    def canonical(self, queries: Sequence[int]) -> Self:
+        """This strategy with every hyperparameter that cannot matter for a schedule at one value for all.
+
+        Whoever runs it may run the canonical one instead: equal picks have one identity, and a trajectory may begin
+        with the rounds of another one that is canonically equal up to there. So a strategy must pick the same in all
+        rounds of `queries` as its canonical form.
+
+        Args:
+            queries: labels to buy in each round, from the first.
+
+        Returns:
+            The strategy itself, unless overridden.
+        """
+        return self
 
     @abc.abstractmethod
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:

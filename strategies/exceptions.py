@@ -3,6 +3,7 @@
 StrategyError
 ├── UnknownStrategyError     no strategy of that name
 ├── InvalidParameterError    a hyperparameter that does not exist or does not fit
+├── InvalidQuestionError     features or labelled points that the classifier cannot be asked about
 ├── PoolExhaustedError       more labels asked for than there are unlabelled points
 └── InvalidSelectionError    a strategy broke the contract of `Strategy.select`
 """
@@ -27,6 +28,10 @@ class UnknownStrategyError(StrategyError, ValueError):
 
 class InvalidParameterError(StrategyError, ValueError):
     """A hyperparameter is unknown or its value is not allowed."""
+
+
+class InvalidQuestionError(StrategyError, ValueError):
+    """Features or positions that are given to a `Model` do not fit it."""
 
 
 class PoolExhaustedError(StrategyError, ValueError):

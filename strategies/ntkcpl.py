@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import abc
 import time
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -20,6 +22,9 @@ from strategies.functional.distances import normalise_rows
 from strategies.functional.lookahead import make_engine
 from strategies.functional.pseudo_labels import Constraint, constrained_kmeans, n_pseudo_classes, split_by_confusion
 from strategies.kernel_lookahead import KernelLookAhead
+
+NO_CAP = 2**62
+"""More clusters than any round asks for."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,16 @@ class NTKCPL(KernelLookAhead):
     """What is clustered: the risk set, or the whole pool."""
     first_round_restarts: Annotated[int, Field(ge=1)] = 1
     """Restarts of the first round's K-means."""
+
+    def canonical(self, queries: Sequence[int]) -> Self:
+        """The strategy with `max_clusters` lowered to the most that the rounds ask for: any larger cap never binds."""
+        counts = [1]
+        n_labelled = 0
+        for n_query in queries:
+            if n_labelled or self.cap_first_round:
+                counts.append(n_pseudo_classes(n_labelled, n_query, NO_CAP, cap_first_round=self.cap_first_round))
+            n_labelled += n_query
+        return replace(self, max_clusters=min(self.max_clusters, max(counts)))
 
     @abc.abstractmethod
     def _clustering_features(self, view: PoolView, points: IndexArray) -> FloatArray:
@@ -82,7 +97,7 @@ class NTKCPL(KernelLookAhead):
             scores=np.array([pick.score for pick in picks]),
             stats={
                 "n_clusters": n_clusters,
-                "cap_bound": int(wanted < n_pseudo_classes(len(view.labelled), n, 2**62, cap_first_round=True)),
+                "cap_bound": int(wanted < n_pseudo_classes(len(view.labelled), n, NO_CAP, cap_first_round=True)),
                 "undecided_share": engine.undecided_share,
                 "stored_share": engine.stored_share,
                 **clock.laps,

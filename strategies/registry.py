@@ -14,19 +14,25 @@ from pydantic import TypeAdapter, ValidationError
 
 from strategies.badge import Badge
 from strategies.badge_partition import BadgePartition
+from strategies.bait_binary import BaitBinary
 from strategies.base import Strategy
 from strategies.coreset_al import CoresetAL
 from strategies.coreset_self import CoresetSelf
+from strategies.dropquery import DropQuery
 from strategies.entropy import Entropy
 from strategies.exceptions import InvalidParameterError, UnknownStrategyError, did_you_mean
+from strategies.least_confidence import LeastConfidence
 from strategies.lookahead import LookAhead
 from strategies.margin import Margin
 from strategies.maxherding import MaxHerding
 from strategies.ntkcpl_al import NTKCPLAL
 from strategies.ntkcpl_self import NTKCPLSelf
+from strategies.power_margin import PowerMargin
 from strategies.probcover import ProbCover
 from strategies.random import Random
+from strategies.tcm import TCM
 from strategies.typiclust import TypiClust
+from strategies.uherding import UHerding
 
 ENTRY_POINT_GROUP = "ntkcpl.strategies"
 
@@ -36,6 +42,8 @@ BUILT_IN: dict[str, type[Strategy]] = {
         Random,
         Entropy,
         Margin,
+        LeastConfidence,
+        PowerMargin,
         CoresetSelf,
         CoresetAL,
         Badge,
@@ -43,6 +51,10 @@ BUILT_IN: dict[str, type[Strategy]] = {
         TypiClust,
         ProbCover,
         MaxHerding,
+        UHerding,
+        BaitBinary,
+        DropQuery,
+        TCM,
         LookAhead,
         NTKCPLSelf,
         NTKCPLAL,

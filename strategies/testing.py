@@ -26,6 +26,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import FrozenInstanceError, dataclass, replace
+from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -34,7 +35,16 @@ import torch
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
-from strategies.base import Compute, FloatArray, IndexArray, PoolView, Selection, Strategy
+from strategies.base import (
+    Compute,
+    FloatArray,
+    IndexArray,
+    PoolView,
+    Selection,
+    Strategy,
+    check_features,
+    check_positions,
+)
 from strategies.exceptions import InvalidParameterError, PoolExhaustedError
 from strategies.random import Random
 from strategies.registry import ENTRY_POINT_GROUP, make_strategy, parameter_names, resolved_parameters
@@ -53,10 +63,63 @@ N_POOL, DIM, HIDDEN, N_CLASSES, N_LABELLED = 60, 8, 6, 3, 9
 
 @dataclass(frozen=True, eq=False)
 class FakeModel:
-    """A classifier that has answered already."""
+    """A classifier that gives the same answers whatever it is asked."""
 
     probabilities: FloatArray
     embedding: FloatArray
+
+    def predict_proba(self, features: FloatArray) -> FloatArray:
+        """The pool's probabilities in turn, as many as there are rows."""
+        found = check_features(features, features.shape[-1])
+        return self.probabilities[np.arange(len(found)) % len(self.probabilities)]
+
+    def refit(self, positions: IndexArray) -> FakeModel:
+        """The same answers."""
+        check_positions(positions, len(self.probabilities))
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class LeastSquaresModel:
+    """A classifier that learns: least squares on random activations, then a softmax.
+
+    Attributes:
+        features: of the pool.
+        labelled: pool indices in the order of purchase.
+        labels: their classes.
+    """
+
+    features: FloatArray
+    labelled: IndexArray
+    labels: IndexArray
+
+    @cached_property
+    def embedding(self) -> FloatArray:
+        """Activations of the pool."""
+        return self._activations(self.features).astype(np.float32)
+
+    @cached_property
+    def probabilities(self) -> FloatArray:
+        """Predictions on the pool."""
+        return self._predict(self.features)
+
+    def predict_proba(self, features: FloatArray) -> FloatArray:
+        """Predictions on any features."""
+        return self._predict(check_features(features, self.features.shape[1]))
+
+    def refit(self, positions: IndexArray) -> LeastSquaresModel:
+        """The same on some of the labels."""
+        kept = check_positions(positions, len(self.labelled))
+        return LeastSquaresModel(self.features, self.labelled[kept], self.labels[kept])
+
+    def _activations(self, features: FloatArray) -> FloatArray:
+        return np.maximum(features @ np.random.default_rng(0).normal(size=(DIM, HIDDEN)), 0)
+
+    def _predict(self, features: FloatArray) -> FloatArray:
+        known = self._activations(self.features)[self.labelled]
+        weights = np.linalg.lstsq(known, np.eye(N_CLASSES)[self.labels], rcond=None)[0]
+        predicted: FloatArray = softmax(4 * self._activations(features) @ weights, axis=1).astype(np.float32)
+        return predicted
 
 
 def freeze(view: PoolView) -> PoolView:
@@ -82,13 +145,8 @@ def make_pool(seed: int = 0, *, n_pool: int = N_POOL, scale: float = 1.0) -> tup
 def view_of(
     features: FloatArray, labelled: IndexArray, labels: IndexArray, memo: dict[str, Any] | None = None
 ) -> PoolView:
-    """What a strategy sees once `labelled` are bought; the model is least squares on random activations."""
-    model = None
-    if len(labelled):
-        embedding = np.maximum(features @ np.random.default_rng(0).normal(size=(DIM, HIDDEN)), 0)
-        weights = np.linalg.lstsq(embedding[labelled], np.eye(N_CLASSES)[labels], rcond=None)[0]
-        probabilities = softmax(4 * embedding @ weights, axis=1)
-        model = FakeModel(probabilities.astype(np.float32), embedding.astype(np.float32))
+    """What a strategy sees once `labelled` are bought, with a classifier that was trained on them."""
+    model = LeastSquaresModel(features, labelled, labels) if len(labelled) else None
     return freeze(PoolView(features, labelled, labels, N_CLASSES, model, _memo={} if memo is None else memo))
 
 
@@ -320,6 +378,18 @@ class StrategyContract:
         choose(strategy, fresh(view, model=FakeModel(certain, view.model.embedding)))
 
     # What a strategy says about itself.
+
+    def test_canonical_form_picks_the_same(self, strategy: Strategy) -> None:
+        """Configurations with one canonical form are run once, and one goes on where another ended."""
+        features, truth = make_pool()
+        for queries in ([5, 4, 6], [5], [20, 9]):
+            canonical = strategy.canonical(queries)
+            assert type(canonical) is type(strategy), "Expected a strategy of the same class as the canonical one."
+            assert canonical.canonical(queries) == canonical, "Expected the canonical form of a canonical form itself."
+            if canonical != strategy:
+                pairs = zip(*(buy(each, features, truth, queries) for each in (canonical, strategy)), strict=True)
+                for found, expected in pairs:
+                    _same(found, expected, f"the canonical form for {queries} to pick the same")
 
     def test_says_what_it_is(self, strategy: Strategy) -> None:
         """The store knows a strategy by name and version; the command line splits at commas, dots and colons."""

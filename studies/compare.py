@@ -15,6 +15,7 @@ from harness.exceptions import SpecError
 from harness.learner import LearnerSpec
 from harness.schedule import Schedule
 from harness.spec import TrajectorySpec
+from strategies.base import Strategy
 from strategies.exceptions import did_you_mean
 from strategies.registry import (
     describe_error,
@@ -81,11 +82,30 @@ class Comparison:
             for name, version, params in resolved
         ]
 
+    @property
+    def notes(self) -> list[str]:
+        """A line for each hyperparameter that was asked for and cannot matter on this schedule."""
+        lines = []
+        for name in self.strategies:
+            asked, used = (resolved_parameters(each) for each in self._asked_and_used(name))
+            typed = {**self.shared, **self.settings.get(name, {})}
+            lines += [
+                f"{name}: {key}={asked[key]} cannot matter on {self.schedule}; it runs as {key}={used[key]}, with the "
+                "same picks."
+                for key in asked
+                if key in typed and asked[key] != used[key]
+            ]
+        return lines
+
     def _resolve(self, name: str) -> tuple[int, dict[str, Any]]:
+        _, strategy = self._asked_and_used(name)
+        return strategy.version, resolved_parameters(strategy)
+
+    def _asked_and_used(self, name: str) -> tuple[Strategy, Strategy]:
         known = parameter_names(strategy_class(name))
         shared = {key: value for key, value in self.shared.items() if key in known}
         strategy = make_strategy(name, {**shared, **self.settings.get(name, {})})
-        return strategy.version, resolved_parameters(strategy)
+        return strategy, strategy.canonical(self.schedule.queries)
 
     def _learner(self) -> LearnerSpec:
         values = self.settings.get(LEARNER, {})

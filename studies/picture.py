@@ -7,6 +7,7 @@ by direction, as is usual for self-supervised ones, and would fold a plane onto 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.data import Dataset, Fields, load_dataset
 from harness.exceptions import DataError
-from harness.learner import one_thread, to_inputs, train
+from harness.learner import Inputs, one_thread, train
 from harness.location import Location
 from harness.schedule import Schedule
 from harness.spec import TrajectorySpec
@@ -107,11 +108,10 @@ def cover(spec: TrajectorySpec, data: Dataset, sphere: Sphere) -> dict[str, NDAr
     with one_thread():
         selection = strategy.select(view, spec.queries[0], rng=stream(spec.seed, "initial", 0))
         picks = np.asarray(selection.indices)
-        pool = to_inputs(data.x_train, data.x_test, spec.learner, "cpu")[0]
-        learner = train(
-            pool, picks, data.y_train[picks], data.n_classes, spec.learner, stream(spec.seed, "training", 0)
-        )
-        predicted = learner.predict_pool(np.arange(len(pool)))
+        inputs = Inputs.of(data.x_train, spec.learner.scaling, "cpu")
+        draw = partial(stream, spec.seed)
+        learner = train(inputs, picks, data.y_train[picks], data.n_classes, spec.learner, draw)
+        predicted = learner.predict_pool(np.arange(len(data.x_train)))
     n = len(data.x_train)
     order, pseudo_labels = _nothing(n), _nothing(n)
     order[picks] = range(len(picks))

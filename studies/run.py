@@ -54,6 +54,8 @@ def run_comparison(
     study = study_name(comparison.kind, specs)
     console, progress_console = terminal(), Console(stderr=True)
     store = Store(out)
+    for note in comparison.notes:
+        say(progress_console, note)
     plan = make_plan(specs, store)
     failures = []
     if plan.jobs:

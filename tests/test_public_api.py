@@ -13,6 +13,7 @@ PUBLIC = {
         "FloatArray",
         "IndexArray",
         "InvalidParameterError",
+        "InvalidQuestionError",
         "InvalidSelectionError",
         "LookAheadDiagnostics",
         "Model",

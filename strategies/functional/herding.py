@@ -21,12 +21,18 @@ RESOLUTION = 2.0**-22
 
 
 def herd(
-    points: FloatArray, covering: FloatArray, n: int, *, sigma: float, n_threads: int = 1
+    points: FloatArray,
+    covering: FloatArray,
+    n: int,
+    *,
+    sigma: float,
+    weights: FloatArray | None = None,
+    n_threads: int = 1,
 ) -> tuple[IndexArray, FloatArray]:
     """Greedy picks of the largest gain in coverage, by k(i, j) = exp(-(||i - j|| / sigma)^2).
 
     With m_j the largest k of point j to `covering` and the picks so far (0 without any), the gain of i is the
-    mean over all points, `covering` included, of max(k_ij - m_j, 0). Coverage is submodular: a gain that was
+    mean over all points, `covering` included, of u_j max(k_ij - m_j, 0). Coverage is submodular: a gain that was
     right some picks ago is an upper bound, so only the largest are computed again until the first one is up to
     date, and the picks are those of computing all (lazy greedy: Minoux 1978). Kernel in float32 with squared
     distances 2^-18 smaller (see `ROUNDING`), gains rounded to 2^-22, ties to the smallest index: a pick may fall
@@ -40,18 +46,20 @@ def herd(
         covering: points that cover already and cannot be picked, `n_covering x dim`, likewise.
         n: picks, at most `n_points`.
         sigma: width of the kernel.
+        weights: u_j of each of `points`, with a mean near 1, which the resolution is made for; 1 where None. Those of
+            `covering` are 0.
         n_threads: tiles handled at once.
 
     Returns:
         Distinct rows of `points` in pick order and the gain of each.
 
-    Source: Bae et al. 2024, arXiv 2407.12212, algorithm 1.
+    Source: Bae et al. 2024, arXiv 2407.12212, algorithm 1; weights: Bae et al. 2025, arXiv 2412.20644.
     """
     factor = np.float32(math.sqrt(2) / sigma)
     points, covering = points * factor, covering * factor
     halves = _half_norms(points)
     lowered = halves - np.float32(ROUNDING / sigma**2)
-    ones = np.ones(TILE, dtype=np.float32)
+    weights = np.ones(len(points), dtype=np.float32) if weights is None else weights.astype(np.float32)
     unit = 1 / (RESOLUTION * (len(points) + len(covering)))
 
     def kernel(rows: FloatArray, row_halves: FloatArray, columns: slice) -> FloatArray:
@@ -75,9 +83,9 @@ def herd(
             for columns in slices(rows.start, len(points), TILE):
                 block = kernel(points[rows], halves[rows], columns)
                 above = excess(block, nearest[columns])
-                sums[rows] += above @ ones[: above.shape[1]]
+                sums[rows] += above @ weights[columns]
                 if columns != rows:
-                    sums[columns] += ones[: len(above)] @ excess(block, nearest[rows, None], out=above)
+                    sums[columns] += weights[rows] @ excess(block, nearest[rows, None], out=above)
             return sums
 
         return in_resolution(map_tiles(of_upper_tiles, len(points), tile_rows=TILE, n_threads=n_threads))
@@ -87,7 +95,7 @@ def herd(
 
         def in_tile(columns: slice) -> FloatArray:
             above = excess(kernel(rows, row_halves, columns), nearest[columns])
-            sums: FloatArray = above @ ones[: above.shape[1]]
+            sums: FloatArray = above @ weights[columns]
             return sums
 
         return in_resolution(map_tiles(in_tile, len(points), tile_rows=TILE, n_threads=n_threads))

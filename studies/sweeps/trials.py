@@ -18,8 +18,6 @@ from harness.driver import round_seconds
 from harness.exceptions import SpecError
 from harness.spec import TrajectorySpec, canonical_json
 from harness.store import Row
-from strategies.functional.pseudo_labels import n_pseudo_classes
-from strategies.ntkcpl import NTKCPL
 from strategies.registry import make_strategy, parameter_names, strategy_class
 from studies.compare import Comparison
 from studies.sweeps.search import Search, Told
@@ -30,7 +28,6 @@ Scheduler = Literal["none", "asha"]
 Status = Literal["complete", "stopped", "failed"]
 REDUCTION = 2
 """ASHA: one trial in so many goes on at each rung, and rungs are so many times the label count apart."""
-_NO_CAP = 2**62
 
 
 @dataclass(frozen=True)
@@ -104,14 +101,15 @@ class Sweep:
     def specs(
         self, values: Values, data: Dataset, *, seeds: Sequence[int] | None = None, evaluate_on: EvaluateOn = "tune"
     ) -> list[TrajectorySpec]:
-        """The trajectories of a configuration, by seed; a cap on clusters that cannot bind is lowered until it may."""
-        own = {**self.settings.get(self.strategy, {}), **asked_parameters(values)}
-        schedule = self.space.schedule(values)
-        specs = self._compare(schedule, own, seeds, evaluate_on).specs(data)
-        cap = effective_cap(self.strategy, specs[0].params, schedule.queries)
-        if cap == specs[0].params.get(MAX_CLUSTERS):
-            return specs
-        return self._compare(schedule, {**own, MAX_CLUSTERS: cap}, seeds, evaluate_on).specs(data)
+        """The trajectories of a configuration, by seed."""
+        return Comparison(
+            strategies=(self.strategy,),
+            schedule=self.space.schedule(values),
+            seeds=tuple(self.seeds if seeds is None else seeds),
+            settings=self._with(asked_parameters(values)),
+            shared=self.shared,
+            evaluate_on=evaluate_on,
+        ).specs(data)
 
     def default_specs(
         self, data: Dataset, *, seeds: Sequence[int] | None = None, evaluate_on: EvaluateOn = "tune"
@@ -140,42 +138,8 @@ class Sweep:
         }
         return f"sweep-{hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]}"
 
-    def _compare(
-        self, schedule: Any, own: Mapping[str, Any], seeds: Sequence[int] | None, evaluate_on: EvaluateOn
-    ) -> Comparison:
-        return Comparison(
-            strategies=(self.strategy,),
-            schedule=schedule,
-            seeds=tuple(self.seeds if seeds is None else seeds),
-            settings={**self.settings, self.strategy: own},
-            shared=self.shared,
-            evaluate_on=evaluate_on,
-        )
-
     def _with(self, values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         return {**self.settings, self.strategy: {**self.settings.get(self.strategy, {}), **values}}
-
-
-def effective_cap(strategy: str, params: Mapping[str, Any], queries: Sequence[int]) -> int | None:
-    """The cap on clusters, lowered to the most that a schedule asks for: any larger cap gives the same picks.
-
-    Args:
-        strategy: name.
-        params: all its hyperparameters.
-        queries: labels per round.
-
-    Returns:
-        The cap; None where the strategy has none that is known.
-    """
-    if not issubclass(strategy_class(strategy), NTKCPL):
-        return params.get(MAX_CLUSTERS)
-    capped_at_first = bool(params["cap_first_round"])
-    counts, n_labelled = [], 0
-    for n_query in queries:
-        if n_labelled or capped_at_first:
-            counts.append(n_pseudo_classes(n_labelled, n_query, _NO_CAP, cap_first_round=capped_at_first))
-        n_labelled += n_query
-    return int(min(params[MAX_CLUSTERS], max(counts, default=1)))
 
 
 def score(curve: Sequence[Row], objective: Objective, window: tuple[int, int], labels: float | None = None) -> float:

@@ -1,4 +1,6 @@
 import math
+import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -6,8 +8,9 @@ import torch
 from torch import nn
 
 from harness.exceptions import SpecError
-from harness.learner import LearnerSpec, _initialise, one_thread, to_inputs, train
+from harness.learner import Inputs, LearnerSpec, _initialise, one_thread, train
 from harness.streams import stream
+from strategies.exceptions import InvalidQuestionError
 from strategies.functional.scaling import fit_scaling
 
 
@@ -15,12 +18,12 @@ def fit(pool, labelled, spec=None, *, labels=None, seed=0):
     spec = spec or LearnerSpec(hidden=16, epochs=3)
     labelled = np.asarray(labelled, dtype=np.int64)
     labels = pool.y_train[labelled] if labels is None else np.asarray(labels, dtype=np.int64)
-    inputs, _ = to_inputs(pool.x_train, pool.x_test, spec, "cpu")
-    return train(inputs, labelled, labels, pool.n_classes, spec, stream(seed, "training"))
+    inputs = Inputs.of(pool.x_train, spec.scaling, "cpu")
+    return train(inputs, labelled, labels, pool.n_classes, spec, partial(stream, seed))
 
 
 def inputs_of_test(pool):
-    return to_inputs(pool.x_train, pool.x_test, LearnerSpec(), "cpu")[1]
+    return Inputs.of(pool.x_train, LearnerSpec().scaling, "cpu").scaled(pool.x_test)
 
 
 class Reference(nn.Module):
@@ -154,7 +157,93 @@ def test_thread_settings_are_put_back():
 @pytest.mark.parametrize("unit", [2.0**66, 2.0**-76, 2.0**120, 2.0**-100])
 @pytest.mark.parametrize("scaling", ["rms", "centred", "unit"])
 def test_the_unit_of_the_features_changes_no_bit(pool, scaling, unit):
-    spec, unit = LearnerSpec(scaling=scaling), np.float32(unit)
-    scaled = to_inputs(pool.x_train * unit, pool.x_test * unit, spec, "cpu")
-    for found, expected in zip(scaled, to_inputs(pool.x_train, pool.x_test, spec, "cpu"), strict=True):
-        assert torch.equal(found, expected)
+    expected, found = (Inputs.of(pool.x_train * unit, scaling, "cpu") for unit in (np.float32(1), np.float32(unit)))
+    assert torch.equal(found.pool, expected.pool)
+    assert torch.equal(found.scaled(pool.x_test * np.float32(unit)), expected.scaled(pool.x_test))
+
+
+class TestPredictProba:
+    def test_is_the_function_behind_the_pools_probabilities(self, pool):
+        learner = fit(pool, range(40))
+        np.testing.assert_allclose(learner.predict_proba(pool.x_train), learner.probabilities, atol=1e-6)
+        np.testing.assert_allclose(learner.predict_proba(pool.x_train[7:9]), learner.probabilities[7:9], atol=1e-6)
+
+    def test_of_other_features_agrees_with_predict(self, pool):
+        learner = fit(pool, range(40))
+        found = learner.predict_proba(pool.x_test)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+        np.testing.assert_array_equal(found.argmax(axis=1), learner.predict(inputs_of_test(pool)))
+
+    def test_answers_do_not_depend_on_earlier_questions(self, pool):
+        learner = fit(pool, range(40))
+        before = learner.predict_proba(pool.x_test)
+        before[:] = -1
+        learner.predict_proba(pool.x_train[:5])
+        assert learner.predict_proba(pool.x_test).min() >= 0
+        assert learner.probabilities.min() >= 0
+
+    def test_no_rows(self, pool):
+        assert fit(pool, range(40)).predict_proba(pool.x_test[:0]).shape == (0, pool.n_classes)
+
+    @pytest.mark.parametrize(
+        ("change", "found"),
+        [
+            (lambda x: x[0], "to predict, but got shape (6,)"),
+            (lambda x: x[:, :3], "shape n x 6 to predict, but got shape (60, 3)"),
+            (lambda x: np.where(np.arange(len(x))[:, None] == 4, np.nan, x), "row 4 has NaN"),
+        ],
+    )
+    def test_other_features_are_refused(self, pool, change, found):
+        with pytest.raises(InvalidQuestionError, match=re.escape(found)):
+            fit(pool, range(40)).predict_proba(change(pool.x_test))
+
+
+class TestRefit:
+    def test_is_a_classifier_trained_on_these_labels_alone(self, pool):
+        labelled = np.arange(60)
+        known, unknown = pool.y_train[labelled], pool.y_train[labelled].copy()
+        unknown[30:] = (unknown[30:] + 1) % pool.n_classes
+        kept = np.arange(30)
+        one, other = (fit(pool, labelled, labels=labels).refit(kept) for labels in (known, unknown))
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+        assert (one.probabilities != fit(pool, kept).probabilities).any()  # a stream of its own
+
+    def test_depends_neither_on_other_calls_nor_on_their_order(self, pool):
+        learner, again = fit(pool, range(60)), fit(pool, range(60))
+        first, second = (learner.refit(np.arange(n)).probabilities for n in (20, 40))
+        np.testing.assert_array_equal(again.refit(np.arange(40)).probabilities, second)
+        np.testing.assert_array_equal(again.refit(np.arange(20)).probabilities, first)
+        np.testing.assert_array_equal(again.refit(np.arange(50)).refit(np.arange(20)).probabilities, first)
+
+    def test_costs_nothing_and_changes_nothing_where_nobody_asks(self, pool):
+        drawn = []
+
+        def draw(purpose):
+            drawn.append(purpose)
+            return stream(0, purpose)
+
+        labelled = np.arange(40)
+        inputs = Inputs.of(pool.x_train, "rms", "cpu")
+        spec = LearnerSpec(hidden=16, epochs=3)
+        learner = train(inputs, labelled, pool.y_train[labelled], pool.n_classes, spec, draw)
+        before = learner.probabilities.copy()
+        assert drawn == ["training"]
+        learner.refit(labelled[:9])
+        assert drawn == ["training", "refit"]
+        np.testing.assert_array_equal(learner.probabilities, before)
+
+    @pytest.mark.parametrize(
+        ("positions", "found"),
+        [
+            ([], "one or more positions"),
+            ([0.5], "one or more positions"),
+            ([[1, 2]], "one or more positions"),
+            ([0, 40], "from 0 to 39"),
+            ([-1], "from 0 to 39"),
+            ([3, 3], "distinct positions"),
+        ],
+    )
+    def test_other_positions_are_refused(self, pool, positions, found):
+        with pytest.raises(InvalidQuestionError, match=found):
+            fit(pool, range(40)).refit(np.array(positions))

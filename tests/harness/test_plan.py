@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from harness.plan import Job, make_plan
+from harness.spec import TrajectorySpec
 from harness.store import Store
 
 WHAT_MAY_DIFFER = ["trajectory_id", "select_seconds", "train_seconds", "stats"]
@@ -128,7 +129,7 @@ def test_own_rounds_win_where_no_other_has_more(store, make_spec, run_serially):
 @pytest.mark.parametrize(
     "other",
     [
-        {"params": {"max_clusters": 7}},
+        {"params": {"ridge": 0.1}},
         {"seed": 1},
         {"evaluate_on": "tune"},
         {"learner": {"hidden": 17, "epochs": 3}},
@@ -163,3 +164,23 @@ def test_fingerprint_of_a_job_is_the_one_of_all_its_rounds(make_spec, fingerprin
     rows = [{"stats": json.dumps({"fingerprint": value})} for value in fingerprints]
     assert Job(make_spec(), rounds=rows).fingerprint == expected
     assert Job(make_spec(), rounds=[*rows, {"stats": "{}"}]).fingerprint is None
+
+
+@pytest.mark.parametrize(("cap", "n_rounds"), [(2, 1), (7, 3), (9, 3), (30, 4)])
+def test_configurations_that_begin_alike_share_these_rounds(store, make_spec, run_serially, undisturbed, cap, n_rounds):
+    """Rounds of 5 labels ask for 5, 5, 7 and 10 clusters, the first without a cap."""
+    donor, spec = (make_spec("ntkcpl_self", {"max_clusters": most}, schedule="5x4") for most in (10, cap))
+    run_serially([donor], store)
+    assert origins(make_plan([spec], store)) == [("continued", n_rounds)]
+    run_serially([spec], store)
+    assert results(store, spec) == undisturbed(spec)
+
+
+def test_what_is_not_of_one_lineage_begins_like_nothing(make_spec):
+    spec = make_spec("ntkcpl_self")
+    for other in (make_spec("ntkcpl_al"), make_spec("ntkcpl_self", seed=1), make_spec("ntkcpl_self", {"ridge": 0.1})):
+        assert spec.n_alike(other) == 0
+    refused = {**spec.params, "ridge": 1e-9}
+    unknown = TrajectorySpec.model_validate({**spec.model_dump(), "params": refused})
+    assert spec.n_alike(unknown) == 0
+    assert unknown.n_alike(unknown) == len(spec.queries)

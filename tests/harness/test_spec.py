@@ -35,7 +35,7 @@ def test_every_other_field_is_tried():
 def test_every_other_field_is_part_of_the_identity(spec, field):
     changed = TrajectorySpec.model_validate({**spec.model_dump(), field: CHANGES[field]})
     assert changed.trajectory_id != spec.trajectory_id
-    assert (changed.lineage == spec.lineage) == (field == "schedule")
+    assert (changed.lineage == spec.lineage) == (field in ("schedule", "params"))
 
 
 @pytest.mark.parametrize("setting", LearnerSpec.model_fields)
@@ -83,4 +83,4 @@ def test_identity_is_pinned():
         seed=3,
     )
     assert spec.trajectory_id == "4162cc3c6da084a784fe"
-    assert spec.lineage == "cdfd55ec68707bbf1233"
+    assert spec.lineage == "33cf6e27f54a25dcb9ee"

@@ -6,13 +6,14 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from harness.data import load_dataset
-from harness.learner import LearnerSpec, to_inputs, train
+from harness.learner import Inputs, LearnerSpec, train
 from harness.spec import TrajectorySpec
 from harness.streams import stream
 from harness.trajectory import History, run_trajectory
@@ -139,11 +140,12 @@ class TestRule3FinalCheckpoint:
     def test_accuracy_is_that_of_the_weights_after_the_last_step(self, pool, make_spec):
         spec = make_spec("badge", learner=LearnerSpec(hidden=16, epochs=20), seed=2)
         labelled = np.empty(0, dtype=np.int64)
-        inputs, test = to_inputs(pool.x_train, pool.x_test, spec.learner, "cpu")
+        inputs = Inputs.of(pool.x_train, spec.learner.scaling, "cpu")
+        test = inputs.scaled(pool.x_test)
         for record in run_trajectory(spec, pool):
             labelled = np.concatenate([labelled, record.picks])
-            rng = stream(spec.seed, "training", record.round)
-            learner = train(inputs, labelled, pool.y_train[labelled], pool.n_classes, spec.learner, rng)
+            draw = partial(stream, spec.seed, round_=record.round)
+            learner = train(inputs, labelled, pool.y_train[labelled], pool.n_classes, spec.learner, draw)
             assert record.accuracy == (learner.predict(test) == pool.y_test).mean()
 
     def test_test_labels_change_the_accuracy_alone(self, pool, trajectories):

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
@@ -7,9 +5,11 @@ from sklearn.metrics import adjusted_rand_score
 import strategies.kernel_lookahead
 from strategies.functional.ntk import draw_network, make_kernel
 from strategies.functional.pseudo_labels import n_pseudo_classes
+from strategies.ntkcpl import NTKCPL
 from strategies.ntkcpl_al import NTKCPLAL
 from strategies.ntkcpl_self import NTKCPLSelf
-from strategies.testing import N_CLASSES, N_LABELLED, N_POOL, choose, fresh, make_view
+from strategies.registry import BUILT_IN, make_strategy
+from strategies.testing import N_CLASSES, N_LABELLED, N_POOL, FakeModel, choose, fresh, make_view
 
 BOTH = pytest.mark.parametrize("make", [NTKCPLSelf, NTKCPLAL], ids=lambda make: make.name)
 
@@ -197,7 +197,7 @@ class TestClusters:
         labels = blob[view.labelled]
         for make, changed in [
             (NTKCPLSelf, fresh(view, features=lumps, labels=labels)),
-            (NTKCPLAL, fresh(view, model=replace(view.model, embedding=lumps), labels=labels)),
+            (NTKCPLAL, fresh(view, model=FakeModel(view.model.probabilities, lumps), labels=labels)),
         ]:
             diagnostics = choose(make(max_clusters=N_CLASSES), changed).diagnostics
             assert adjusted_rand_score(blob[diagnostics.risk_set], diagnostics.pseudo_labels) == 1
@@ -259,3 +259,27 @@ def test_other_options_run(make, options, n_labelled):
     selection = choose(make(**options), make_view(n_labelled=n_labelled), 9)
     assert np.isfinite(selection.scores).all()
     assert np.isfinite(selection.diagnostics.outputs).all()
+
+
+class TestCanonical:
+    @pytest.mark.parametrize(
+        ("cap", "queries", "first", "effective"),
+        [
+            (100, [10] * 10, False, 50),
+            (50, [10] * 10, False, 50),
+            (49, [10] * 10, False, 49),
+            (100, [50, 50], False, 50),
+            (100, [20], False, 1),
+            (100, [20], True, 20),
+            (10, [50, 50], True, 10),
+        ],
+    )
+    def test_the_cap_is_lowered_to_the_most_that_a_schedule_asks_for(self, cap, queries, first, effective):
+        strategy = NTKCPLSelf(max_clusters=cap, cap_first_round=first, ridge=0.1)
+        expected = NTKCPLSelf(max_clusters=effective, cap_first_round=first, ridge=0.1)
+        assert strategy.canonical(queries) == expected
+
+    def test_other_strategies_are_their_own_canonical_form(self):
+        for name, cls in BUILT_IN.items():
+            if not issubclass(cls, NTKCPL):
+                assert make_strategy(name).canonical([10, 10]) == make_strategy(name)

@@ -6,13 +6,14 @@ import os
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from strategies import Compute, LookAheadDiagnostics, Selection, Strategy, testing
 from strategies.base import draw_uniformly
@@ -309,6 +310,91 @@ class TakesAnything(Works):
     factor: Any = 2
 
 
+class RefitsOnPoolIndices(Works):
+    def _select(self, view, n, *, rng):
+        if view.model is not None:
+            view.model.refit(view.labelled)
+        return Selection(view.unlabelled[:n])
+
+
+class RefitsOnHalf(Works):
+    def _select(self, view, n, *, rng):
+        if view.model is not None:
+            view.model.refit(np.arange(len(view.labelled) // 2))
+        return Selection(view.unlabelled[:n])
+
+
+class AsksForOnePoint(Works):
+    def _select(self, view, n, *, rng):
+        if view.model is not None:
+            view.model.predict_proba(view.features[0])
+        return Selection(view.unlabelled[:n])
+
+
+class AsksForEmptyFeatures(Works):
+    def _select(self, view, n, *, rng):
+        if view.model is not None:
+            with np.errstate(invalid="ignore"):
+                view.model.predict_proba(view.features / view.features.max(axis=0))
+        return Selection(view.unlabelled[:n])
+
+
+class PeeksByRefitting(Works):
+    """Trains on what it finds in the memo of an earlier round."""
+
+    def _select(self, view, n, *, rng):
+        model = view.cached("model", lambda features: view.model)
+        scores = view.model.refit(np.arange(len(view.labelled))).probabilities if model is not None else view.features
+        return Selection(view.unlabelled[np.argsort(scores[view.unlabelled, 0], kind="stable")[:n]])
+
+
+@dataclass(frozen=True)
+class AsksAll(Works):
+    """Where the classifier, and one trained without the label bought last, disagree most on noisy features."""
+
+    def _select(self, view, n, *, rng):
+        if view.model is None:
+            return draw_uniformly(view, n, rng)
+        earlier = view.model.refit(np.arange(max(1, len(view.labelled) - 1)))
+        noisy = view.features[view.unlabelled] + rng.normal(size=(len(view.unlabelled), view.features.shape[1]))
+        gap = np.abs(view.model.predict_proba(noisy) - earlier.predict_proba(noisy)).sum(axis=1)
+        return Selection(view.unlabelled[np.argsort(-gap, kind="stable")[:n]])
+
+
+class TestAsksTheModel(StrategyContract):
+    """A strategy that uses all of the contract keeps to it."""
+
+    @pytest.fixture
+    def strategy(self):
+        return AsksAll()
+
+
+@pydantic_dataclass(frozen=True)
+class CapsDifferently(Works):
+    """Says that its cap never matters, which is not true."""
+
+    cap: int = 20
+
+    def canonical(self, queries):
+        return replace(self, cap=1)
+
+    def _select(self, view, n, *, rng):
+        return Selection(np.roll(view.unlabelled, self.cap)[:n])
+
+
+class ForgetsItsClass(Works):
+    def canonical(self, queries):
+        return Works()
+
+
+@pydantic_dataclass(frozen=True)
+class NeverArrives(Works):
+    cap: int = 20
+
+    def canonical(self, queries):
+        return replace(self, cap=self.cap - 1)
+
+
 @dataclass(frozen=True)
 class LooksAhead(Works):
     """Diagnostics of which one part may be wrong."""
@@ -365,6 +451,14 @@ BROKEN = [
     ("large_features", HalfPrecision(), {}, "without NaN"),
     ("single_class_seen", NeedsTwoClasses(), {}, "out of bounds"),
     ("saturated_softmax", TakesLogarithms(), {}, "without NaN"),
+    ("picks_are_distinct_and_unlabelled", RefitsOnPoolIndices(), {"n": 7, "seed": 1}, "positions from 0 to 8"),
+    ("tiny_pool", RefitsOnHalf(), {"n_labelled": 1, "n_unlabelled": 2}, "one or more positions"),
+    ("last_point", AsksForOnePoint(), {}, "shape n x 8 to predict"),
+    ("constant_features", AsksForEmptyFeatures(), {}, "finite features to predict"),
+    ("resumed_trajectory_goes_on", PeeksByRefitting(), {}, "without an interruption"),
+    ("canonical_form_picks_the_same", CapsDifferently(), {}, "to pick the same"),
+    ("canonical_form_picks_the_same", ForgetsItsClass(), {}, "of the same class"),
+    ("canonical_form_picks_the_same", NeverArrives(), {}, "canonical form itself"),
     ("says_what_it_is", TwoNames(), {}, "letters, digits"),
     ("says_what_it_is", Unnamed(), {}, "`name` to be text"),
     ("says_what_it_is", Unversioned(), {}, "at least 1"),

@@ -6,6 +6,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from strategies.functional.uncertainty import entropy, margin, top_k
+from strategies.least_confidence import LeastConfidence
+from strategies.testing import choose, make_view
 
 scores_of_ten = arrays(np.float64, 10, elements=st.integers(0, 4))
 
@@ -49,3 +51,11 @@ def test_top_k_agrees_with_sorting(scores, n, shuffled):
 @pytest.mark.parametrize("measure", [entropy, margin])
 def test_saturated_rows_are_finite(measure):
     assert np.isfinite(measure(np.eye(5, dtype=np.float32))).all()
+
+
+def test_least_confidence_takes_the_smallest_largest_probability():
+    view = make_view()
+    likeliest = view.model.probabilities.max(axis=1)
+    selection = choose(LeastConfidence(), view, 7)
+    np.testing.assert_array_equal(selection.indices, sorted(view.unlabelled, key=lambda i: (likeliest[i], i))[:7])
+    np.testing.assert_allclose(selection.scores, 1 - likeliest[selection.indices].astype(np.float64))

@@ -8,7 +8,7 @@ from harness.exceptions import SpecError
 from harness.trajectory import run_trajectory
 from strategies.exceptions import InvalidParameterError
 from studies.sweeps.space import make_space
-from studies.sweeps.trials import Sweep, best_first, effective_cap, make_record, pareto_front, reports, score, values_of
+from studies.sweeps.trials import Sweep, best_first, make_record, pareto_front, reports, score, values_of
 
 LABELS = (10, 20, 40)
 
@@ -53,22 +53,6 @@ class TestObjective:
 
 
 class TestCap:
-    @pytest.mark.parametrize(
-        ("cap", "queries", "first", "effective"),
-        [
-            (100, [10] * 10, False, 50),
-            (50, [10] * 10, False, 50),
-            (49, [10] * 10, False, 49),
-            (100, [50, 50], False, 50),
-            (100, [20], False, 1),
-            (100, [20], True, 20),
-            (10, [50, 50], True, 10),
-        ],
-    )
-    def test_is_lowered_to_the_most_that_a_schedule_asks_for(self, cap, queries, first, effective):
-        params = {"max_clusters": cap, "cap_first_round": first}
-        assert effective_cap("ntkcpl_self", params, queries) == effective
-
     def test_lowered_it_gives_the_same_picks(self, pool, make_spec):
         spec = sweep("50").specs({"max_clusters": 50, "schedule": "5x4"}, pool)[0]
         assert spec.params["max_clusters"] == 10
@@ -76,10 +60,6 @@ class TestCap:
         for own, other in zip(run_trajectory(spec, pool), run_trajectory(asked, pool), strict=True):
             np.testing.assert_array_equal(own.picks, other.picks)
             assert own.accuracy == other.accuracy
-
-    def test_of_a_strategy_that_is_not_known_stays(self):
-        assert effective_cap("random", {"max_clusters": 100}, [5]) == 100
-        assert effective_cap("random", {}, [5]) is None
 
     def test_makes_one_trial_the_cache_hit_of_another(self, pool):
         asked = sweep("20,50")

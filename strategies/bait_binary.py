@@ -1,0 +1,52 @@
+"""BAIT-Binary: the batch that leaves least uncertain what the last layer of the classifier still has to learn."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from strategies.base import PoolView, Selection, Strategy
+from strategies.functional.fisher import bait, binary_information, weighted_gram
+
+
+@dataclass(frozen=True)
+class BaitBinary(Strategy):
+    """BAIT with the Fisher information of "is it the predicted class?", p (1 - p) h h^T with h the embedding.
+
+    F is its mean over the pool; M the inverse of lambda I, plus the mean over the labelled points, plus that over the
+    batch, weighted by their numbers. Picks lower tr(F M) most: twice as many as asked for are added greedily, half of
+    them removed again. Scores are the decreases at the moment of each addition.
+    """
+
+    name: ClassVar[str] = "bait_binary"
+    source: ClassVar[str] = (
+        "Huseljic et al. 2024, Fast Fishing: Approximating BAIT for Efficient and Scalable Deep Active Image "
+        "Classification, ECML PKDD (arXiv 2404.08981); Ash et al. 2021, Gone Fishing, NeurIPS"
+    )
+
+    regulariser: Annotated[float, Field(ge=1e-6, allow_inf_nan=False)] = 1.0
+    """lambda."""
+    oversampling: Annotated[float, Field(ge=1, le=10)] = 2.0
+    """Points added before any is removed, as a multiple of the query."""
+
+    def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
+        assert view.model is not None
+        n_threads = view.compute.n_threads
+        embedding, weights = view.model.embedding, binary_information(view.model.probabilities)
+        information = weighted_gram(embedding, weights, n_threads=n_threads)
+        share = n / (len(view.labelled) + n)
+        labelled = weighted_gram(embedding[view.labelled], weights[view.labelled], n_threads=n_threads)
+        start = self.regulariser * np.eye(embedding.shape[1]) + (1 - share) * labelled
+        picks, gains = bait(
+            embedding[view.unlabelled],
+            share * weights[view.unlabelled],
+            information,
+            start,
+            n,
+            n_forward=min(int(self.oversampling * n), len(view.unlabelled)),
+            n_threads=n_threads,
+        )
+        return Selection(view.unlabelled[picks], gains)

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from strategies.margin import Margin
+from strategies.tcm import TCM
+from strategies.testing import choose, make_view
+from strategies.typiclust import TypiClust
+
+
+@pytest.mark.parametrize("typiclust_labels", [0, 4])
+def test_without_labels_typiclust_chooses(typiclust_labels):
+    view = make_view(n_labelled=0)
+    found = choose(TCM(typiclust_labels=typiclust_labels), view)
+    np.testing.assert_array_equal(found.indices, choose(TypiClust(), view).indices)
+
+
+@pytest.mark.parametrize(("n_labelled", "chooser"), [(8, TypiClust()), (9, Margin()), (20, Margin())])
+def test_margin_takes_over_at_so_many_labels_a_class(n_labelled, chooser):
+    view = make_view(n_labelled=n_labelled)  # three classes
+    found = choose(TCM(typiclust_labels=3), view)
+    np.testing.assert_array_equal(found.indices, choose(chooser, view).indices)
+    np.testing.assert_array_equal(found.scores, choose(chooser, view).scores)
+
+
+def test_the_change_is_validated():
+    with pytest.raises(ValidationError):
+        TCM(typiclust_labels=-1)
