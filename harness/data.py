@@ -1,16 +1,17 @@
 """Data sets: frozen features with labels, read from a file or built in, checked once.
 
 A feature file is a `.npz` with `x_train [n, d]`, `y_train [n]`, `x_test`, `y_test`; a folder of `.npy` files
-with those four names; or a `.parquet` with the columns `feature` (list of numbers), `label` and `split`
+with those four names; or a `.parquet` with the columns `feature` or `features` (list of numbers), `label` and `split`
 ("train" or "test"); or a `.safetensors` with the four names and integer labels. Features kept as small integers may
 come with `x_scale [d]`, a factor for each column. Nothing is unpickled. Whatever is wrong with a file is a
-`DataError` of one line.
+`DataError` of one line. What is read otherwise than it is written, blanks around a label, is said in `Dataset.notes`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,13 +19,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from harness.columns import matrix, missing, plain, vector
 from harness.exceptions import DataError, SpecError
 from strategies.exceptions import did_you_mean
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 EvaluateOn = Literal["all", "tune", "confirm"]
 
 COLUMNS = ("feature", "label", "split")
+FEATURES = "features"
+"""What the column `feature` may be called as well."""
 SCALE = "x_scale"
 MAX_SHOWN = 5
 CHECKED_ROWS = 4096
@@ -49,7 +51,7 @@ class Fields(NamedTuple):
 
     Attributes:
         x_train: `n_train x dim` real numbers of any type that fit float32.
-        y_train: `n_train` integers of any value, booleans, or fixed-width strings (bytes are UTF-8).
+        y_train: `n_train` integers of any value, booleans, or strings (bytes are UTF-8).
         x_test: `n_test x dim`, like `x_train`.
         y_test: `n_test` labels of the classes of `y_train`.
     """
@@ -70,8 +72,10 @@ class Dataset:
         y_train: class of each, `n_train` int64 in 0..n_classes-1; each class occurs.
         x_test: features of the test data, `n_test x dim` float32.
         y_test: class of each, `n_test` int64.
-        class_names: the labels as they were given, sorted as integers or strings.
+        class_names: the labels as they were given, sorted as integers or strings; strings without blanks at their
+            ends and in Unicode's composed form (NFC).
         content_hash: sha256 (hex) of features, labels and class names; the same for every file format.
+        notes: a line for whatever was read otherwise than it was given.
     """
 
     name: str
@@ -81,6 +85,7 @@ class Dataset:
     y_test: IndexArray
     class_names: tuple[str, ...]
     content_hash: str
+    notes: tuple[str, ...] = ()
 
     @property
     def n_classes(self) -> int:
@@ -103,8 +108,11 @@ class Dataset:
         train, test = _features(source, "x_train", fields.x_train), _features(source, "x_test", fields.x_test)
         if train.shape[1] != test.shape[1]:
             raise _error(source, "x_test", f"{train.shape[1]} columns, as in x_train", f"{test.shape[1]}")
-        values, train_codes = np.unique(_labels(source, "y_train", fields.y_train, len(train)), return_inverse=True)
-        test_values, test_codes = np.unique(_labels(source, "y_test", fields.y_test, len(test)), return_inverse=True)
+        respelt: dict[str, str] = {}
+        train_labels = _labels(source, "y_train", fields.y_train, len(train), respelt)
+        test_labels = _labels(source, "y_test", fields.y_test, len(test), respelt)
+        values, train_codes = np.unique(train_labels, return_inverse=True)
+        test_values, test_codes = np.unique(test_labels, return_inverse=True)
         if len(values) < 2:
             raise _error(source, "y_train", "at least 2 classes", f"1, {_listed(values.tolist())}")
         # Python objects, because NumPy compares int64 with uint64 as float64.
@@ -121,7 +129,8 @@ class Dataset:
         for array in (train, mapped_train, test, mapped_test):
             array.setflags(write=False)
             digest.update(array.data)
-        return cls(name, train, mapped_train, test, mapped_test, names, digest.hexdigest())
+        notes = (_respelt(source, respelt),) if respelt else ()
+        return cls(name, train, mapped_train, test, mapped_test, names, digest.hexdigest(), notes)
 
     def test_half(self, evaluate_on: EvaluateOn) -> IndexArray:
         """Rows of `x_test` to evaluate on, ascending.
@@ -231,46 +240,25 @@ def _scaled(path: Path, arrays: dict[str, NDArray[Any]]) -> Fields:
 
 def _read_parquet(path: Path) -> Fields:
     with pq.ParquetFile(path) as file:
-        _require(path, "columns", COLUMNS, file.schema_arrow.names)
-        table = file.read(columns=list(COLUMNS))
+        names = file.schema_arrow.names
+        if COLUMNS[0] in names and FEATURES in names:
+            raise _error(path, COLUMNS[0], "it or `features`, not both", "two columns of features", " Drop one.")
+        feature = FEATURES if FEATURES in names else COLUMNS[0]
+        _require(path, "columns", (feature, *COLUMNS[1:]), names)
+        table = file.read(columns=[feature, *COLUMNS[1:]])
     if not table.num_rows:
         raise _error(path, "split", "rows of `train` and `test`", "no rows at all")
-    columns = {name: _without_nulls(path, name, table.column(name)) for name in COLUMNS}
-    split = columns["split"].cast(pa.string())
-    unknown = sorted(set(split.unique().to_pylist()) - {"train", "test"})
-    if unknown:
+    columns = {name: plain(table.column(name)) for name in table.column_names}
+    for name, column in columns.items():
+        if column.null_count:
+            raise _error(path, name, "a value in every row", missing(column))
+    x = matrix(f"`{feature}` of {_one_line(path)}", columns[feature])
+    y, split = vector(columns["label"]), vector(columns["split"])
+    words = np.char.strip(np.char.lower(split)) if split.dtype.kind == "U" else split
+    is_train = words == "train"
+    if unknown := np.unique(split[~is_train & (words != "test")]).tolist():
         raise _error(path, "split", "only `train` and `test`", _listed(unknown))
-    y, label_type = columns["label"].to_numpy(), columns["label"].type
-    y = y.astype(np.str_) if pa.types.is_string(label_type) or pa.types.is_large_string(label_type) else y
-    x, is_train = _matrix(path, columns["feature"]), split.to_numpy() == "train"
     return Fields(x[is_train], y[is_train], x[~is_train], y[~is_train])
-
-
-def _without_nulls(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if column.null_count:
-        raise _error(path, name, "a value in every row", _count(pc.is_null(column).to_numpy(), "missing"))
-    return column
-
-
-def _matrix(path: Path, column: pa.ChunkedArray) -> NDArray[Any]:
-    """The feature column as `n x dim`, in its own number type."""
-    kind = column.type
-    is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
-        raise _error(path, "feature", "lists of numbers", f"{kind}")
-    lengths = pc.list_value_length(column).to_numpy()
-    if (lengths != lengths[0]).any():
-        row = int(np.argmax(lengths != lengths[0]))
-        found = f"{lengths[0]} numbers in row 0 and {lengths[row]} in row {row}"
-        raise _error(path, "feature", "lists of one length", found)
-    values = pa.chunked_array([chunk.flatten() for chunk in column.chunks])
-    if values.null_count:
-        has_null = pc.is_null(values).to_numpy().reshape(len(column), -1).any(axis=1)
-        raise _error(path, "feature", "numbers only", _count(has_null, "rows with missing values"))
-    matrix: NDArray[Any] = values.to_numpy().reshape(len(column), int(lengths[0]))
-    return matrix
 
 
 def _features(source: str, field: str, x: NDArray[Any]) -> NDArray[np.float32]:
@@ -303,9 +291,14 @@ def _check_precision(source: str, field: str, x: NDArray[Any], features: NDArray
         raise _error(source, field, expected, found, " Multiply train and test features by a constant.")
 
 
-def _labels(source: str, field: str, y: NDArray[Any], n: int) -> NDArray[Any]:
-    """`y` as `n` integers or strings, with nothing missing."""
+def _labels(source: str, field: str, y: NDArray[Any], n: int, respelt: dict[str, str]) -> NDArray[Any]:
+    """`y` as `n` integers or strings, with nothing missing; strings that are spelt otherwise are added to `respelt`."""
     y = np.asarray(y)
+    if y.dtype.kind == "T":  # NumPy's strings of any length; what is missing is no string
+        given = y.tolist()
+        if absent := [row for row, text in enumerate(given) if not isinstance(text, str)]:
+            raise _error(source, field, "a label in every row", f"{len(absent)} missing, the first in row {absent[0]}")
+        y = np.array(given, dtype=np.str_)
     if y.shape != (n,):
         raise _error(source, field, f"shape ({n},), one label per row of x{field[1:]}", f"shape {y.shape}")
     if y.dtype.kind == "S":
@@ -319,9 +312,23 @@ def _labels(source: str, field: str, y: NDArray[Any], n: int) -> NDArray[Any]:
     if y.dtype.kind not in "iuU":
         hint = " Class numbers can be saved with y.astype(int)." if y.dtype.kind == "f" else ""
         raise _error(source, field, "integers or fixed-width strings", f"{y.dtype}", hint)
-    if y.dtype.kind == "U" and (y == "").any():
-        raise _error(source, field, "a label in every row", _count(y == "", "empty strings"))
+    if y.dtype.kind == "U":
+        given, codes = np.unique(y, return_inverse=True)
+        spelt = [unicodedata.normalize("NFC", text).strip() for text in given.tolist()]
+        respelt |= {old: new for old, new in zip(given.tolist(), spelt, strict=True) if old != new}
+        y = np.array(spelt, dtype=np.str_)[codes]
+        if (y == "").any():
+            raise _error(source, field, "a label in every row", _count(y == "", "empty strings"))
     return y
+
+
+def _respelt(source: str, respelt: dict[str, str]) -> str:
+    pairs = [f"{old!a} as {new!a}" for old, new in sorted(respelt.items())]
+    more = f" and {len(pairs) - MAX_SHOWN} more" if len(pairs) > MAX_SHOWN else ""
+    return _one_line(
+        f"Labels of {source} are read without blanks at their ends and in Unicode's composed form: "
+        f"{', '.join(pairs[:MAX_SHOWN])}{more}."
+    )
 
 
 def _require(path: Path, what: str, wanted: tuple[str, ...], present: list[str]) -> None:
@@ -347,7 +354,7 @@ def unreadable(what: str, error: Exception) -> DataError:
     hint = "It may be cut off or damaged: write it again."
     if "Object arrays" in found:
         found = "pickled objects"
-        hint = "Save labels with y.astype(str), and features with x.astype('float32')."
+        hint = "Save labels as np.array(y.tolist()), and features as x.astype('float32')."
     return DataError(f"Expected {_one_line(what)} to be complete and readable, but got {found}. {hint}")
 
 

@@ -116,8 +116,8 @@ def compare(
 ) -> None:
     """Run strategies x seeds as full active-learning trajectories and compare their accuracy."""
     with one_line_errors():
-        from harness.data import load_dataset
         from harness.exceptions import SpecError
+        from studies.reading import read_dataset
         from studies.run import run_comparison
         from studies.study import Options, load_study
 
@@ -153,7 +153,7 @@ def compare(
             data = str(path if dry_run else make_features(plan[1].data, stage, root, folder))
         outcome = run_comparison(
             comparison,
-            load_dataset(data or ""),
+            read_dataset(data or ""),
             place,
             resources,
             command=shlex.join(["ntkcpl", *sys.argv[1:]]),
@@ -254,9 +254,9 @@ def sweep(
 ) -> None:
     """Search the number of clusters, the query steps and other hyperparameters of a strategy; a trial has all seeds."""
     with one_line_errors():
-        from harness.data import load_dataset
         from harness.schedule import parse_seeds
         from studies.compare import parse_settings, parse_strategies
+        from studies.reading import read_dataset
         from studies.sweeps.run import Options, run_sweep
         from studies.sweeps.space import make_space
         from studies.sweeps.trials import Sweep
@@ -288,7 +288,7 @@ def sweep(
         stop_on_sigterm()
         outcome = run_sweep(
             asked,
-            load_dataset(data),
+            read_dataset(data),
             _to_write(out),
             resources,
             Options(

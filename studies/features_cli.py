@@ -193,12 +193,12 @@ def compact(
 ) -> None:
     """Shrink a feature file to principal components in 8-bit integers."""
     with one_line_errors("Interrupted: nothing was written."):
-        from harness.data import load_dataset
         from harness.features.compact import compact
         from harness.features.files import check_suffix, read_about, write_features
+        from studies.reading import read_dataset
 
         check_suffix(out)
-        loaded = load_dataset(data)
+        loaded = read_dataset(data)
         fields, scale = compact(loaded, dim)
         about = {"made_by": "ntkcpl features compact", "dim": dim, "from": read_about(Path(data))}
         written = write_features(out, fields, about, scale)
@@ -223,9 +223,9 @@ def recipes() -> None:
 
 
 def _end(out: Path, probe: bool) -> None:
-    from harness.data import load_dataset
+    from studies.reading import read_dataset
 
-    data = load_dataset(str(out))
+    data = read_dataset(str(out))
     n, dim = data.x_train.shape
     typer.echo(f"{out}: {n} train and {len(data.x_test)} test rows, {dim} columns, {data.n_classes} classes")
     if probe:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data import Dataset, Fields, load_dataset
+from harness.data import Dataset, Fields
 from harness.exceptions import DataError
 from harness.learner import Inputs, one_thread, train
 from harness.location import Location
@@ -27,6 +27,7 @@ from strategies.functional.distances import normalise_rows, squared_distances_to
 from strategies.probcover import ProbCover, ball_graph
 from strategies.registry import make_strategy
 from studies.compare import Comparison, study_name
+from studies.reading import read_dataset
 
 MIXTURE = (
     (0, 150, (-2.2, 1.4), (0.9, 0.25), 35),
@@ -54,7 +55,7 @@ def run_picture(
     """Buy labels in one round with each strategy, train on them, and write which points are covered.
 
     Args:
-        data: source of a data set with two features (`load_dataset`), whose training half is the pool; None takes
+        data: source of a data set with two features (`read_dataset`), whose training half is the pool; None takes
             `MIXTURE`.
         out: folder of the store.
         strategies: names.
@@ -193,7 +194,7 @@ def _mixture() -> tuple[str, FloatArray, IndexArray]:
 
 
 def _read(source: str) -> tuple[str, FloatArray, NDArray[Any]]:
-    data = load_dataset(source)
+    data = read_dataset(source)
     if data.x_train.shape[1] != 2:
         raise DataError(f"Expected 2 features in {source} to draw a picture, but got {data.x_train.shape[1]}.")
     return data.name, data.x_train.astype(np.float64), np.array(data.class_names)[data.y_train]

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from harness.columns import is_list_of_numbers, matrix, plain, vector
 from harness.data import SCALE, Fields, unreadable
 from harness.exceptions import DataError
 from harness.features.files import hold_out
@@ -20,7 +21,11 @@ from harness.features.files import hold_out
 Field = Literal["x", "y", "x_test", "y_test"]
 SPLIT = "split"
 
+_TRAIN = {"train", "training"}
 _TEST = {"test", "tst", "val", "valid", "validation", "eval"}
+_MOST_SHOWN = 5
+_LARGEST_WHOLE = 2**53
+"""Up to which float64 holds every whole number."""
 _LABEL = {"y", "label", "labels", "target", "targets", "class", "classes"}
 
 
@@ -52,25 +57,27 @@ def import_features(paths: Sequence[Path], chosen: Mapping[Field, str] | None = 
             feature file whose columns have factors.
     """
     arrays = _gather(paths)
-    if scaled := [name for name in arrays if name.rpartition(":")[2] == SCALE]:
+    if scaled := [name for name in arrays if _last(name) == SCALE]:
         raise DataError(
             f"Expected features of another program, but got `{scaled[0]}`, the factors of a feature file; --data takes"
             " it as it is."
         )
     uses = _choose(arrays, dict(chosen or {}))
     x, y = _matrix(uses["x"], arrays[uses["x"]]), _vector(uses["y"], arrays[uses["y"]])
-    split = arrays.get(SPLIT)
+    splits = [name for name in arrays if _last(name).casefold() == SPLIT]
     held_out = False
     if "x_test" in uses:
         names = uses["x_test"], uses["y_test"]
         fields = Fields(x, y, _matrix(names[0], arrays[names[0]]), _vector(names[1], arrays[names[1]]))
-    elif split is not None and len(split) == len(x) == len(y) and split.dtype.kind in "US":
-        is_test = np.isin(np.char.lower(split.astype(np.str_)), sorted(_TEST))
+    elif len(x) != len(y):
+        raise DataError(f"Expected a label for each of the {len(x)} rows of {uses['x']}, but got {len(y)}.")
+    elif splits:
+        is_test = _is_test_row(splits[0], arrays[splits[0]], len(x)) if len(splits) == 1 else None
+        if is_test is None:
+            raise DataError(f"Expected one split, but got {', '.join(splits)}; name test data with --x-test instead.")
         fields = Fields(x[~is_test], y[~is_test], x[is_test], y[is_test])
-        uses["split"] = SPLIT
+        uses["split"] = splits[0]
     else:
-        if len(x) != len(y):
-            raise DataError(f"Expected a label for each of the {len(x)} rows of {uses['x']}, but got {len(y)}.")
         pool, test = hold_out(y, uses["y"])
         fields, held_out = Fields(x[pool], y[pool], x[test], y[test]), True
     use_of = {name: use for use, name in uses.items()}
@@ -79,6 +86,27 @@ def import_features(paths: Sequence[Path], chosen: Mapping[Field, str] | None = 
         for name, array in arrays.items()
     ]
     return Imported(fields, found, held_out)
+
+
+def _is_test_row(name: str, split: NDArray[Any], n_rows: int) -> NDArray[np.bool_]:
+    """Which rows are test data; all others are training data by their own word.
+
+    Raises:
+        DataError: a row says neither, or there is more than one word for test data.
+    """
+    if split.shape != (n_rows,):
+        raise DataError(f"Expected a word in {name} for each of the {n_rows} rows, but got shape {split.shape}.")
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in split.tolist()]
+    words = np.array([text.strip().casefold() if isinstance(text, str) else "" for text in texts])
+    found = set(words.tolist())
+    tests = sorted(found & _TEST)
+    if found <= _TRAIN | _TEST and len(tests) <= 1:
+        return np.isin(words, tests)
+    values = dict.fromkeys(texts)
+    raise DataError(
+        f"Expected `train` and one word for test data, such as `test` or `val`, in {name}, but got "
+        f"{', '.join(map(repr, list(values)[:_MOST_SHOWN]))}; leave other rows out, or name test data with --x-test."
+    )
 
 
 def _gather(paths: Sequence[Path]) -> dict[str, NDArray[Any]]:
@@ -128,7 +156,7 @@ def _choose(arrays: Mapping[str, NDArray[Any]], chosen: dict[Field, str]) -> dic
     for y, x in (("y", "x"), ("y_test", "x_test")):
         if x in uses and y not in uses:
             n = len(arrays[uses[x]])
-            found = [name for name, array in arrays.items() if _is_vector(array) and len(array) == n and name != SPLIT]
+            found = [name for name, array in arrays.items() if _may_be_labels(name, array) and len(array) == n]
             found = [name for name in found if _is_test(name) == (y == "y_test")] or found
             found = [name for name in found if name not in uses.values()]
             named = [name for name in found if _words(name) & _LABEL]
@@ -152,10 +180,24 @@ def _matrix(name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _vector(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    if not _is_vector(array):
+    if array.dtype.kind == "O":  # from a column with missing values
+        absent = [row for row, value in enumerate(array.tolist()) if value is None]
+        raise DataError(
+            f"Expected a label in every row of {name}, but got {len(absent)} missing, the first in row {absent[0]}."
+        )
+    if array.dtype.kind not in "iuUSbf" or not (array.ndim == 1 or array.shape[1:] == (1,)):
         raise DataError(f"Expected a whole number or a string per row in {name}, but got {array.dtype} {array.shape}.")
     array = array.reshape(len(array))
-    return array.astype(np.int64) if array.dtype.kind == "f" else array
+    if array.dtype.kind != "f":
+        return array
+    is_whole = np.isfinite(array) & (np.abs(array) <= _LARGEST_WHOLE)
+    is_whole[is_whole] &= array[is_whole] == np.rint(array[is_whole])
+    if not is_whole.all():
+        row = int(np.argmin(is_whole))
+        raise DataError(
+            f"Expected a whole number or a string per row in {name}, but got {array[row]} ({array.dtype}) in row {row}."
+        )
+    return array.astype(np.int64)
 
 
 def _is_matrix(array: NDArray[Any]) -> bool:
@@ -163,9 +205,20 @@ def _is_matrix(array: NDArray[Any]) -> bool:
     return array.dtype.kind in "fiu" and array.ndim >= 2 and array.shape[1] >= 2 and set(array.shape[2:]) <= {1}
 
 
-def _is_vector(array: NDArray[Any]) -> bool:
-    whole = array.dtype.kind in "iuUSb" or (array.dtype.kind == "f" and bool((array == np.rint(array)).all()))
-    return whole and (array.ndim == 1 or array.shape[1:] == (1,))
+def _may_be_labels(name: str, array: NDArray[Any]) -> bool:
+    """A value per row that can be a class; what is called a label is taken at its word, to be refused by name."""
+    if _last(name).casefold() == SPLIT or not (array.ndim == 1 or array.shape[1:] == (1,)):
+        return False
+    return array.dtype.kind in "iuUSb" or bool(_words(name) & _LABEL) or (array.dtype.kind == "f" and _is_whole(array))
+
+
+def _is_whole(array: NDArray[Any]) -> bool:
+    return bool(np.isfinite(array).all() and (array == np.rint(array)).all())
+
+
+def _last(name: str) -> str:
+    """The array's own name in `FILE:ARRAY`."""
+    return name.rpartition(":")[2]
 
 
 def _is_test(name: str) -> bool:
@@ -202,29 +255,22 @@ def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
 
 def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
     table = pq.read_table(path)
-    columns = {name: _column(f"column {name} of {path}", table.column(name)) for name in table.column_names}
+    columns = {name: _column(f"column {name} of {path}", plain(table.column(name))) for name in table.column_names}
     return {name: array for name, array in columns.items() if array is not None}
 
 
 def _column(where: str, column: pa.ChunkedArray) -> NDArray[Any] | None:
-    """A column of lists as a matrix, of numbers or strings as a vector; others are no features and no labels."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    """A column of lists as a matrix, of numbers or strings as a vector; others are no features and no labels.
+
+    A vector with missing values is an array of objects, which is refused where it is needed and ignored elsewhere.
+    """
     kind = column.type
-    if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        if not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)) or not len(column):
-            return None
-        values = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks])
-        if column.null_count or len(values) % len(column):
-            raise DataError(f"Expected lists of one length in {where}, but got several or rows without one.")
-        return values.reshape(len(column), -1)
-    if column.null_count:
+    if is_list_of_numbers(kind):
+        return matrix(where, column) if len(column) else None
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    if not is_number and not pa.types.is_string(kind):
         return None
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        texts: NDArray[Any] = column.to_numpy().astype(np.str_)
-        return texts
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    return column.to_numpy() if is_number else None
+    return np.array(column.to_pylist(), dtype=object) if column.null_count else vector(column)
 
 
 _READERS: dict[str, Callable[[Path], dict[str, NDArray[Any]]]] = {

@@ -2,6 +2,8 @@
 
 import io
 import json
+import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 from analysis import load
 from analysis.exceptions import AnalysisError
 from harness.check import check_store
-from harness.data import load_dataset
+from harness.data import Dataset, Fields, load_dataset
 from harness.exceptions import HarnessError
+from harness.features.importing import import_features
 from harness.plan import stored_spec
 from harness.schedule import MAX_LABELS, Schedule, parse_seeds
 from harness.spec import TrajectorySpec
@@ -161,6 +164,107 @@ def test_folders_of_arrays(fields, tmp_path, name, mutation):
     path = tmp_path / f"{name}.npy"
     path.write_bytes(mutated(path.read_bytes(), mutation))
     attempt(load_dataset, str(tmp_path))
+
+
+lengths = st.one_of(st.integers(2, 4).map(lambda n: [n] * 12), st.lists(st.integers(0, 4), min_size=12, max_size=12))
+list_types = st.sampled_from([pa.list_, pa.large_list, pa.list_view, pa.large_list_view])
+
+
+@SLOWER
+@given(lengths, list_types, st.sampled_from([load_dataset, lambda path: import_features([Path(path)])]))
+def test_lists_of_numbers_keep_their_rows(tmp_path, lengths, kind, read):
+    rows = [[float(row)] * n for row, n in enumerate(lengths)]
+    table = {
+        "feature": pa.array(rows, kind(pa.float32())),
+        "label": [row % 2 for row in range(12)],
+        "split": ["train"] * 8 + ["test"] * 4,
+    }
+    pq.write_table(pa.table(table), tmp_path / "a.parquet", row_group_size=5)
+    found = attempt(read, str(tmp_path / "a.parquet"))
+    assert (found is None) == (len(set(lengths)) > 1 or lengths[0] < (1 if read is load_dataset else 2))
+    if found is not None:
+        fields = getattr(found, "fields", found)
+        np.testing.assert_array_equal(np.concatenate([fields.x_train, fields.x_test]), np.array(rows))
+
+
+edges = st.one_of(
+    st.floats(allow_nan=False),
+    st.floats(width=32, allow_nan=False),
+    st.sampled_from([3.4028235e38, 3.4028236e38, -1e39, 1.1754944e-38, 1.1754942e-38, 1e-40, 1e-46, 1e300, 65520.0]),
+)
+
+
+@SLOWER
+@given(st.sampled_from([np.float16, np.float32, np.float64]), st.lists(edges, min_size=4, max_size=4))
+def test_features_at_the_ends_of_float32(fields, kind, extremes):
+    with np.errstate(over="ignore"):
+        x = np.array(extremes * 5).reshape(10, 2).astype(kind)
+    changed = fields._replace(x_train=x, y_train=np.arange(10) % 3, x_test=x, y_test=np.arange(10) % 3)
+    data = attempt(Dataset.from_arrays, "edges", changed)
+    if data is None:
+        with np.errstate(over="ignore"):
+            narrow = np.abs(x.astype(np.float32))
+        assert not np.isfinite(narrow).all() or narrow.max() < np.finfo(np.float32).smallest_normal
+    else:
+        np.testing.assert_array_equal(data.x_train, x.astype(np.float32))
+
+
+spellings = st.sampled_from(
+    ["cat", "cat ", " cat", "caf\u00e9", "cafe\u0301", "caf\u00e9\t", "dog", "", " ", "\u212b", "\u00c5"]
+)
+encodings = st.sampled_from(["U", "T", "S", "parquet", "dictionary", "view", "large"])
+
+
+@SLOWER
+@given(st.lists(spellings, min_size=12, max_size=12), encodings)
+def test_spellings_of_labels(tmp_path, names, encoding):
+    """A class is what is left of a label in NFC without blanks, however it is encoded, and what is left is said."""
+    expected = [unicodedata.normalize("NFC", name).strip() for name in names]
+    x = np.arange(24, dtype=np.float32).reshape(12, 2)
+    if encoding in "UTS":
+        kind = {"U": np.str_, "T": np.dtypes.StringDType(), "S": None}[encoding]
+        y = np.array(names, kind) if kind is not None else np.array([name.encode() for name in names])
+        data = attempt(Dataset.from_arrays, "a", Fields(x, y, x, y))
+    else:
+        column = pa.array(names * 2)
+        types = {
+            "view": pa.string_view(),
+            "large": pa.large_string(),
+            "dictionary": pa.dictionary(pa.int32(), pa.string()),
+        }
+        column = column.cast(types.get(encoding, pa.string()))
+        table = {
+            "feature": pa.array([*x.tolist(), *x.tolist()]),
+            "label": column,
+            "split": ["train"] * 12 + ["test"] * 12,
+        }
+        pq.write_table(pa.table(table), tmp_path / "a.parquet")
+        data = attempt(load_dataset, str(tmp_path / "a.parquet"))
+    assert (data is None) == ("" in expected or len(set(expected)) < 2)
+    if data is not None:
+        assert [data.class_names[code] for code in data.y_train] == expected
+        assert len(data.notes) == (names != expected)
+
+
+split_words = st.sampled_from(
+    ["train", "Train ", "TRAIN", "test", " Test", "val", "Validation", "unlabeled", "", "0", "trian"]
+)
+
+
+@SLOWER
+@given(st.lists(split_words, min_size=12, max_size=12), st.booleans())
+def test_words_of_a_split(tmp_path, words, is_import):
+    """Every row goes where its word says, or the file is refused; none is held out at random."""
+    rows = np.arange(24, dtype=np.float64).reshape(12, 2)
+    table = {"feature": pa.array(rows.tolist()), "label": [0, 1] * 6, "split": words}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    read = (lambda path: import_features([Path(path)]).fields) if is_import else load_dataset
+    found = attempt(read, str(tmp_path / "a.parquet"))
+    if found is not None:
+        is_train = np.array([word.strip().lower() == "train" for word in words])
+        np.testing.assert_array_equal(found.x_train, rows[is_train])
+        np.testing.assert_array_equal(found.x_test, rows[~is_train])
+        assert len({word.strip().lower() for word in np.array(words)[~is_train]}) <= 1
 
 
 @pytest.mark.parametrize("table", ["trajectories", "rounds", "queries", "studies"])

@@ -121,7 +121,7 @@ BAD_DATA = {
     "width.npz": (lambda path, fields: _npz(path, fields, x_test=fields.x_test[:, 1:]), ["`x_test`", "6 columns"]),
     "pickled.npz": (
         lambda path, fields: _npz(path, fields, y_train=fields.y_train.astype(object)),
-        ["`y_train`", "pickled objects", "y.astype(str)"],
+        ["`y_train`", "pickled objects", "np.array(y.tolist())"],
     ),
     "class.npz": (lambda path, fields: _npz(path, fields, y_test=fields.y_test + 1), ["`y_test`", "y_train lacks: 3"]),
     "line\nbreak.npz": (lambda path, fields: path.touch(), ["line break.npz"]),

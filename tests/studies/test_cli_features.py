@@ -204,3 +204,14 @@ def test_studies_are_listed_with_what_the_paper_leaves_open(ntkcpl):
     listed = " ".join(ntkcpl("list", "studies").output.split())
     assert "imagenet100" in listed
     assert "schedule:" in listed
+
+
+def test_labels_that_are_read_otherwise_are_said(ntkcpl, tmp_path):
+    y = np.array(["cat", "dog", "cat ", "dog"] * 10)
+    np.savez(tmp_path / "a.npz", x=np.arange(80.0).reshape(40, 2), y=y)
+    result = ntkcpl("features", "import", tmp_path / "a.npz", "--no-probe", "--out", tmp_path / "b.npz")
+    assert result.exit_code == 0
+    assert "32 train and 8 test rows, 2 columns, 2 classes" in result.stdout
+    said = [line for line in result.stderr.splitlines() if line.startswith("Labels of ")]
+    assert len(said) == 1
+    assert said[0].endswith("composed form: 'cat ' as 'cat'.")

@@ -92,7 +92,7 @@ def test_pooled_maps_and_labels_in_columns(tmp_path):
         (
             {"x": np.array([{}], dtype=object)},
             {},
-            "Expected .*a.npz to be complete and readable.* got pickled objects.*y.astype.str",
+            "Expected .*a.npz to be complete and readable.* got pickled objects.*np.array.y.tolist",
         ),
     ],
 )
@@ -118,3 +118,124 @@ def test_factors_of_columns_are_not_dropped(tmp_path):
     np.savez(path, x_train=np.ones((6, 2), np.uint8), y_train=np.arange(6) % 2, x_scale=np.ones(2, np.float32))
     with pytest.raises(DataError, match=r"but got `x_scale`, the factors of a feature file; --data takes it as it is"):
         import_features([path])
+
+
+def write_parquet(path, **changes):
+    """A file of 70 rows with an embedding, a class and a split; None leaves a column out."""
+    table = {
+        "embedding": pa.array([*X.tolist(), *X_TEST.tolist()], pa.list_(pa.float32())),
+        "class": pa.array([*Y, *Y_TEST]),
+        "split": pa.array(["train"] * 50 + ["test"] * 20),
+    }
+    table = {name: column for name, column in (table | changes).items() if column is not None}
+    pq.write_table(pa.table(table), path, row_group_size=16)
+    return [path]
+
+
+class TestRows:
+    """Numbers stay in their rows."""
+
+    @pytest.mark.parametrize("pattern", [(2, 4, 3), (6, 5, 7), (6, 6, 0)])
+    @pytest.mark.parametrize("kind", [pa.list_, pa.large_list, pa.list_view])
+    def test_ragged_lists_are_refused_by_their_first_odd_row(self, tmp_path, pattern, kind):
+        lengths = [pattern[i % 3] for i in range(70)]
+        lengths[-1] += 70 * 3 * round(sum(pattern) / 3 / 3) - sum(lengths) if sum(lengths) % 70 else 0
+        ragged = pa.array([[float(i)] * max(n, 0) for i, n in enumerate(lengths)], kind(pa.float32()))
+        odd = next(row for row, n in enumerate(lengths) if n != lengths[0])
+        complaint = f"column embedding of .*, but got {lengths[0]} numbers in row 0 and {lengths[odd]} in row {odd}"
+        with pytest.raises(DataError, match=complaint):
+            import_features(write_parquet(tmp_path / "a.parquet", embedding=ragged))
+
+    @pytest.mark.parametrize(
+        ("changed", "complaint"),
+        [
+            (None, "Expected a list in every row of column embedding of .* 1 missing, the first in row 3"),
+            ([1.0, None, 1.0, 1.0, 1.0, 1.0], "Expected numbers only in .* 1 rows with missing values, .* row 3"),
+        ],
+    )
+    def test_missing_rows_and_numbers_are_refused(self, tmp_path, changed, complaint):
+        rows = [*X.tolist(), *X_TEST.tolist()]
+        rows[3] = changed
+        for kind in (pa.list_(pa.float32()), pa.list_(pa.float32(), 6)):
+            with pytest.raises(DataError, match=complaint):
+                import_features(write_parquet(tmp_path / "a.parquet", embedding=pa.array(rows, kind)))
+
+    def test_lists_of_other_kinds_give_the_same(self, tmp_path):
+        rows = [*X.tolist(), *X_TEST.tolist()]
+        for kind in (pa.list_(pa.float32(), 6), pa.large_list(pa.float32()), pa.list_view(pa.float32())):
+            same(import_features(write_parquet(tmp_path / "a.parquet", embedding=pa.array(rows, kind))))
+
+
+class TestLabels:
+    """A label is the class that the file says."""
+
+    @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e30, 2.0**60, 0.5])
+    @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+    def test_floats_that_are_no_whole_numbers_are_refused(self, tmp_path, value, suffix):
+        y = np.array([*Y, *Y_TEST], dtype=float)
+        y[7] = value
+        path = tmp_path / f"a{suffix}"
+        if suffix == ".npz":
+            np.savez(path, embedding=np.concatenate([X, X_TEST]), label=y)
+        else:
+            write_parquet(path, **{"class": pa.array(y)})
+        with pytest.raises(DataError, match=r"a whole number or a string per row in .* in row 7"):
+            import_features([path])
+
+    def test_whole_floats_are_whole_numbers(self, tmp_path):
+        y = pa.array([*Y.astype(np.float32), *Y_TEST.astype(np.float32)])
+        same(import_features(write_parquet(tmp_path / "a.parquet", **{"class": y})))
+
+    @pytest.mark.parametrize("kind", [pa.int64(), pa.string(), pa.bool_()])
+    def test_missing_labels_are_refused_and_no_other_column_stands_in(self, tmp_path, kind):
+        values = pa.array([*Y, *Y_TEST]).cast(pa.bool_() if kind == pa.bool_() else kind).to_pylist()
+        values[5] = None
+        files = write_parquet(tmp_path / "a.parquet", **{"class": pa.array(values, kind), "id": pa.array(range(70))})
+        with pytest.raises(DataError, match="a label in every row of class, but got 1 missing, the first in row 5"):
+            import_features(files)
+
+    @pytest.mark.parametrize("kind", ["string", "large_string", "string_view", "dictionary", "bool_"])
+    def test_every_type_of_label(self, tmp_path, kind):
+        names = [f"class {i}" for i in [*Y, *Y_TEST]] if kind != "bool_" else [bool(i % 2) for i in [*Y, *Y_TEST]]
+        column = pa.array(names)
+        column = column.dictionary_encode() if kind == "dictionary" else column.cast(getattr(pa, kind)())
+        found = import_features(write_parquet(tmp_path / "a.parquet", **{"class": column}))
+        assert found.fields.y_train.tolist() == names[:50]
+        assert found.fields.y_test.tolist() == names[50:]
+
+
+class TestSplits:
+    """No row becomes training data without saying so."""
+
+    @pytest.mark.parametrize(
+        ("train", "test"), [("train ", "Test"), ("TRAINING", " val\t"), ("Train", "Validation"), ("train", "eval")]
+    )
+    @pytest.mark.parametrize("name", ["split", "Split"])
+    def test_words_are_trimmed_and_folded(self, tmp_path, train, test, name):
+        split = pa.array([train] * 50 + [test] * 20)
+        same(import_features(write_parquet(tmp_path / "a.parquet", **{"split": None, name: split})))
+
+    @pytest.mark.parametrize(
+        ("values", "shown"),
+        [
+            (["train"] * 49 + ["unlabeled"] + ["test"] * 20, "'train', 'unlabeled', 'test'"),
+            (["train"] * 40 + ["val"] * 10 + ["test"] * 20, "'train', 'val', 'test'"),
+            ([0] * 50 + [1] * 20, "0, 1"),
+            ([False] * 50 + [True] * 20, "False, True"),
+            (["train"] * 49 + [None] + ["test"] * 20, "'train', None, 'test'"),
+            (["train"] * 49 + [""] + ["test"] * 20, "'train', '', 'test'"),
+        ],
+    )
+    def test_other_values_are_refused_with_what_was_found(self, tmp_path, values, shown):
+        with pytest.raises(DataError, match=f"in split, but got {shown}; leave other rows out"):
+            import_features(write_parquet(tmp_path / "a.parquet", split=pa.array(values)))
+
+    def test_a_split_of_another_length_is_refused(self, tmp_path):
+        np.savez(tmp_path / "a.npz", x=X, y=Y, split=np.array(["train", "test"]))
+        with pytest.raises(DataError, match=r"a word in split for each of the 50 rows, but got shape \(2,\)"):
+            import_features([tmp_path / "a.npz"])
+
+    def test_a_split_in_one_of_several_files_is_followed(self, tmp_path):
+        write_parquet(tmp_path / "a.parquet")
+        np.save(tmp_path / "other.npy", np.zeros(3))
+        same(import_features([tmp_path / "a.parquet", tmp_path / "other.npy"]))
