@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class Store:
         root: the folder; it may not exist yet.
 
     Raises:
-        StoreError: it holds tables of another schema version, or cannot be read.
+        StoreError: it holds tables of another schema version, or cannot be read, or lies in a table of another store.
     """
 
     def __init__(self, root: Location) -> None:
@@ -45,6 +46,11 @@ class Store:
         with first_look(root):
             if root.exists() and not root.is_dir():
                 raise StoreError(f"Expected `{root}` to be a folder, but it is a file; choose another --out.")
+            if other := _enclosing_store(root):
+                raise StoreError(
+                    f"Expected the folder of a store, but `{root}` lies among the tables of the store `{other}`; "
+                    "choose another --out."
+                )
             for table in schema.ALL_TABLES:
                 for path in self.files(table)[:1]:
                     with suppress(FileNotFoundError):  # just merged into another file
@@ -288,6 +294,16 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
         if table.column(name).null_count:
             raise StoreError(f"Expected a `{name}` in every row of `{path}`, but got nulls; remove it to go on.")
     return table
+
+
+def _enclosing_store(root: Location) -> Location | None:
+    """The store in one of whose table folders a place lies, if there is one."""
+    place = root.resolve() if isinstance(root, Path) else root
+    while place.name and place.parent.name:
+        if place.name in schema.ALL_TABLES and (place.parent / "trajectories").is_dir():
+            return place.parent
+        place = place.parent
+    return None
 
 
 def _check_file(path: Location) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from studies import features_cli
 from studies.ending import FAILED, one_line_errors, stop_on_sigterm
+from studies.once import OnceCommand
 
 if TYPE_CHECKING:
     from harness.cluster import Resources
@@ -84,7 +85,7 @@ def _resources(memory_limit: str | None, time_limit: str | None, **options: Any)
     )
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def compare(
     out: OutOption,
     data: Annotated[str | None, _DATA] = None,
@@ -198,7 +199,7 @@ class SecondOption(StrEnum):
     seconds = "seconds"
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def sweep(
     data: DataOption,
     strategy: Annotated[str, typer.Option(help="Name (`ntkcpl list strategies`) or module:Class.")],
@@ -254,6 +255,7 @@ def sweep(
 ) -> None:
     """Search the number of clusters, the query steps and other hyperparameters of a strategy; a trial has all seeds."""
     with one_line_errors():
+        from harness.exceptions import SpecError
         from harness.schedule import parse_seeds
         from studies.compare import parse_settings, parse_strategies
         from studies.reading import read_dataset
@@ -261,7 +263,9 @@ def sweep(
         from studies.sweeps.space import make_space
         from studies.sweeps.trials import Sweep
 
-        (name,) = parse_strategies(strategy.replace(",", " "))
+        if "," in strategy:
+            raise SpecError(f"Expected one strategy to sweep, but got `{strategy}`; `ntkcpl compare` takes several.")
+        (name,) = parse_strategies(strategy)
         asked = Sweep(
             strategy=name,
             space=make_space(max_clusters, schedules, space),
@@ -308,7 +312,7 @@ def sweep(
         raise typer.Exit(FAILED)
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def status(store: Annotated[str, typer.Argument(help="Folder or address of a store.")]) -> None:
     """Say how far the studies of a store are."""
     with one_line_errors():
@@ -321,7 +325,7 @@ def status(store: Annotated[str, typer.Argument(help="Folder or address of a sto
             console.print(table)
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def report(
     stores: Annotated[list[str], typer.Argument(help="Folders or addresses of stores; several are merged.")],
     baseline: Annotated[str, typer.Option(help="Strategy that the others are compared with.")] = "random",
@@ -355,7 +359,7 @@ def report(
         typer.echo(folder / "index.html" if "html" in wanted else folder)
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def picture(
     out: Annotated[str, typer.Option(help="Folder or address of the store; `ntkcpl report` on it draws the picture.")],
     data: Annotated[
@@ -392,7 +396,7 @@ store_app = typer.Typer(help="Verify a store, or make it smaller.", no_args_is_h
 app.add_typer(store_app, name="store")
 
 
-@store_app.command()
+@store_app.command(cls=OnceCommand)
 def check(
     store: Annotated[str, typer.Argument(help="Folder or address of a store; a study may be writing to it.")],
 ) -> None:
@@ -419,7 +423,7 @@ def check(
         raise typer.Exit(FAILED)
 
 
-@store_app.command()
+@store_app.command(cls=OnceCommand)
 def compact(
     store: Annotated[str, typer.Argument(help="Folder or address of a store; others may read it meanwhile.")],
 ) -> None:
@@ -445,7 +449,7 @@ class Listed(StrEnum):
     studies = "studies"
 
 
-@app.command("list")
+@app.command("list", cls=OnceCommand)
 def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None:
     """Name the strategies with their parameters, the built-in data sets, or the paper's studies."""
     with one_line_errors():

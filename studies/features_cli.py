@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from studies.ending import one_line_errors, stop_on_sigterm
+from studies.once import OnceCommand
 
 if TYPE_CHECKING:
     from harness.data import Dataset
@@ -44,7 +45,7 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def pretrain(
     data: Data,
     out: Annotated[Path, typer.Option(help="Checkpoint to write; the same command goes on from it.")],
@@ -106,7 +107,7 @@ def pretrain(
                 lines.end(done, out)
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def extract(
     data: Data,
     checkpoint: Annotated[
@@ -150,7 +151,7 @@ def extract(
             _end(out, probe)
 
 
-@app.command("import")
+@app.command("import", cls=OnceCommand)
 def import_(
     files: Annotated[
         list[Path], typer.Argument(help=".npy, .npz, .parquet or .safetensors files, or a folder of .npy files.")
@@ -184,7 +185,7 @@ def import_(
         _end(out, probe)
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def compact(
     data: Annotated[str, typer.Argument(help="Feature file.")],
     out: Annotated[Path, typer.Option(help="Feature file to write: .npz or .safetensors.")],
@@ -208,7 +209,7 @@ def compact(
             _say_worth("after", written)
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def recipes() -> None:
     """Name the recipes of pre-training with their settings."""
     from harness.features.recipes import RECIPES

@@ -289,13 +289,16 @@ def parse_counts(text: str) -> Dimension:
     """
     low, dots, high = text.partition("..")
     try:
-        if dots:
-            return Int(low=_count(low), high=_count(high), log=True)
-        return Categorical(choices=tuple(_count(piece) for piece in text.split(",")))
+        if not dots:
+            return Categorical(choices=tuple(_count(piece) for piece in text.split(",")))
+        ends = _count(low), _count(high)
     except ValueError as error:
         raise SpecError(
             f"Expected --max-clusters as a list of distinct numbers `10,50,100` or a range `10..200`, but got `{text}`."
         ) from error
+    if ends[0] > ends[1]:
+        raise SpecError(f"Expected the lower end of --max-clusters first, as in `10..200`, but got `{text}`.")
+    return Int(low=ends[0], high=ends[1], log=True)
 
 
 def _count(text: str) -> int:

@@ -98,6 +98,46 @@ def test_bad_options(ntkcpl, command, out, options, words):
     check(ntkcpl(*command(out, **options)), out, *words)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"strategies": ["random", "entropy"]}, ["--strategies once", "2 times", "one option has all values"]),
+        ({"seeds": [2, 3, 4]}, ["--seeds once", "3 times"]),
+        ({"schedule": ["5x2", "5x2"]}, ["--schedule once"]),
+        ({"dry_run": True, "workers": [1, 2]}, ["--workers once"]),
+    ],
+    ids=str,
+)
+def test_options_of_one_value_are_given_once(ntkcpl, command, out, options, words):
+    check(ntkcpl(*command(out, **options)), out, *words)
+
+
+def test_every_command_counts_its_options(ntkcpl, tmp_path):
+    words = ["--out", tmp_path / "a", "--out", tmp_path / "b"]
+    for command in ("picture", "features pretrain", "features extract", "features import", "features compact"):
+        check(ntkcpl(*command.split(), *words), tmp_path / "a", "--out once, but it is given 2 times")
+    check(ntkcpl("report", "runs", "--format", "md", "--format", "csv"), tmp_path / "a", "--format once")
+
+
+def test_options_that_add_up_may_be_repeated(ntkcpl, command, out):
+    twice = command(out, set=["entropy.x=1", "entropy.y=2"])
+    check(ntkcpl(*twice), out, "among none")
+
+
+@pytest.mark.parametrize("inside", ["rounds", "trajectories", "queries/deeper", "coverage"])
+def test_a_store_in_a_table_of_another_is_refused(ntkcpl, command, sweep_command, tmp_path, inside):
+    with Store(tmp_path / "first").writing():
+        pass
+    out = tmp_path / "first" / inside
+    for words in (command(out), sweep_command(out), ["picture", "--out", out]):
+        check(ntkcpl(*words), out, f"`{out}`", f"the tables of the store `{tmp_path / 'first'}`")
+
+
+def test_a_folder_that_is_called_like_a_table_is_none(ntkcpl, command, tmp_path):
+    Store(tmp_path / "rounds" / "mine")
+    Store(tmp_path / "rounds")
+
+
 def _npz(path, fields, **changed):
     np.savez(path, **fields._asdict() | changed)
 
