@@ -203,7 +203,7 @@ def _temporary_folder() -> str | None:
     if os.access("/tmp", os.W_OK | os.X_OK):  # noqa: S108
         return f"/tmp/ntkcpl-ray-{os.getuid()}"  # noqa: S108
     raise ResourceError(
-        f"Expected a temporary folder with a name of at most {_LONGEST_TEMPORARY} characters, as Ray's sockets need, but "
+        f"Expected a temporary folder with a name of at most {_LONGEST_TEMPORARY} characters for Ray's sockets, but "
         f"got `{usual}`; set TMPDIR to a shorter one."
     )
 

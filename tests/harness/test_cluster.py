@@ -62,7 +62,7 @@ class TestTemporaryFolder:
     def test_without_a_short_one_it_is_said(self, monkeypatch):
         monkeypatch.setenv("RAY_TMPDIR", "/data/" + "x" * 100)
         monkeypatch.setattr("os.access", lambda path, mode: False)
-        with pytest.raises(ResourceError, match=r"at most 40 characters, .* but got `/data/x+`; set TMPDIR"):
+        with pytest.raises(ResourceError, match=r"at most 40 characters for .*, but got `/data/x+`; set TMPDIR"):
             _temporary_folder()
 
 
