@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_MEMORY_MONITOR": "0",
     "RAY_ENABLE_AUTO_CONNECT": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
 for _name, _value in _QUIET.items():
     os.environ.setdefault(_name, _value)
@@ -48,6 +50,8 @@ _ASK_SECONDS = 0.05
 """Until a source that had nothing yet is asked again."""
 _MOST_STARTS = 3
 """Of workers in a row that die before they have run anything."""
+_LONGEST_TEMPORARY = 40
+"""Characters of a temporary folder below which Ray's sockets have names that an operating system takes."""
 _SMALLEST_SHARE = 1e-4
 """Of a GPU, in Ray's books."""
 
@@ -155,12 +159,13 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
         data_bytes: size of the data set, for the object store of a local cluster.
 
     Raises:
-        ResourceError: there is no cluster at the address.
+        ResourceError: there is no cluster at the address, or no folder with a name short enough for a local one.
     """
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "include_dashboard": False}
     environment = {"env_vars": {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}}
     on_sigterm = signal.getsignal(signal.SIGTERM)
+    folder = None if resources.address else _temporary_folder()
     try:
         _reach(resources.address)
         if resources.address is None:
@@ -169,6 +174,7 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
                 ray.init(
                     address="local",
                     num_gpus=resources.num_gpus,
+                    _temp_dir=folder,
                     object_store_memory=200 * 2**20 + 2 * data_bytes,
                     runtime_env=environment,
                     **quiet,
@@ -187,6 +193,19 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _temporary_folder() -> str | None:
+    """Where Ray keeps its sockets: None for its own choice, or a folder with a shorter name."""
+    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(usual) <= _LONGEST_TEMPORARY:
+        return None
+    if os.access("/tmp", os.W_OK | os.X_OK):  # noqa: S108
+        return f"/tmp/ntkcpl-ray-{os.getuid()}"  # noqa: S108
+    raise ResourceError(
+        f"Expected a temporary folder with a name of at most {_LONGEST_TEMPORARY} characters for Ray's sockets, but "
+        f"got `{usual}`; set TMPDIR to a shorter one."
+    )
 
 
 @contextmanager
@@ -208,6 +227,15 @@ def _reach(address: str | None) -> None:
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECTION_SECONDS).close()
+
+
+def unusable_gpus(resources: Resources) -> str | None:
+    """What to say where a local study asks for GPUs, as settled, and torch can use none of them."""
+    if not resources.gpus_per_trajectory or resources.address is not None or torch.cuda.is_available():
+        return None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    hint = "" if visible is None else f" CUDA_VISIBLE_DEVICES is `{visible}`."
+    return f"torch can use no GPU here, so all of this runs on the CPU.{hint}"
 
 
 def settle(resources: Resources, n_jobs: int) -> Resources:

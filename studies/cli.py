@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import sys
 from enum import StrEnum
@@ -32,6 +33,9 @@ app.add_typer(features_cli.app, name="features")
 
 def main() -> None:
     """Entry point of `ntkcpl`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no ± shows a question mark
     app()
 
 

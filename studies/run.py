@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from analysis import Results, load
-from harness.cluster import Resources, cluster, settle
+from harness.cluster import Resources, cluster, settle, unusable_gpus
 from harness.data import Dataset
 from harness.driver import drive
 from harness.location import Location
@@ -64,6 +64,8 @@ def run_comparison(
             settled = settle(resources, len(plan.jobs))
             say(progress_console, describe(plan))
             say(progress_console, describe_resources(settled, plan))
+            if warning := unusable_gpus(settled):
+                say(progress_console, warning)
             if dry_run:
                 return Outcome(study, 0)
             with store.writing():

@@ -21,12 +21,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from strategies.base import FloatArray, IndexArray
+from strategies.functional.compiled import compiled
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def move_predictions(
     by_point: Any, by_class: Any, gain: Any, change: Any, labels: Any, first: int, last: int,
     own: Any, rival: Any, rival_class: Any,
@@ -62,7 +62,7 @@ def move_predictions(
         own[u] = by_class[labels[u], u]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def correct(residual: Any, factors: Any, column: Any) -> None:
     """Take an accepted candidate out of rows of S: `S[i] -= g[i] * S[:, j]`, each operation rounded.
 
@@ -78,7 +78,7 @@ def correct(residual: Any, factors: Any, column: Any) -> None:
             row[u] -= factor * column[u]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def count_wrong(
     residual: Any, positions: Any, targets: Any, alive: Any, ridge: Any, by_point: Any, by_class: Any, labels: Any,
     starts: Any, own: Any, rival: Any, rival_class: Any, counts: Any, undecided: Any,
@@ -136,7 +136,7 @@ def count_wrong(
             counts[i] += _settle(row, inverse, change, own, rival, rival_class, labels, by_point, is_open, words)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _classify(
     row: Any, inverse: Any, own_change: Any, change_p: Any, largest: Any, smallest: Any, own: Any, rival: Any,
     rival_class: Any, of_p: Any, p: Any, p_wins_ties: Any, is_open: Any,
@@ -163,7 +163,7 @@ def _classify(
     return lost, n_open
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _settle(
     row: Any, inverse: Any, change: Any, own: Any, rival: Any, rival_class: Any, labels: Any, by_point: Any,
     is_open: Any, words: Any,

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numba import njit
 
 from strategies.base import FloatArray, IndexArray
+from strategies.functional.compiled import compiled
 
 KernelKind = Literal["empirical", "analytic"]
 Parameterisation = Literal["ntk", "standard"]
@@ -223,7 +223,7 @@ def _arc_cosine_tensor(
     return (hidden_gain * hidden + active_gain * share * inner + output_bias).where(scale != 0, output_bias)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _arc_cosine(
     block: Any, row_norms: Any, column_norms: Any, bias: Any, hidden_gain: Any, active_gain: Any, output_bias: Any
 ) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from analysis import load
-from harness.cluster import Event, Failed, Finished, Paused, Resources, RoundDone, cluster, settle
+from harness.cluster import Event, Failed, Finished, Paused, Resources, RoundDone, cluster, settle, unusable_gpus
 from harness.data import Dataset
 from harness.driver import Restarted, drive
 from harness.exceptions import ResourceError, SpecError
@@ -408,6 +408,8 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
             settled = settle(resources, n_left)
             say(progress_console, str(search))
             say(progress_console, describe_resources(settled, search.plan()))
+            if warning := unusable_gpus(settled):
+                say(progress_console, warning)
             if options.dry_run:
                 return SweepOutcome(search.study, 0)
             with store.writing():

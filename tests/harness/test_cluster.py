@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from ray.util.placement_group import placement_group, remove_placement_group
 
-from harness.cluster import Finished, Paused, Resources, RoundDone, _room, settle
+from harness.cluster import Finished, Paused, Resources, RoundDone, _room, _temporary_folder, settle, unusable_gpus
 from harness.driver import drive
 from harness.exceptions import ResourceError
 from harness.plan import make_plan
@@ -42,6 +42,50 @@ ONE = Resources(workers=1, gpus_per_trajectory=0)
 )
 def test_room_on_a_node(cpus_of_node, gpus_of_node, cpus, gpus, room):
     assert _room({"CPU": cpus_of_node, "GPU": gpus_of_node}, cpus, gpus) == room
+
+
+class TestTemporaryFolder:
+    """Names of sockets have at most 107 characters."""
+
+    def test_a_short_one_is_rays_own_choice(self, monkeypatch):
+        monkeypatch.delenv("RAY_TMPDIR", raising=False)
+        monkeypatch.setattr("tempfile.tempdir", "/var/tmp")
+        assert _temporary_folder() is None
+
+    @pytest.mark.parametrize("is_rays", [False, True])
+    def test_a_long_one_is_replaced(self, monkeypatch, is_rays):
+        long = f"/tmp/{'x' * 100}"
+        monkeypatch.setattr("tempfile.tempdir", "/tmp" if is_rays else long)
+        monkeypatch.setenv("RAY_TMPDIR", long) if is_rays else monkeypatch.delenv("RAY_TMPDIR", raising=False)
+        assert len(_temporary_folder()) < 40
+
+    def test_without_a_short_one_it_is_said(self, monkeypatch):
+        monkeypatch.setenv("RAY_TMPDIR", "/data/" + "x" * 100)
+        monkeypatch.setattr("os.access", lambda path, mode: False)
+        with pytest.raises(ResourceError, match=r"at most 40 characters for .*, but got `/data/x+`; set TMPDIR"):
+            _temporary_folder()
+
+
+class TestUnusableGpus:
+    """A study that asks for GPUs does not run on the CPU without a word."""
+
+    @pytest.mark.parametrize(
+        ("resources", "has_cuda", "is_said"),
+        [
+            (Resources(gpus_per_trajectory=1), False, True),
+            (Resources(gpus_per_trajectory=0.5), False, True),
+            (Resources(gpus_per_trajectory=1), True, False),
+            (Resources(gpus_per_trajectory=0), False, False),
+            (Resources(gpus_per_trajectory=1, address="10.0.0.1:6379"), False, False),
+        ],
+    )
+    def test_is_said_of_a_local_study_alone(self, monkeypatch, resources, has_cuda, is_said):
+        monkeypatch.setattr("torch.cuda.is_available", lambda: has_cuda)
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "8")
+        found = unusable_gpus(resources)
+        assert (found is not None) == is_said
+        if is_said:
+            assert found == "torch can use no GPU here, so all of this runs on the CPU. CUDA_VISIBLE_DEVICES is `8`."
 
 
 @pytest.mark.ray

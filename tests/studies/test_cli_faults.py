@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -101,3 +103,14 @@ def test_a_plug_in_that_fails_is_listed_with_its_error(ntkcpl, monkeypatch):
     assert "broken" in shown
     assert "typiclust" in shown
     assert "importable" in shown
+
+
+def test_a_terminal_without_unicode_shows_question_marks():
+    """The tables of a comparison have a ±; an ASCII locale has none."""
+    program = (
+        "from rich.console import Console; from studies import cli; "
+        "cli.app = lambda: Console().print('70.1\u00b12.3'); cli.main()"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"70.1?2.3\n", b"")
