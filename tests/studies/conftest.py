@@ -68,6 +68,8 @@ def ntkcpl_on_ray(ntkcpl, ray_cluster, monkeypatch):
     for module in ("run", "sweeps.run"):
         importlib.import_module(f"studies.{module}")
         monkeypatch.setattr(f"studies.{module}.cluster", lambda resources, data_bytes: nullcontext())
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)  # its GPUs exist in Ray's books only
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr("studies.sweeps.tuning._ENDING_SECONDS", 0.1)  # Tune takes 5 s to put idle trials away
     return ntkcpl
 

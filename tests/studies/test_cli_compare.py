@@ -136,6 +136,7 @@ class TestAgain:
         assert result.stderr.splitlines() == [
             "4 trajectories: 4 to run",
             "2 at once, 1 CPU and 1 GPU each; no estimate of the time yet",
+            "torch can use no GPU here, so all of this runs on the CPU.",
         ]
         assert not (tmp_path / "out").exists()
         assert len(reads) == 1

@@ -265,6 +265,7 @@ class TestBadInput:
         assert result.stderr.splitlines() == [
             "6 trials of 2 seeds: 12 trajectories: 12 to run",
             "2 at once, 1 CPU and 1 GPU each; no estimate of the time yet",
+            "torch can use no GPU here, so all of this runs on the CPU.",
         ]
         assert not (tmp_path / "out").exists()
 
