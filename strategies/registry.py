@@ -12,12 +12,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from strategies.alfamix import AlfaMix
 from strategies.badge import Badge
 from strategies.badge_partition import BadgePartition
 from strategies.bait_binary import BaitBinary
 from strategies.base import Strategy
 from strategies.coreset_al import CoresetAL
 from strategies.coreset_self import CoresetSelf
+from strategies.dcom import DCoM
 from strategies.dropquery import DropQuery
 from strategies.entropy import Entropy
 from strategies.exceptions import InvalidParameterError, UnknownStrategyError, did_you_mean
@@ -30,6 +32,7 @@ from strategies.ntkcpl_self import NTKCPLSelf
 from strategies.power_margin import PowerMargin
 from strategies.probcover import ProbCover
 from strategies.random import Random
+from strategies.refine import Refine
 from strategies.tcm import TCM
 from strategies.typiclust import TypiClust
 from strategies.uherding import UHerding
@@ -54,7 +57,10 @@ BUILT_IN: dict[str, type[Strategy]] = {
         UHerding,
         BaitBinary,
         DropQuery,
+        AlfaMix,
+        DCoM,
         TCM,
+        Refine,
         LookAhead,
         NTKCPLSelf,
         NTKCPLAL,

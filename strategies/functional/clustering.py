@@ -12,6 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from strategies.base import FloatArray, IndexArray
 
 MINIBATCH_ROWS = 5_000
+MAX_FULL_KMEANS = 50
+"""Clusters up to which `central_points` makes full passes; above it works on mini-batches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,3 +46,24 @@ def kmeans(points: FloatArray, n_clusters: int, *, seed: int, n_init: int = 1, m
         model.fit(points)
     used, labels = np.unique(model.labels_, return_inverse=True)
     return KMeansResult(labels.astype(np.int64), model.cluster_centers_[used])
+
+
+def central_points(points: FloatArray, n: int, *, seed: int) -> IndexArray:
+    """The point nearest to the centre of each of up to `n` K-means clusters, the largest cluster first.
+
+    All points in their order where there are no more than `n`; ties go to the smallest index.
+
+    Args:
+        points: `n_points x dim`.
+        n: clusters to look for.
+        seed: of the clustering.
+    """
+    if len(points) <= n:
+        return np.arange(len(points))
+    clusters = kmeans(points, n, seed=seed, minibatch=n > MAX_FULL_KMEANS)
+    distances = np.square(points - clusters.centres[clusters.labels]).sum(axis=1)
+    order = np.lexsort((np.arange(len(points)), distances, clusters.labels))
+    first = order[np.unique(clusters.labels[order], return_index=True)[1]]
+    by_size = np.argsort(-np.bincount(clusters.labels), kind="stable")
+    central: IndexArray = first[by_size]
+    return central
