@@ -60,10 +60,8 @@ class DCoM(Strategy):
             uncertainty[:n_labelled] = 0
         coverage = float(is_covered.mean())
         competence = competence_of(coverage)
-        rows, scores = greedy(
-            near(points, points, radius, n_threads=view.compute.n_threads), is_covered, uncertainty, competence,
-            np.arange(n_labelled), n,
-        )  # fmt: skip
+        is_near = near(points, points, radius, n_threads=view.compute.n_threads)
+        rows, scores = greedy(is_near, is_covered, uncertainty, competence, np.arange(n_labelled), n)
         stats: dict[str, float | int | str] = {"radius": radius, "coverage": coverage, "competence": competence}
         return Selection(candidates[rows - n_labelled], scores, stats)
 
