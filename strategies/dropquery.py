@@ -33,6 +33,7 @@ class DropQuery(Strategy):
     """
 
     name: ClassVar[str] = "dropquery"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = (
         "Gupte et al. 2024, Revisiting Active Learning in the Era of Vision Foundation Models, TMLR (arXiv 2401.14555)"
     )

@@ -12,6 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from strategies.base import FloatArray, IndexArray
 
 MINIBATCH_ROWS = 5_000
+SEEDING_ROWS = 3
+"""Points a cluster among which mini-batches are seeded by k-means++, which takes most of the time."""
 MAX_FULL_KMEANS = 50
 """Clusters up to which `central_points` makes full passes; above it works on mini-batches."""
 
@@ -40,7 +42,11 @@ def kmeans(points: FloatArray, n_clusters: int, *, seed: int, n_init: int = 1, m
         minibatch: batches of 5,000 points instead of full passes; for many clusters.
     """
     settings = {"n_clusters": min(n_clusters, len(points)), "random_state": seed, "n_init": n_init}
-    model = MiniBatchKMeans(**settings, batch_size=MINIBATCH_ROWS) if minibatch else KMeans(**settings)
+    if minibatch:
+        init_size = min(SEEDING_ROWS * settings["n_clusters"], len(points))
+        model = MiniBatchKMeans(**settings, batch_size=MINIBATCH_ROWS, init_size=init_size)
+    else:
+        model = KMeans(**settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(points)
