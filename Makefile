@@ -8,7 +8,7 @@ DEMO_OUT ?= runs/demo
 
 demo: $(VENV)/.installed  ## the main job on scikit-learn's digits: a table, a picture, a Parquet store
 	$(BIN)/ntkcpl compare --data digits --schedule 10x10 --seeds 3 --out $(DEMO_OUT) \
-	    --strategies random,typiclust,maxherding,badge,coreset_self,ntkcpl_self,ntkcpl_al
+	    --strategies recommended
 
 test: $(VENV)/.installed  ## all tests but the slow ones
 	$(BIN)/pytest

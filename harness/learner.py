@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from harness.exceptions import SpecError
 from harness.streams import Purpose
-from strategies.base import FloatArray, IndexArray, check_features, check_positions
+from strategies.base import FloatArray, IndexArray, check_classes, check_features, check_positions
 from strategies.functional.scaling import Scaler, Scaling, fit_scaling
 
 _ROWS = 4096
@@ -93,6 +93,7 @@ class Learner:
         self._network = network
         self._inputs = inputs
         self._retrain = retrain
+        self._n_classes = int(network[-1].out_features)  # type: ignore[arg-type]
 
     @cached_property
     def embedding(self) -> FloatArray:
@@ -108,6 +109,18 @@ class Learner:
         """Softmax over the classes for any features, `n x dim` -> `n x n_classes` float32; see `strategies.Model`."""
         inputs = self._inputs.scaled(check_features(features, self._inputs.pool.shape[1]))
         return _forward(self._network, inputs).softmax(dim=1).numpy()
+
+    def gradient(self, features: FloatArray, classes: IndexArray) -> FloatArray:
+        """Gradient of the cross entropy of `classes` by `features`, `n x dim` float32; see `strategies.Model`."""
+        features = check_features(features, self._inputs.pool.shape[1])
+        classes = check_classes(classes, len(features), self._n_classes)
+        inputs, targets = self._inputs.scaled(features), torch.from_numpy(classes).to(self._inputs.pool.device)
+        parts = []
+        for rows, wanted in zip(torch.split(inputs, _ROWS), torch.split(targets, _ROWS), strict=True):
+            leaf = rows.detach().requires_grad_()
+            loss = nn.functional.cross_entropy(self._network(leaf), wanted, reduction="sum")
+            parts.append(torch.autograd.grad(loss, leaf)[0].cpu())
+        return self._inputs.scaler.pull_back(features, torch.cat(parts).numpy())
 
     def refit(self, positions: IndexArray) -> Learner:
         """The same learner trained on the labels at some positions in the order of purchase; see `strategies.Model`."""

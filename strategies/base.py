@@ -49,6 +49,13 @@ class Model(Protocol):
             InvalidQuestionError: another number of columns, or numbers that are not finite.
         """
 
+    def gradient(self, features: FloatArray, classes: IndexArray) -> FloatArray:
+        """Gradient of the cross entropy of given classes by the features: `n x dim` and `n` -> `n x dim` float32.
+
+        Raises:
+            InvalidQuestionError: features as `predict_proba` refuses them, or not one class for each.
+        """
+
     def refit(self, positions: IndexArray) -> Model:
         """The same classifier, trained anew on some of the labels it has, from a random stream of its own.
 
@@ -76,6 +83,22 @@ def check_features(features: FloatArray, dim: int) -> FloatArray:
         row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
         raise InvalidQuestionError(f"Expected finite features to predict, but row {row} has NaN or infinite ones.")
     return found
+
+
+def check_classes(classes: IndexArray, n: int, n_classes: int) -> IndexArray:
+    """One class for each of `n` rows of features, as int64.
+
+    Raises:
+        InvalidQuestionError: it is not.
+    """
+    found = np.asarray(classes)
+    if found.shape != (n,) or not np.issubdtype(found.dtype, np.integer):
+        raise InvalidQuestionError(f"Expected {n} classes, one a row, but got {found.dtype} of shape {found.shape}.")
+    if n and (found.min() < 0 or found.max() >= n_classes):
+        raise InvalidQuestionError(
+            f"Expected classes from 0 to {n_classes - 1}, but got {found.min()} to {found.max()}."
+        )
+    return found.astype(np.int64)
 
 
 def check_positions(positions: IndexArray, n_labels: int) -> IndexArray:
@@ -266,6 +289,13 @@ class Strategy(abc.ABC):
             raise InvalidSelectionError(
                 f"Expected one score per pick ({n}) from `{self.name}`, but got shape {np.shape(selection.scores)}."
             )
+
+
+def fill_up(view: PoolView, picks: IndexArray, n: int, rng: np.random.Generator) -> Selection:
+    """`picks`, and as many other unlabelled points, each equally likely, as are missing to `n`."""
+    others = np.setdiff1d(view.unlabelled, picks)
+    drawn = rng.choice(others, size=n - len(picks), replace=False)
+    return Selection(np.concatenate([picks, drawn]), stats={"n_random": len(drawn)})
 
 
 def draw_uniformly(view: PoolView, n: int, rng: np.random.Generator) -> Selection:

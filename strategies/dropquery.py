@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from strategies.base import IndexArray, Model, PoolView, Selection, Strategy
-from strategies.functional.clustering import kmeans
+from strategies.base import IndexArray, Model, PoolView, Selection, Strategy, fill_up
+from strategies.functional.clustering import central_points
 from strategies.functional.distances import normalise_rows
 from strategies.functional.tiles import slices
 
@@ -18,8 +19,6 @@ ROWS = 4096
 """Rows whose features are dropped at once; part of the arithmetic, as the mask is drawn in this order."""
 ENOUGH = 25
 """Candidates for each point to pick, below which fewer disagreements suffice."""
-MAX_FULL_KMEANS = 50
-"""Clusters up to which K-means makes full passes; above it works on mini-batches."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class DropQuery(Strategy):
     """
 
     name: ClassVar[str] = "dropquery"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = (
         "Gupte et al. 2024, Revisiting Active Learning in the Era of Vision Foundation Models, TMLR (arXiv 2401.14555)"
     )
@@ -52,12 +52,9 @@ class DropQuery(Strategy):
             while threshold > 0 and np.sum(counts > threshold) < ENOUGH * n:
                 threshold -= 1
             candidates = candidates[counts > threshold]
-        picks = central_points(view, candidates, n, int(rng.integers(2**31)))
-        others = np.setdiff1d(view.unlabelled, picks)
-        drawn = rng.choice(others, size=n - len(picks), replace=False)
-        return Selection(
-            np.concatenate([picks, drawn]), stats={"n_candidates": len(candidates), "n_random": len(drawn)}
-        )
+        rows = central_points(normalise_rows(view.features[candidates]), n, seed=int(rng.integers(2**31)))
+        selection = fill_up(view, candidates[rows], n, rng)
+        return replace(selection, stats={"n_candidates": len(candidates), **selection.stats})
 
     def _disagreements(self, model: Model, view: PoolView, rng: np.random.Generator) -> IndexArray:
         clean = model.probabilities[view.unlabelled].argmax(axis=1)
@@ -69,16 +66,3 @@ class DropQuery(Strategy):
                 dropped = features * is_kept / np.float32(1 - self.dropout)
                 counts[rows] += model.predict_proba(dropped).argmax(axis=1) != clean[rows]
         return counts
-
-
-def central_points(view: PoolView, candidates: IndexArray, n: int, seed: int) -> IndexArray:
-    """The candidate nearest to the centre of each of up to `n` K-means clusters, the largest cluster first."""
-    if len(candidates) <= n:
-        return candidates
-    points = normalise_rows(view.features[candidates])
-    clusters = kmeans(points, n, seed=seed, minibatch=n > MAX_FULL_KMEANS)
-    distances = np.square(points - clusters.centres[clusters.labels]).sum(axis=1)
-    order = np.lexsort((np.arange(len(points)), distances, clusters.labels))
-    first = order[np.unique(clusters.labels[order], return_index=True)[1]]
-    by_size = np.argsort(-np.bincount(clusters.labels), kind="stable")
-    return candidates[first[by_size]]

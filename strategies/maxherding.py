@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from strategies.base import PoolView, Selection, Strategy
 from strategies.functional.distances import normalise_rows
 from strategies.functional.herding import herd
+from strategies.subpool import draw_candidates
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,7 @@ class MaxHerding(Strategy):
     """Points, labelled ones included, that are candidates and averaged over; redrawn each round."""
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
-        candidates = view.unlabelled
-        if self.candidates != "all" and self.candidates < len(view.features):
-            size = min(max(self.candidates - len(view.labelled), n), len(candidates))
-            candidates = np.sort(rng.choice(candidates, size=size, replace=False))
+        candidates = draw_candidates(view, self.candidates, n, rng)
         rows, gains = herd(
             normalise_rows(view.features[candidates]),
             normalise_rows(view.features[view.labelled]),

@@ -8,16 +8,18 @@ import inspect
 import math
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from strategies.alfamix import AlfaMix
 from strategies.badge import Badge
 from strategies.badge_partition import BadgePartition
 from strategies.bait_binary import BaitBinary
 from strategies.base import Strategy
 from strategies.coreset_al import CoresetAL
 from strategies.coreset_self import CoresetSelf
+from strategies.dcom import DCoM
 from strategies.dropquery import DropQuery
 from strategies.entropy import Entropy
 from strategies.exceptions import InvalidParameterError, UnknownStrategyError, did_you_mean
@@ -30,36 +32,54 @@ from strategies.ntkcpl_self import NTKCPLSelf
 from strategies.power_margin import PowerMargin
 from strategies.probcover import ProbCover
 from strategies.random import Random
+from strategies.refine import Refine
 from strategies.tcm import TCM
 from strategies.typiclust import TypiClust
 from strategies.uherding import UHerding
 
 ENTRY_POINT_GROUP = "ntkcpl.strategies"
 
-BUILT_IN: dict[str, type[Strategy]] = {
-    strategy.name: strategy
-    for strategy in (
-        Random,
-        Entropy,
-        Margin,
-        LeastConfidence,
-        PowerMargin,
-        CoresetSelf,
-        CoresetAL,
-        Badge,
-        BadgePartition,
-        TypiClust,
-        ProbCover,
-        MaxHerding,
-        UHerding,
-        BaitBinary,
-        DropQuery,
-        TCM,
-        LookAhead,
-        NTKCPLSelf,
-        NTKCPLAL,
-    )
+Budget = Literal["any", "few labels", "many labels"]
+
+GROUPS: dict[str, dict[type[Strategy], Budget]] = {
+    "need nothing": {Random: "any"},
+    "need features": {
+        TypiClust: "few labels",
+        ProbCover: "few labels",
+        MaxHerding: "few labels",
+        CoresetSelf: "many labels",
+    },
+    "need a classifier": {
+        Entropy: "many labels",
+        Margin: "many labels",
+        LeastConfidence: "many labels",
+        PowerMargin: "many labels",
+        CoresetAL: "many labels",
+        Badge: "many labels",
+        BadgePartition: "many labels",
+        BaitBinary: "any",
+        AlfaMix: "many labels",
+    },
+    "need both": {
+        UHerding: "any",
+        DropQuery: "any",
+        DCoM: "any",
+        TCM: "any",
+        Refine: "any",
+        LookAhead: "many labels",
+        NTKCPLSelf: "few labels",
+        NTKCPLAL: "any",
+    },
 }
+"""Built-in strategies by what they look at, each with the budgets that its publication claims it for."""
+
+BUILT_IN: dict[str, type[Strategy]] = {each.name: each for group in GROUPS.values() for each in group}
+
+SETS: dict[str, tuple[str, ...]] = {
+    "recommended": ("random", "badge", "typiclust", "maxherding", "uherding", "bait_binary", "ntkcpl_al"),
+    "all": tuple(BUILT_IN),
+}
+"""Names for several: one strategy of each kind, those that are compared with most often; and all there are."""
 
 
 def strategy_names() -> list[str]:
@@ -97,6 +117,13 @@ def strategy_class(name: str) -> type[Strategy]:
     if not (isinstance(found, type) and issubclass(found, Strategy)):
         raise UnknownStrategyError(f"Expected `{name}` to be a subclass of strategies.Strategy, but got {found!r}.")
     return found
+
+
+def summary(strategy: type[Strategy]) -> str:
+    """What a strategy picks, in a line: what follows its name in the docstring of its module, else of the class."""
+    text = (inspect.getmodule(strategy).__doc__ if strategy in BUILT_IN.values() else strategy.__doc__) or ""
+    line = text.strip().partition("\n")[0]
+    return line.partition(": ")[2].strip() or line
 
 
 def parameter_names(strategy: type[Strategy]) -> list[str]:

@@ -22,6 +22,7 @@ class TCM(Strategy):
     """
 
     name: ClassVar[str] = "tcm"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = (
         "Doucet et al. 2024, Bridging Diversity and Uncertainty in Active Learning, arXiv 2403.03728"
     )

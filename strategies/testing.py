@@ -42,6 +42,7 @@ from strategies.base import (
     PoolView,
     Selection,
     Strategy,
+    check_classes,
     check_features,
     check_positions,
 )
@@ -72,6 +73,11 @@ class FakeModel:
         """The pool's probabilities in turn, as many as there are rows."""
         found = check_features(features, features.shape[-1])
         return self.probabilities[np.arange(len(found)) % len(self.probabilities)]
+
+    def gradient(self, features: FloatArray, classes: IndexArray) -> FloatArray:
+        """Zeros: no feature changes an answer."""
+        check_classes(classes, len(features), self.probabilities.shape[1])
+        return np.zeros_like(check_features(features, features.shape[-1]))
 
     def refit(self, positions: IndexArray) -> FakeModel:
         """The same answers."""
@@ -107,18 +113,34 @@ class LeastSquaresModel:
         """Predictions on any features."""
         return self._predict(check_features(features, self.features.shape[1]))
 
+    def gradient(self, features: FloatArray, classes: IndexArray) -> FloatArray:
+        """Of the cross entropy, through the softmax and the activations."""
+        features = check_features(features, self.features.shape[1])
+        wrong = self._predict(features) - np.eye(N_CLASSES)[check_classes(classes, len(features), N_CLASSES)]
+        back = (4 * wrong @ self._weights.T) * (features @ self._directions > 0)
+        gradient: FloatArray = (back @ self._directions.T).astype(np.float32)
+        return gradient
+
     def refit(self, positions: IndexArray) -> LeastSquaresModel:
         """The same on some of the labels."""
         kept = check_positions(positions, len(self.labelled))
         return LeastSquaresModel(self.features, self.labelled[kept], self.labels[kept])
 
+    @cached_property
+    def _directions(self) -> FloatArray:
+        return np.random.default_rng(0).normal(size=(DIM, HIDDEN))
+
+    @cached_property
+    def _weights(self) -> FloatArray:
+        known = self._activations(self.features)[self.labelled]
+        weights: FloatArray = np.linalg.lstsq(known, np.eye(N_CLASSES)[self.labels], rcond=None)[0]
+        return weights
+
     def _activations(self, features: FloatArray) -> FloatArray:
-        return np.maximum(features @ np.random.default_rng(0).normal(size=(DIM, HIDDEN)), 0)
+        return np.maximum(features @ self._directions, 0)
 
     def _predict(self, features: FloatArray) -> FloatArray:
-        known = self._activations(self.features)[self.labelled]
-        weights = np.linalg.lstsq(known, np.eye(N_CLASSES)[self.labels], rcond=None)[0]
-        predicted: FloatArray = softmax(4 * self._activations(features) @ weights, axis=1).astype(np.float32)
+        predicted: FloatArray = softmax(4 * self._activations(features) @ self._weights, axis=1).astype(np.float32)
         return predicted
 
 

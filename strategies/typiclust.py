@@ -29,6 +29,7 @@ class TypiClust(Strategy):
     """
 
     name: ClassVar[str] = "typiclust"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "Hacohen, Dekel and Weinshall 2022, Active Learning on a Budget, ICML"
     chooses_first_round: ClassVar[bool] = True
 

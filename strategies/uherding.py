@@ -14,6 +14,7 @@ from strategies.functional.calibration import best_temperature, tempered
 from strategies.functional.distances import normalise_rows
 from strategies.functional.herding import herd
 from strategies.functional.uncertainty import margin
+from strategies.subpool import draw_candidates
 
 SMALLEST_SIGMA = 0.1
 """Below it float32 cannot tell a kernel's neighbours apart."""
@@ -46,10 +47,7 @@ class UHerding(Strategy):
     """Which of the distances between labelled points sigma is; 0 the smallest."""
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
-        candidates = view.unlabelled
-        if self.candidates != "all" and self.candidates < len(view.features):
-            size = min(max(self.candidates - len(view.labelled), n), len(candidates))
-            candidates = np.sort(rng.choice(candidates, size=size, replace=False))
+        candidates = draw_candidates(view, self.candidates, n, rng)
         points, labelled = normalise_rows(view.features[candidates]), normalise_rows(view.features[view.labelled])
         sigma, temperature, mean, weights = 1.0, 1.0, 1.0, None
         if view.model is not None:

@@ -94,7 +94,8 @@ def compare(
     out: OutOption,
     data: Annotated[str | None, _DATA] = None,
     strategies: Annotated[
-        str | None, typer.Option(help="Names (`ntkcpl list strategies`) or module:Class, with commas.")
+        str | None,
+        typer.Option(help="Names (`ntkcpl list strategies`), module:Class, `recommended` or `all`; commas."),
     ] = None,
     schedule: Annotated[str | None, typer.Option(help="Labels per round, such as 20x5,100x4.")] = None,
     study: Annotated[
@@ -455,7 +456,7 @@ class Listed(StrEnum):
 
 @app.command("list", cls=OnceCommand)
 def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None:
-    """Name the strategies with their parameters, the built-in data sets, or the paper's studies."""
+    """Name the strategies by what they need, the built-in data sets, or the paper's studies."""
     with one_line_errors():
         console = Console()
         table = Table(box=None, pad_edge=False)
@@ -476,19 +477,9 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None
                 chosen = "\n".join(f"{key}: {text}" for key, text in study.not_stated.items())
                 table.add_row(name, escape(study.title), study.schedule, escape(chosen))
         else:
-            from strategies.exceptions import StrategyError
-            from strategies.registry import make_strategy, resolved_parameters, strategy_class, strategy_names
+            from studies.listing import add_strategies
 
-            for heading in ("strategy", "parameters", "source"):
-                table.add_column(heading)
-            for name in strategy_names():
-                try:
-                    parameters = resolved_parameters(make_strategy(name))
-                except StrategyError as error:  # of an installed package
-                    table.add_row(escape(name), "", escape(" ".join(str(error).split())))
-                    continue
-                shown = "\n".join(f"{key}={value}" for key, value in parameters.items())
-                table.add_row(escape(name), escape(shown), escape(strategy_class(name).source))
+            add_strategies(table)
         console.print(table)
 
 

@@ -18,6 +18,7 @@ from harness.spec import TrajectorySpec
 from strategies.base import Strategy
 from strategies.exceptions import did_you_mean
 from strategies.registry import (
+    SETS,
     describe_error,
     make_strategy,
     parameter_names,
@@ -121,13 +122,14 @@ class Comparison:
 
 
 def parse_strategies(text: str) -> tuple[str, ...]:
-    """Names from `random,typiclust`.
+    """Names from `random,typiclust`, with the members of `recommended` and `all` (`strategies.registry.SETS`).
 
     Raises:
         SpecError: an empty or repeated name.
         UnknownStrategyError: a name that is not known.
     """
-    names = [name.strip() for name in text.split(",")]
+    asked = [name.strip() for name in text.split(",")]
+    names = [name for each in asked for name in SETS.get(each, (each,))]
     for name in names:
         if not name:
             raise SpecError(f"Expected strategies such as `random,typiclust`, but got an empty name in `{text}`.")

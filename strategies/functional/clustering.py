@@ -12,6 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 from strategies.base import FloatArray, IndexArray
 
 MINIBATCH_ROWS = 5_000
+SEEDING_ROWS = 3
+"""Points a cluster among which mini-batches are seeded by k-means++, which takes most of the time."""
+MAX_FULL_KMEANS = 50
+"""Clusters up to which `central_points` makes full passes; above it works on mini-batches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +42,34 @@ def kmeans(points: FloatArray, n_clusters: int, *, seed: int, n_init: int = 1, m
         minibatch: batches of 5,000 points instead of full passes; for many clusters.
     """
     settings = {"n_clusters": min(n_clusters, len(points)), "random_state": seed, "n_init": n_init}
-    model = MiniBatchKMeans(**settings, batch_size=MINIBATCH_ROWS) if minibatch else KMeans(**settings)
+    if minibatch:
+        init_size = min(SEEDING_ROWS * settings["n_clusters"], len(points))
+        model = MiniBatchKMeans(**settings, batch_size=MINIBATCH_ROWS, init_size=init_size)
+    else:
+        model = KMeans(**settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(points)
     used, labels = np.unique(model.labels_, return_inverse=True)
     return KMeansResult(labels.astype(np.int64), model.cluster_centers_[used])
+
+
+def central_points(points: FloatArray, n: int, *, seed: int) -> IndexArray:
+    """The point nearest to the centre of each of up to `n` K-means clusters, the largest cluster first.
+
+    All points in their order where there are no more than `n`; ties go to the smallest index.
+
+    Args:
+        points: `n_points x dim`.
+        n: clusters to look for.
+        seed: of the clustering.
+    """
+    if len(points) <= n:
+        return np.arange(len(points))
+    clusters = kmeans(points, n, seed=seed, minibatch=n > MAX_FULL_KMEANS)
+    distances = np.square(points - clusters.centres[clusters.labels]).sum(axis=1)
+    order = np.lexsort((np.arange(len(points)), distances, clusters.labels))
+    first = order[np.unique(clusters.labels[order], return_index=True)[1]]
+    by_size = np.argsort(-np.bincount(clusters.labels), kind="stable")
+    central: IndexArray = first[by_size]
+    return central

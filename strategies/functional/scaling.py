@@ -40,6 +40,17 @@ class Scaler:
         scaled *= np.float32(self.factor)
         return scaled
 
+    def pull_back(self, features: FloatArray, gradient: FloatArray) -> FloatArray:
+        """The gradient by `features`, `n x dim`, of what has this gradient by the scaled ones."""
+        if self.how == "unit":
+            unit = normalise_rows(features)
+            norms = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+            along = np.einsum("ij,ij->i", gradient, unit)[:, None]
+            factor = np.divide(np.sqrt(features.shape[1]), norms, out=np.zeros_like(norms), where=norms > 0)
+            pulled: FloatArray = ((gradient - along * unit) * factor).astype(np.float32)
+            return pulled
+        return gradient * np.float32(self.unit * self.factor)
+
 
 def fit_scaling(features: FloatArray, how: Scaling) -> Scaler:
     """Fit a scaling to the pool, `n x dim`; constant features keep the factor 1.

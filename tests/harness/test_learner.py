@@ -199,6 +199,49 @@ class TestPredictProba:
             fit(pool, range(40)).predict_proba(change(pool.x_test))
 
 
+class TestGradient:
+    @pytest.mark.parametrize("scaling", ["rms", "centred", "unit", "none"])
+    def test_is_the_slope_of_the_cross_entropy(self, pool, scaling):
+        learner = fit(pool, range(40), spec=LearnerSpec(hidden=16, epochs=5, lr=0.05, scaling=scaling))
+        points, classes = pool.x_test[:20], pool.y_test[:20]
+        rows, step = np.arange(len(points)), 2.0**-7
+
+        def losses(features):
+            return -np.log(learner.predict_proba(features)[rows, classes].astype(np.float64))
+
+        found = learner.gradient(points, classes)
+        assert found.dtype == np.float32
+        slopes = np.empty_like(found)
+        for column in range(points.shape[1]):
+            change = np.where(np.arange(points.shape[1]) == column, np.float32(step), np.float32(0))
+            slopes[:, column] = (losses(points + change) - losses(points - change)) / (2 * step)
+        is_close = np.isclose(found, slopes, rtol=0, atol=0.02 * np.abs(found).max())
+        assert is_close.mean() > 0.95  # a step may cross a kink of the ReLU
+
+    def test_of_a_row_without_a_norm_is_finite(self, pool):
+        learner = fit(pool, range(40), spec=LearnerSpec(hidden=16, epochs=5, scaling="unit"))
+        assert np.isfinite(learner.gradient(np.zeros_like(pool.x_test[:1]), pool.y_test[:1])).all()
+
+    def test_leaves_the_classifier_as_it_was(self, pool):
+        learner = fit(pool, range(40))
+        before = learner.predict_proba(pool.x_test)
+        learner.gradient(pool.x_test, pool.y_test)
+        np.testing.assert_array_equal(learner.predict_proba(pool.x_test), before)
+        assert learner.gradient(pool.x_test[:0], pool.y_test[:0]).shape == (0, pool.x_test.shape[1])
+
+    @pytest.mark.parametrize(
+        ("classes", "found"),
+        [
+            (lambda y: y[:5], "Expected 60 classes, one a row, but got int64 of shape (5,)."),
+            (lambda y: y.astype(float), "Expected 60 classes, one a row, but got float64 of shape (60,)."),
+            (lambda y: y + 9, "Expected classes from 0 to"),
+        ],
+    )
+    def test_other_classes_are_refused(self, pool, classes, found):
+        with pytest.raises(InvalidQuestionError, match=re.escape(found)):
+            fit(pool, range(40)).gradient(pool.x_test, classes(pool.y_test))
+
+
 class TestRefit:
     def test_is_a_classifier_trained_on_these_labels_alone(self, pool):
         labelled = np.arange(60)

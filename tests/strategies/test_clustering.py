@@ -6,7 +6,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
-from strategies.functional.clustering import kmeans
+from strategies.functional.clustering import central_points, kmeans
 
 
 def draw_blobs(n=200, n_blobs=4, seed=0):
@@ -50,3 +50,20 @@ def test_same_seed_same_bits_and_other_seed_other_start(minibatch):
     first, second, other = (kmeans(points, 20, seed=seed, minibatch=minibatch) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.centres, second.centres)
     assert adjusted_rand_score(first.labels, other.labels) < 1
+
+
+def test_central_points_are_nearest_to_their_centre():
+    points = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    picks = central_points(points, 3, seed=0)
+    found = kmeans(points, 3, seed=0)
+    clusters = found.labels[picks]
+    assert sorted(clusters) == [0, 1, 2]
+    assert (np.diff(np.bincount(found.labels)[clusters]) <= 0).all()
+    for pick, cluster in zip(picks, clusters, strict=True):
+        distances = np.linalg.norm(points - found.centres[cluster], axis=1)
+        assert distances[pick] == pytest.approx(distances[found.labels == cluster].min())
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_few_points_are_all_central(n):
+    np.testing.assert_array_equal(central_points(np.ones((3, 2), dtype=np.float32), n, seed=0), [0, 1, 2])

@@ -4,7 +4,11 @@ from strategies.registry import BUILT_IN, make_strategy
 from strategies.testing import StrategyContract
 
 STRATEGIES = [
-    *((name, {}) for name in BUILT_IN),
+    *((name, {}) for name in BUILT_IN if name != "refine"),
+    ("refine", {"n_batches": 9, "n_filters": 2}),
+    ("dcom", {"candidates": 30}),
+    ("uherding", {"candidates": 30, "quantile": 0.1}),
+    ("bait_binary", {"oversampling": 1}),
     ("ntkcpl_self", {"risk": "squared"}),
     ("ntkcpl_self", {"kernel": "empirical", "initial": "network"}),
     ("ntkcpl_self", {"bias": False}),

@@ -3,7 +3,7 @@ import pytest
 from pydantic import ValidationError
 
 from strategies import dropquery
-from strategies.dropquery import DropQuery, central_points
+from strategies.dropquery import DropQuery
 from strategies.testing import FakeModel, choose, fresh, make_view
 
 
@@ -71,22 +71,6 @@ def test_features_are_dropped_and_the_others_scaled():
         np.testing.assert_array_equal(features[kept], (original * 4)[kept])
         assert kept.mean() == pytest.approx(0.25, abs=0.07)
     assert (seen[0] != seen[1]).any()
-
-
-def test_central_points_are_nearest_to_their_centre():
-    view = make_view()
-    picks = central_points(view, np.arange(60), 3, seed=0)
-    assert len(picks) == 3
-    found = dropquery.kmeans(dropquery.normalise_rows(view.features), 3, seed=0)
-    sizes = np.bincount(found.labels)
-    clusters = found.labels[picks]
-    assert sorted(clusters) == [0, 1, 2]
-    assert (np.diff(sizes[clusters]) <= 0).all()
-    for pick, cluster in zip(picks, clusters, strict=True):
-        members = np.flatnonzero(found.labels == cluster)
-        unit = dropquery.normalise_rows(view.features)
-        distances = np.linalg.norm(unit[members] - found.centres[cluster], axis=1)
-        assert np.linalg.norm(unit[pick] - found.centres[cluster]) == pytest.approx(distances.min())
 
 
 def test_without_labels_the_whole_pool_is_clustered():

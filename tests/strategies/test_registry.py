@@ -14,30 +14,36 @@ from strategies.probcover import ProbCover
 from strategies.random import Random
 from strategies.registry import (
     BUILT_IN,
+    GROUPS,
+    SETS,
     make_strategy,
     parameter_names,
     resolved_parameters,
     strategy_class,
     strategy_names,
+    summary,
 )
 
 NAMES = [
     "random",
+    "typiclust",
+    "probcover",
+    "maxherding",
+    "coreset_self",
     "entropy",
     "margin",
     "least_confidence",
     "power_margin",
-    "coreset_self",
     "coreset_al",
     "badge",
     "badge_partition",
-    "typiclust",
-    "probcover",
-    "maxherding",
-    "uherding",
     "bait_binary",
+    "alfamix",
+    "uherding",
     "dropquery",
+    "dcom",
     "tcm",
+    "refine",
     "lookahead",
     "ntkcpl_self",
     "ntkcpl_al",
@@ -207,3 +213,27 @@ class TestParameters:
 def test_what_cannot_be_built():
     with pytest.raises(UnknownStrategyError, match="is abstract"):
         make_strategy("strategies.ntkcpl:NTKCPL")
+
+
+def test_every_strategy_is_in_one_group_and_says_in_a_line_what_it_takes():
+    members = [member for group in GROUPS.values() for member in group]
+    assert len(members) == len(set(members)) == len(BUILT_IN)
+    for member in members:
+        assert 20 < len(summary(member)) < 120, member
+        assert summary(member)[0].islower() or summary(member).startswith(("BADGE", "MaxHerding", "TypiClust")), member
+
+
+def test_the_set_for_a_first_comparison_has_a_baseline_and_fits_a_figure():
+    assert SETS["recommended"][0] == "random"
+    assert len(SETS["recommended"]) <= 8
+    assert set(SETS["recommended"]) < set(SETS["all"]) == set(BUILT_IN)
+
+
+def test_the_summary_of_ones_own_strategy_is_its_docstring():
+    class Mine(Random):
+        """The first ones.
+
+        Because they come first.
+        """
+
+    assert summary(Mine) == "The first ones."

@@ -5,6 +5,8 @@ from harness.exceptions import SpecError
 from harness.features.images import NAMED
 from harness.features.recipes import make_recipe
 from harness.schedule import Schedule
+from strategies.registry import BUILT_IN, SETS
+from studies.compare import parse_strategies
 from studies.study import Options, load_study, study_names
 
 FACTS = {  # schedule, most clusters, backbone, method: method section of the paper
@@ -106,3 +108,14 @@ def test_a_study_of_ones_own(tmp_path):
 def test_unknown_studies_are_refused(name):
     with pytest.raises(SpecError, match="Expected a study among cifar10, cifar100, imagenet100, pets, svhn"):
         load_study(name)
+
+
+class TestNamesForSeveral:
+    def test_they_stand_for_their_members(self):
+        assert parse_strategies("recommended") == SETS["recommended"]
+        assert parse_strategies("margin, recommended") == ("margin", *SETS["recommended"])
+        assert parse_strategies("all") == tuple(BUILT_IN)
+
+    def test_a_member_is_not_asked_for_twice(self):
+        with pytest.raises(SpecError, match="`badge` 2 times in `recommended,badge`"):
+            parse_strategies("recommended,badge")

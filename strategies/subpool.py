@@ -1,0 +1,65 @@
+"""A part of the pool as a pool of its own, for strategies that look at a random part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from strategies.base import FloatArray, IndexArray, Model, PoolView
+
+
+def draw_candidates(view: PoolView, size: int | Literal["all"], n: int, rng: np.random.Generator) -> IndexArray:
+    """Unlabelled points that make `size` points with the labelled ones, drawn anew, ascending, `n` at least.
+
+    All unlabelled points where the pool has no more than `size` points; then nothing is drawn.
+    """
+    if size == "all" or size >= len(view.features):
+        return view.unlabelled
+    wanted = min(max(size - len(view.labelled), n), len(view.unlabelled))
+    return np.sort(rng.choice(view.unlabelled, size=wanted, replace=False))
+
+
+def subpool(view: PoolView, candidates: IndexArray, refits: dict[bytes, Model] | None = None) -> PoolView:
+    """The labelled points, in the order of purchase, and after them some of the others.
+
+    Args:
+        view: the pool.
+        candidates: unlabelled pool indices; the i-th has index `len(view.labelled) + i` in the part.
+        refits: keeps what `Model.refit` gave, for parts of one round to share.
+    """
+    rows = np.concatenate([view.labelled, candidates])
+    model = None if view.model is None else _PartModel(view.model, rows, {} if refits is None else refits)
+    return PoolView(
+        view.features[rows], np.arange(len(view.labelled)), view.labels, view.n_classes, model, view.compute
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _PartModel:
+    """The classifier of the whole pool, asked about some of its rows."""
+
+    whole: Model
+    rows: IndexArray
+    refits: dict[bytes, Model] = field(repr=False)
+
+    @property
+    def probabilities(self) -> FloatArray:
+        return self.whole.probabilities[self.rows]
+
+    @property
+    def embedding(self) -> FloatArray:
+        return self.whole.embedding[self.rows]
+
+    def predict_proba(self, features: FloatArray) -> FloatArray:
+        return self.whole.predict_proba(features)
+
+    def gradient(self, features: FloatArray, classes: IndexArray) -> FloatArray:
+        return self.whole.gradient(features, classes)
+
+    def refit(self, positions: IndexArray) -> Model:
+        key = np.asarray(positions).tobytes()
+        if key not in self.refits:
+            self.refits[key] = self.whole.refit(positions)
+        return _PartModel(self.refits[key], self.rows, {})

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from strategies.subpool import draw_candidates, subpool
+from strategies.testing import make_view
+
+
+def test_a_part_is_the_pool_with_fewer_points():
+    view = make_view()
+    candidates = view.unlabelled[3:20]
+    part = subpool(view, candidates)
+    rows = np.concatenate([view.labelled, candidates])
+    np.testing.assert_array_equal(part.features, view.features[rows])
+    np.testing.assert_array_equal(part.features[part.labelled], view.features[view.labelled])
+    np.testing.assert_array_equal(part.labels, view.labels)
+    np.testing.assert_array_equal(part.model.probabilities, view.model.probabilities[rows])
+    np.testing.assert_array_equal(part.model.embedding, view.model.embedding[rows])
+    noisy = view.features + 1
+    np.testing.assert_array_equal(part.model.predict_proba(noisy), view.model.predict_proba(noisy))
+    classes = np.zeros(len(noisy), dtype=int)
+    np.testing.assert_array_equal(part.model.gradient(noisy, classes), view.model.gradient(noisy, classes))
+
+
+def test_a_refit_is_that_of_the_pool_and_is_shared():
+    view, refits = make_view(), {}
+    positions = np.arange(5)
+    parts = [subpool(view, view.unlabelled[:n], refits) for n in (4, 8)]
+    for part in parts:
+        whole = view.model.refit(positions).probabilities
+        expected = whole[np.concatenate([view.labelled, view.unlabelled[: len(part.features) - len(view.labelled)]])]
+        np.testing.assert_array_equal(part.model.refit(positions).probabilities, expected)
+    assert len(refits) == 1
+
+
+def test_without_labels_there_is_no_model():
+    view = make_view(n_labelled=0)
+    assert subpool(view, view.unlabelled).model is None
+
+
+@pytest.mark.parametrize(("size", "n", "expected"), [("all", 1, 51), (60, 1, 51), (30, 1, 21), (5, 7, 7)])
+def test_candidates(size, n, expected):
+    view = make_view()
+    found = draw_candidates(view, size, n, np.random.default_rng(0))
+    assert len(found) == expected
+    assert np.isin(found, view.unlabelled).all()
+    np.testing.assert_array_equal(found, np.unique(found))
