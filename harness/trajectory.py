@@ -91,6 +91,7 @@ class _Trajectory:
         self._test_inputs = self._inputs.scaled(data.x_test)
         self._test = data.test_half(spec.evaluate_on)
         self._labelled: IndexArray = np.empty(0, dtype=np.int64)
+        self._queries: tuple[int, ...] = ()
         self._learner: Learner | None = None
         self._memo: dict[str, Any] = {}
 
@@ -130,13 +131,15 @@ class _Trajectory:
     def repeats(self, history: History) -> bool:
         """Train the last learner of a history again; whether it comes out the same."""
         with one_thread():
-            self.buy(np.concatenate(list(history.picks)))
+            for picks in history.picks:
+                self.buy(picks)
             self.train(len(history.picks) - 1)
             return self.accuracy() == history.accuracy
 
     def buy(self, picks: IndexArray) -> None:
         self._labelled = np.concatenate([self._labelled, picks])
         self._labelled.flags.writeable = False
+        self._queries += (len(picks),)
 
     def train(self, round_: int) -> None:
         labels = self._data.y_train[self._labelled]
@@ -156,6 +159,7 @@ class _Trajectory:
             n_classes=self._data.n_classes,
             model=self._learner,
             compute=self._compute,
+            queries=self._queries,
             _memo=self._memo,
         )
 

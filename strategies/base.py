@@ -126,6 +126,7 @@ class PoolView:
         n_classes: number of classes.
         model: the classifier trained on the labelled points; None before the first label.
         compute: the share of the machine.
+        queries: labels bought in each round so far; empty where that is not known.
     """
 
     features: FloatArray
@@ -134,6 +135,7 @@ class PoolView:
     n_classes: int
     model: Model | None = None
     compute: Compute = Compute()
+    queries: tuple[int, ...] = ()
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -142,6 +144,11 @@ class PoolView:
         mask = np.ones(len(self.features), dtype=bool)
         mask[self.labelled] = False
         return np.flatnonzero(mask).astype(np.int64)
+
+    @property
+    def first_query(self) -> int:
+        """Labels bought in the first round; all there are where the rounds are not known."""
+        return self.queries[0] if self.queries else len(self.labelled)
 
     def cached(self, key: str, build: Callable[[FloatArray], T]) -> T:
         """Result of `build(features)`, computed once a trajectory.

@@ -143,11 +143,16 @@ def make_pool(seed: int = 0, *, n_pool: int = N_POOL, scale: float = 1.0) -> tup
 
 
 def view_of(
-    features: FloatArray, labelled: IndexArray, labels: IndexArray, memo: dict[str, Any] | None = None
+    features: FloatArray,
+    labelled: IndexArray,
+    labels: IndexArray,
+    memo: dict[str, Any] | None = None,
+    queries: Sequence[int] = (),
 ) -> PoolView:
     """What a strategy sees once `labelled` are bought, with a classifier that was trained on them."""
     model = LeastSquaresModel(features, labelled, labels) if len(labelled) else None
-    return freeze(PoolView(features, labelled, labels, N_CLASSES, model, _memo={} if memo is None else memo))
+    memo = {} if memo is None else memo
+    return freeze(PoolView(features, labelled, labels, N_CLASSES, model, queries=tuple(queries), _memo=memo))
 
 
 def make_view(seed: int = 0, *, n_pool: int = N_POOL, n_labelled: int = N_LABELLED, scale: float = 1.0) -> PoolView:
@@ -195,7 +200,8 @@ def buy(strategy: Strategy, features: FloatArray, truth: IndexArray, queries: Se
     memo: dict[str, Any] = {}
     for round_, n in enumerate(queries):
         labelled = np.concatenate([np.empty(0, dtype=np.int64), *bought])
-        bought.append(choose(strategy, view_of(features, labelled, truth[labelled], memo), n, [1, round_]).indices)
+        view = view_of(features, labelled, truth[labelled], memo, queries[:round_])
+        bought.append(choose(strategy, view, n, [1, round_]).indices)
     return bought
 
 
@@ -288,7 +294,8 @@ class StrategyContract:
         features, truth = make_pool()
         *before, last = buy(strategy, features, truth, [5, 4, 6])
         labelled = np.concatenate(before)
-        resumed = choose(copy.deepcopy(strategy), view_of(features, labelled, truth[labelled]), 6, [1, 2])
+        view = view_of(features, labelled, truth[labelled], queries=[5, 4])
+        resumed = choose(copy.deepcopy(strategy), view, 6, [1, 2])
         _same(resumed.indices, last, "the picks without an interruption")
 
     @pytest.mark.parametrize("share", [Compute(n_threads=2), Compute(n_threads=3), Compute(memory_limit=0)], ids=["2 threads", "3 threads", "no memory"])  # noqa: E501  # fmt: skip

@@ -17,7 +17,7 @@ from harness.learner import Inputs, LearnerSpec, train
 from harness.spec import TrajectorySpec
 from harness.streams import stream
 from harness.trajectory import History, run_trajectory
-from strategies.base import Compute
+from strategies.base import Compute, draw_uniformly
 from strategies.registry import BUILT_IN
 
 STRATEGIES = list(BUILT_IN)
@@ -57,6 +57,22 @@ def trajectories(pool, make_spec):
     """Each built-in strategy once: its spec and records."""
     specs = {name: make_spec(name) for name in STRATEGIES}
     return {name: (spec, list(run_trajectory(spec, pool))) for name, spec in specs.items()}
+
+
+def test_a_strategy_is_told_the_queries_so_far(pool, make_spec, monkeypatch):
+    seen = []
+
+    def watch(self, view, n, *, rng):
+        seen.append((view.queries, view.first_query))
+        return draw_uniformly(view, n, rng)
+
+    monkeypatch.setattr(BUILT_IN["random"], "_select", watch)
+    spec = make_spec(schedule="5x2,20")
+    records = list(run_trajectory(spec, pool))
+    assert seen == [((), 0), ((5,), 5), ((5, 5), 5)]
+    history = History([record.picks for record in records[:2]], records[1].accuracy)
+    assert len(list(run_trajectory(spec, pool, history=history))) == 1
+    assert seen[3:] == [((5, 5), 5)]
 
 
 def test_labels_are_bought_by_the_schedule(pool, make_spec):

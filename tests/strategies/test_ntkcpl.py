@@ -1,10 +1,12 @@
+
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import strategies.kernel_lookahead
+import strategies.ntkcpl
 from strategies.functional.ntk import draw_network, make_kernel
-from strategies.functional.pseudo_labels import n_pseudo_classes
+from strategies.functional.pseudo_labels import constrained_kmeans, n_pseudo_classes
 from strategies.ntkcpl import NTKCPL
 from strategies.ntkcpl_al import NTKCPLAL
 from strategies.ntkcpl_self import NTKCPLSelf
@@ -213,6 +215,27 @@ class TestClusters:
         assert n_clusters <= whole.stats["n_clusters"]
         np.testing.assert_array_equal(np.unique(part.pseudo_labels), np.arange(n_clusters))
 
+    @BOTH
+    @pytest.mark.parametrize("queries", [(), (N_LABELLED,), (5, N_LABELLED - 5)])
+    def test_c0_of_the_first_query(self, make, queries, monkeypatch):
+        starts = []
+
+        def watch(points, n_clusters, *args, **options):
+            starts.append(n_clusters)
+            return constrained_kmeans(points, n_clusters, *args, **options)
+
+        monkeypatch.setattr(strategies.ntkcpl, "constrained_kmeans", watch)
+        strategy = make(initial_clusters="initial_query")
+        choose(strategy, make_view(n_labelled=0), 9)
+        assert starts == []
+        choose(strategy, fresh(make_view(), queries=queries), 30)
+        assert starts == [queries[0] if queries else N_LABELLED]
+
+    def test_c0_never_exceeds_the_clusters_of_the_round(self):
+        strategy = NTKCPLSelf(initial_clusters="initial_query", cluster_rule="half_query")
+        selection = choose(strategy, fresh(make_view(), queries=(N_LABELLED,)), 8)
+        assert selection.stats["n_clusters"] <= 4
+
     def test_strict_clusters_keep_classes_together_and_apart(self):
         view = make_view()
         # No splitting: as many clusters as classes.
@@ -248,6 +271,7 @@ class TestRisk:
         {"scaling": "unit"},
         {"scaling": "none"},
         {"initial_clusters": "query"},
+        {"initial_clusters": "initial_query", "cluster_rule": "half_labelled"},
         {"first_round_restarts": 3},
         {"constraint": "strict", "initial_clusters": "query"},
         {"kernel": "empirical", "parameterisation": "standard", "initial": "network", "risk": "squared"},
@@ -278,6 +302,35 @@ class TestCanonical:
         strategy = NTKCPLSelf(max_clusters=cap, cap_first_round=first, ridge=0.1)
         expected = NTKCPLSelf(max_clusters=effective, cap_first_round=first, ridge=0.1)
         assert strategy.canonical(queries) == expected
+
+    @pytest.mark.parametrize(
+        ("rule", "cap", "queries", "expected"),
+        [
+            ("half_labelled", 100, [10, 20, 10], "half_labelled"),
+            ("half_labelled", 100, [10, 10], "half_total"),
+            ("half_query", 100, [10, 20, 10], "half_query"),
+            ("half_query", 4, [10, 20, 10], "half_total"),
+            ("half_labelled", 2, [10, 20, 10], "half_total"),
+            ("half_query", 2, [10], "half_total"),
+        ],
+    )
+    def test_rules_with_equal_numbers_are_one(self, rule, cap, queries, expected):
+        strategy = NTKCPLSelf(cluster_rule=rule, max_clusters=cap)
+        found = strategy.canonical(queries)
+        assert found.cluster_rule == expected
+        assert found.canonical(queries) == found
+
+    @pytest.mark.parametrize(
+        ("queries", "expected"),
+        [([10, 10, 10], "query"), ([10], "query"), ([10, 10, 30], "initial_query"), ([40, 80], "initial_query")],
+    )
+    def test_c0_of_equal_queries_is_that_of_the_first(self, queries, expected):
+        found = NTKCPLSelf(initial_clusters="initial_query").canonical(queries)
+        assert found.initial_clusters == expected
+
+    def test_c0_above_the_cap_is_the_cap(self):
+        found = NTKCPLSelf(initial_clusters="initial_query", max_clusters=30).canonical([40, 80])
+        assert found.initial_clusters == "query"
 
     def test_other_strategies_are_their_own_canonical_form(self):
         for name, cls in BUILT_IN.items():

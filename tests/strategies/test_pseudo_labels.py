@@ -28,6 +28,21 @@ class TestNumberOfClusters:
         found = [n_pseudo_classes(before, after - before, 100, cap_first_round=False) for before, after in rounds]
         assert found == [20, 20, 30, 40, 50, 100, 100, 100]
 
+    @pytest.mark.parametrize(
+        ("rule", "expected"),
+        [
+            ("half_total", [20, 20, 30, 40, 50, 100]),
+            ("half_labelled", [20, 10, 20, 30, 40, 50]),
+            ("half_query", [20, 10, 10, 10, 10, 50]),
+        ],
+    )
+    def test_three_readings_of_the_paper(self, rule, expected):
+        totals = [20, 40, 60, 80, 100, 200]
+        rounds = zip([0, *totals], totals, strict=False)
+        found = [n_pseudo_classes(a, b - a, 100, cap_first_round=False, rule=rule) for a, b in rounds]
+        assert found == expected
+        assert n_pseudo_classes(1, 1, 5, cap_first_round=False, rule=rule) == 1
+
     @pytest.mark.parametrize(("capped", "expected"), [(True, 100), (False, 300)])
     def test_cap_of_the_first_round(self, capped, expected):
         assert n_pseudo_classes(0, 300, 100, cap_first_round=capped) == expected
