@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, final
@@ -211,6 +211,8 @@ class Strategy(abc.ABC):
     source: ClassVar[str]
     chooses_first_round: ClassVar[bool] = False
     """Whether the strategy can choose without labels; if not, its first round is Random's."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Hyperparameters by the name they have together: `preset=NAME` stands for them where a strategy is made."""
 
     @final
     def select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:

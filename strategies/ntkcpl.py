@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import abc
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from pydantic import Field
@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 from strategies.base import FloatArray, IndexArray, LookAheadDiagnostics, PoolView, Selection
 from strategies.functional.clustering import kmeans
 from strategies.functional.distances import normalise_rows
-from strategies.functional.lookahead import make_engine
+from strategies.functional.lookahead import SMALLEST_RIDGE, make_engine
 from strategies.functional.pseudo_labels import (
     ClusterRule,
     Constraint,
@@ -34,6 +34,20 @@ NO_CAP = 2**62
 """More clusters than any round asks for."""
 
 
+PAPER: dict[str, Any] = {
+    "kernel": "empirical",
+    "initial": "network",
+    "ridge": SMALLEST_RIDGE,
+    "scaling": "none",
+    "candidates_from": "unlabelled",
+    "risk": "zero_one",
+    "constraint": "strict",
+    "initial_clusters": "initial_query",
+}
+"""What the paper says, to the letter, where it says something: eq. 2 to 4, Algorithms 1 and 2. Eq. 3 has no ridge; here
+it is the smallest that float32 carries."""
+
+
 @dataclass(frozen=True)
 class NTKCPL(KernelLookAhead):
     """Adds, again and again, the candidate after which the estimated risk over the risk set is smallest.
@@ -44,6 +58,7 @@ class NTKCPL(KernelLookAhead):
 
     source: ClassVar[str] = "Wen, Pizarro and Williams 2023, NTKCPL, arXiv 2306.04099"
     chooses_first_round: ClassVar[bool] = True
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": PAPER}
 
     max_clusters: Annotated[int, Field(ge=1)] = 100
     """Most clusters that a round may use."""
@@ -70,7 +85,7 @@ class NTKCPL(KernelLookAhead):
         """
         rounds = list(zip([0, *accumulate(queries)], queries, strict=False))
         asked = [self._n_clusters(*each, cap=NO_CAP) for each in rounds if each[0] or self.cap_first_round]
-        found = replace(self, max_clusters=min(self.max_clusters, max([1, *asked])))
+        found = replace(super().canonical(queries), max_clusters=min(self.max_clusters, max([1, *asked])))
         later = rounds[1:]
         counts = [found._n_clusters(*each) for each in later]
         rules = (replace(found, cluster_rule=rule) for rule in get_args(ClusterRule))

@@ -427,6 +427,16 @@ class StrategyContract:
             f"Expected the same strategy from {parameters}, but got another: is every setting a field?"
         )
 
+    def test_presets_are_hyperparameters(self, strategy: Strategy) -> None:
+        """A preset is written out when a strategy is made; what it sets must be there and allowed."""
+        for preset, values in type(strategy).presets.items():
+            try:
+                made = make_strategy(_address(strategy), {"preset": preset})
+            except InvalidParameterError as error:
+                pytest.fail(f"Expected a preset `{preset}` that the strategy allows, but got: {error}")
+            found = {key: resolved_parameters(made)[key] for key in values}
+            assert found == values, f"Expected preset `{preset}` to give {values}, but got {found}."
+
     def test_parameters_are_documented(self, strategy: Strategy) -> None:
         """A hyperparameter that nobody explains cannot be set: a line under the field, or under `Attributes:`."""
         missing = set(parameter_names(type(strategy))) - _documented(type(strategy))

@@ -1,4 +1,3 @@
-
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
@@ -7,7 +6,8 @@ import strategies.kernel_lookahead
 import strategies.ntkcpl
 from strategies.functional.ntk import draw_network, make_kernel
 from strategies.functional.pseudo_labels import constrained_kmeans, n_pseudo_classes
-from strategies.ntkcpl import NTKCPL
+from strategies.lookahead import LookAhead
+from strategies.ntkcpl import NTKCPL, PAPER
 from strategies.ntkcpl_al import NTKCPLAL
 from strategies.ntkcpl_self import NTKCPLSelf
 from strategies.registry import BUILT_IN, make_strategy
@@ -35,7 +35,7 @@ class Regression:
     """Kernel regression on the risk set of a selection by direct solves in float64."""
 
     def __init__(self, strategy, network, view, points):
-        scale = np.sqrt(np.mean(view.features.astype(np.float64) ** 2))
+        scale = np.sqrt(np.mean(view.features.astype(np.float64) ** 2)) if strategy.scaling == "rms" else 1
         scaled = view.features[points].astype(np.float64) / scale
         self.matrix = make_kernel(strategy.kernel, network, scaled)(slice(None), slice(None))
         self.ridge = strategy.ridge * self.matrix.diagonal().mean()
@@ -76,6 +76,7 @@ def wrong_points(outputs, labels, tolerance=1e-4):
         {"kernel": "empirical", "initial": "network", "targets": "centred"},
         {"parameterisation": "standard"},
         {"candidates": 35},
+        {**PAPER, "candidates": 35},
     ],
     ids=str,
 )
@@ -86,7 +87,7 @@ class TestGreedy:
 
     def select(self, options, n_labelled, network, **more):
         view = make_view(n_labelled=n_labelled)
-        strategy = NTKCPLSelf(**options, **more)
+        strategy = NTKCPLSelf(**{**options, **more})
         regression_of = network(strategy.parameterisation)
         selection = choose(strategy, view, self.N)
         points, labels = selection.diagnostics.risk_set, selection.diagnostics.pseudo_labels
@@ -162,6 +163,14 @@ class TestRiskSet:
         np.testing.assert_array_equal(
             np.sort(selection.diagnostics.risk_set), np.sort(np.concatenate([view.labelled, selection.indices]))
         )
+
+    @BOTH
+    @pytest.mark.parametrize(("candidates", "expected"), [(30, 30 + N_LABELLED), (2, 7 + N_LABELLED), (N_POOL, N_POOL)])
+    def test_of_unlabelled_candidates_all_are_unlabelled(self, make, candidates, expected):
+        view = make_view()
+        risk_set = choose(make(candidates=candidates, candidates_from="unlabelled"), view).diagnostics.risk_set
+        assert len(risk_set) == expected
+        assert set(risk_set) >= set(view.labelled)
 
     def test_redrawn_with_the_seed(self):
         first, second = (choose(NTKCPLSelf(candidates=30), make_view(), seed=s).diagnostics.risk_set for s in (1, 2))
@@ -327,6 +336,15 @@ class TestCanonical:
     def test_c0_of_equal_queries_is_that_of_the_first(self, queries, expected):
         found = NTKCPLSelf(initial_clusters="initial_query").canonical(queries)
         assert found.initial_clusters == expected
+
+    @pytest.mark.parametrize(
+        ("candidates", "queries", "expected"),
+        [(30, [10, 10], "unlabelled"), ("all", [10, 10], "pool"), (30, [10], "pool")],
+    )
+    def test_where_candidates_are_drawn_from_may_not_matter(self, candidates, queries, expected):
+        for make in (NTKCPLSelf, LookAhead):
+            found = make(candidates=candidates, candidates_from="unlabelled").canonical(queries)
+            assert found.candidates_from == expected
 
     def test_c0_above_the_cap_is_the_cap(self):
         found = NTKCPLSelf(initial_clusters="initial_query", max_clusters=30).canonical([40, 80])
