@@ -18,7 +18,7 @@ from strategies.functional.scaling import Scaling, fit_scaling
 
 @dataclass(frozen=True)
 class KernelLookAhead(Strategy):
-    """Kernel regression on a subset of the pool; the options that arXiv 2306.04099 leaves open."""
+    """Kernel regression on a subset of the pool; the options of arXiv 2306.04099."""
 
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 10_000
     """Points, labelled ones included, that are training rows and risk set at once; redrawn each round."""

@@ -13,7 +13,7 @@ from studies.study import Options, load_study, study_names
 FACTS = {  # schedule, most clusters, backbone, method: method section of the paper
     "cifar10": ("20x5,100x4,500x3", 100, "resnet18", "simsiam"),
     "cifar100": ("500x10", 500, "wrn28_8", "simsiam"),
-    "svhn": ("20x10", 100, "resnet18", "simsiam"),
+    "svhn": ("20x25", 100, "resnet18", "simsiam"),
     "imagenet100": ("200x5,500x2", 300, "resnet50", "byol"),
     "pets": ("40x10", 150, "resnet50", "byol"),
 }
