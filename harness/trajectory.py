@@ -174,7 +174,8 @@ def _measure(
 
     Returns:
         Columns of `rounds`; and `p_nff` (impurity: right cluster, wrong class), `p_fnf` (over-clustering: right
-        class, wrong cluster), `ntk_error` (the classifier predicts another class than the kernel regression).
+        class, wrong cluster), `ntk_error` (the classifier predicts another class than the kernel regression), whose sum
+        is at least `estimate_error`: how far `estimated_risk` is from the classifier's true risk (eq. 5).
     """
     labels = truth[found.risk_set]
     of_classifier = learner.predict_pool(found.risk_set)
@@ -194,6 +195,8 @@ def _measure(
         "p_nff": (right_cluster & ~right_class).mean(),
         "p_fnf": (right_class & ~right_cluster).mean(),
         "ntk_error": (of_classifier != of_kernel).mean(),
+        "estimated_risk": 1 - right_cluster.mean(),
+        "estimate_error": abs(right_cluster.mean() - (of_classifier == labels).mean()),
     }
     return _floats(coverage), _floats(errors)
 

@@ -91,6 +91,18 @@ def test_the_whole_pool_can_be_bought(pool, make_spec, name):
     np.testing.assert_array_equal(np.sort(picks_of(records)), np.arange(len(pool.x_train)))
 
 
+@pytest.mark.parametrize("name", ["ntkcpl_self", "ntkcpl_al"])
+def test_the_error_of_the_estimate_is_within_its_bound(trajectories, name):
+    _, records = trajectories[name]
+    for record in records:
+        stats = record.stats
+        bound = stats["p_nff"] + stats["p_fnf"] + stats["ntk_error"]
+        assert stats["estimated_risk"] == pytest.approx(1 - record.coverage_estimated)
+        assert stats["estimate_error"] == pytest.approx(abs(record.coverage_estimated - record.coverage_true))
+        assert 0 <= stats["estimate_error"] <= bound + 1e-12
+    assert any(record.stats["estimate_error"] > 0 for record in records)
+
+
 class TestRule1PairedSeeds:
     def test_strategies_that_need_labels(self):
         assert {"entropy", "badge", "lookahead", "coreset_al", "margin"} <= set(RANDOM_FIRST)
