@@ -38,7 +38,6 @@ PAPER: dict[str, Any] = {
     "kernel": "empirical",
     "initial": "network",
     "ridge": SMALLEST_RIDGE,
-    "scaling": "none",
     "candidates_from": "unlabelled",
     "risk": "zero_one",
     "constraint": "strict",
