@@ -16,7 +16,7 @@ COVERAGE_NAMES = {
     "coverage_ntk_true": "NTK, true labels",
     "coverage_true": "true: classifier",
 }
-BOUND_NAMES = {"estimate_error": "error of the estimate", "error_bound": "bound on it (eq. 5)"}
+BOUND_NAMES = {"estimate_error": "error of the estimate", "error_bound": "bound on the error (eq. 5)"}
 ERROR_NAMES = {"p_nff": "impurity P_nff", "p_fnf": "over-clustering P_fnf", "ntk_error": "NTK error"}
 _MOST_NUMBERS = 14
 

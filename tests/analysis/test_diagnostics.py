@@ -43,7 +43,7 @@ def test_figures_take_label_counts_and_clusters(results):
     assert list(coverage["n_labels"].unique()) == [10, 20, 40]
     assert coverage["label"].nunique() == 5
     sides = coverage[coverage["n_labels"] == 10].set_index("label")["mean"]
-    assert (sides["error of the estimate"], sides["bound on it (eq. 5)"]) == pytest.approx((0.15, 0.4))
+    assert (sides["error of the estimate"], sides["bound on the error (eq. 5)"]) == pytest.approx((0.15, 0.4))
     errors = error_data(results, "ntkcpl_al")
     assert list(errors["n_clusters"].unique()) == [10, 20]
     impurity = errors[errors["label"].str.startswith("impurity")]
