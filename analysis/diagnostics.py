@@ -12,7 +12,7 @@ from analysis.statistics import mean_interval, mean_std
 from analysis.tables import trajectory_table
 
 COVERAGE = ["coverage_estimated", "coverage_ntk_true", "coverage_true"]
-ERRORS = ["p_nff", "p_fnf", "ntk_error"]
+ERRORS = ["p_nff", "p_fnf", "ntk_error", "estimate_error"]
 
 
 def diagnosis_table(results: Results, data: str | None = None) -> pd.DataFrame:
@@ -25,13 +25,14 @@ def diagnosis_table(results: Results, data: str | None = None) -> pd.DataFrame:
     Returns:
         One row per configuration and label count with any of them, in display order: label, n_labels, n_clusters,
         coverage_estimated, coverage_ntk_true, coverage_true, p_nff (impurity), p_fnf (over-clustering), error_cpl
-        (their sum, eq. 7), ntk_error: means over seeds, null where a strategy leaves none; n_seeds.
+        (their sum, eq. 7), ntk_error, error_bound (the sum of both) and estimate_error (distance of estimated and true
+        risk: at most the bound, eq. 5): means over seeds, null where a strategy leaves none; n_seeds.
 
     Raises:
         SelectionError: `data` does not name one data set of the results.
     """
     groups = diagnoses(results.only(data)).groupby(["label", "n_labels"], sort=False)
-    columns = ["n_clusters", *COVERAGE, "p_nff", "p_fnf", "error_cpl", "ntk_error"]
+    columns = ["n_clusters", *COVERAGE, "p_nff", "p_fnf", "error_cpl", "ntk_error", "error_bound", "estimate_error"]
     return groups[columns].mean().assign(n_seeds=groups.size()).reset_index()
 
 
@@ -41,7 +42,8 @@ def diagnoses(results: Results) -> pd.DataFrame:
     curves = curves[curves["coverage_estimated"].notna()]
     stats = [json.loads(text) if isinstance(text, str) else {} for text in curves["stats"]]
     errors = {key: pd.Series([stat.get(key, np.nan) for stat in stats], curves.index, "float64") for key in ERRORS}
-    curves = curves.assign(**errors, error_cpl=errors["p_nff"] + errors["p_fnf"])
+    error_cpl = errors["p_nff"] + errors["p_fnf"]
+    curves = curves.assign(**errors, error_cpl=error_cpl, error_bound=error_cpl + errors["ntk_error"])
     return curves.astype(dict.fromkeys(["n_clusters", *COVERAGE], "float64"))
 
 

@@ -75,7 +75,7 @@ class Results:
         Columns: label, strategy, params (JSON, keys sorted), schedule, evaluate_on, seed, message (of a
         failure, else null).
         """
-        columns = ["trajectory_id", "strategy", "params", "schedule", "evaluate_on", "seed", "message"]
+        columns = ["trajectory_id", "strategy", "params", "schedule", "evaluate_on", "seed", "message", "spec"]
         frames = [self.trajectories[columns].assign(message=None), self.failures[columns]]
         cells = pd.DataFrame([row for frame in frames for row in frame.to_dict("records")], columns=columns)
         if self.named is not None:
@@ -85,15 +85,18 @@ class Results:
             {**params, "schedule": schedule, "evaluate_on": evaluate_on}
             for params, schedule, evaluate_on in zip(parameters, cells["schedule"], cells["evaluate_on"], strict=True)
         ]
+        presets = [_preset(spec) for spec in cells["spec"]]
         labels, keys = {}, {}
         for name, rows in cells.groupby("strategy").indices.items():
             own = [settings[row] for row in rows]
             differing = _differing(own)
             forms = {key: _form([setting[key] for setting in own if key in setting]) for key in differing}
-            for row, setting in zip(rows, own, strict=True):
-                shown = [f"{key}={forms[key](setting[key])}" for key in differing if key in setting]
+            telling = _telling(own, [presets[row] for row in rows])
+            for row, setting, (preset, told) in zip(rows, own, telling, strict=True):
+                shown = [f"preset={preset}"] if preset else []
+                shown += [f"{key}={forms[key](setting[key])}" for key in told if key in setting]
                 labels[row] = f"{name}[{','.join(shown)}]" if shown else str(name)
-                keys[row] = (name, [_sort_key(setting.get(key)) for key in differing], cells["seed"][row])
+                keys[row] = (name, preset, [_sort_key(setting.get(key)) for key in differing], cells["seed"][row])
         cells["label"] = [labels[row] for row in range(len(cells))]
         cells["params"] = parameters.map(_canonical)
         order = sorted(range(len(cells)), key=keys.__getitem__)
@@ -456,6 +459,29 @@ def _differing(settings: Sequence[dict[str, Any]]) -> list[str]:
     return [
         key for key in keys if len({_canonical(setting[key]) if key in setting else "" for setting in settings}) > 1
     ]
+
+
+def _preset(spec: Any) -> dict[str, list[str]]:
+    """Name of the preset that a trajectory's hyperparameters are, with those it sets."""
+    preset = _parse(spec).get("preset")
+    return preset if isinstance(preset, dict) else {}
+
+
+def _telling(
+    settings: Sequence[dict[str, Any]], presets: Sequence[dict[str, list[str]]]
+) -> list[tuple[str, list[str]]]:
+    """What tells each configuration of a strategy from the others: its preset, if not all have it, and further keys.
+
+    A preset stands for the keys that it sets; these are shown only where they differ among those of equal preset.
+    """
+    names = [",".join(preset) for preset in presets]
+    said = {key for preset in presets for keys in preset.values() for key in keys}
+    beyond = {key for key in _differing(settings) if key not in said}
+    alike = {
+        name: beyond.union(_differing([each for each, other in zip(settings, names, strict=True) if other == name]))
+        for name in set(names)
+    }
+    return [(name if len(alike) > 1 else "", sorted(alike[name])) for name in names]
 
 
 def _show(setting: dict[str, Any], keys: Sequence[str]) -> str:

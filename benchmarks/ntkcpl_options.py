@@ -41,6 +41,7 @@ VARIANTS: dict[str, dict[str, str]] = {
     "initial_clusters=query": {"initial_clusters": "query"},
     "cluster_on=pool": {"cluster_on": "pool"},
     "constraint=strict": {"constraint": "strict"},
+    "preset=paper": {"preset": "paper"},
     "first_round_restarts=10": {"first_round_restarts": "10"},
 }
 FORMS = ("ntkcpl_self", "ntkcpl_al")

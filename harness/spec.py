@@ -31,6 +31,8 @@ class TrajectorySpec(BaseModel):
         seed: repetition.
         learner: settings of the classifier.
         evaluate_on: which part of the test data accuracy is measured on.
+        preset: the strategy's preset that the hyperparameters are, with the names of those it sets; shown, not part of
+            the identity.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +46,7 @@ class TrajectorySpec(BaseModel):
     seed: int
     learner: LearnerSpec = LearnerSpec()
     evaluate_on: EvaluateOn = "all"
+    preset: dict[str, list[str]] = {}
 
     @field_validator("schedule")
     @classmethod
@@ -53,12 +56,12 @@ class TrajectorySpec(BaseModel):
     @cached_property
     def trajectory_id(self) -> str:
         """Content address: equal for equal results, whatever study, machine or path they come from."""
-        return self._hash(exclude={"data"})
+        return self._hash(exclude={"data", "preset"})
 
     @cached_property
     def lineage(self) -> str:
         """Shared by trajectories that differ in schedule and hyperparameters only: one may begin like another."""
-        return self._hash(exclude={"data", "schedule", "params"})
+        return self._hash(exclude={"data", "preset", "schedule", "params"})
 
     @property
     def queries(self) -> tuple[int, ...]:

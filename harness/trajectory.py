@@ -91,6 +91,7 @@ class _Trajectory:
         self._test_inputs = self._inputs.scaled(data.x_test)
         self._test = data.test_half(spec.evaluate_on)
         self._labelled: IndexArray = np.empty(0, dtype=np.int64)
+        self._queries: tuple[int, ...] = ()
         self._learner: Learner | None = None
         self._memo: dict[str, Any] = {}
 
@@ -130,13 +131,15 @@ class _Trajectory:
     def repeats(self, history: History) -> bool:
         """Train the last learner of a history again; whether it comes out the same."""
         with one_thread():
-            self.buy(np.concatenate(list(history.picks)))
+            for picks in history.picks:
+                self.buy(picks)
             self.train(len(history.picks) - 1)
             return self.accuracy() == history.accuracy
 
     def buy(self, picks: IndexArray) -> None:
         self._labelled = np.concatenate([self._labelled, picks])
         self._labelled.flags.writeable = False
+        self._queries += (len(picks),)
 
     def train(self, round_: int) -> None:
         labels = self._data.y_train[self._labelled]
@@ -156,6 +159,7 @@ class _Trajectory:
             n_classes=self._data.n_classes,
             model=self._learner,
             compute=self._compute,
+            queries=self._queries,
             _memo=self._memo,
         )
 
@@ -170,7 +174,8 @@ def _measure(
 
     Returns:
         Columns of `rounds`; and `p_nff` (impurity: right cluster, wrong class), `p_fnf` (over-clustering: right
-        class, wrong cluster), `ntk_error` (the classifier predicts another class than the kernel regression).
+        class, wrong cluster), `ntk_error` (the classifier predicts another class than the kernel regression), whose sum
+        is at least `estimate_error`: how far `estimated_risk` is from the classifier's true risk (eq. 5).
     """
     labels = truth[found.risk_set]
     of_classifier = learner.predict_pool(found.risk_set)
@@ -190,6 +195,8 @@ def _measure(
         "p_nff": (right_cluster & ~right_class).mean(),
         "p_fnf": (right_class & ~right_cluster).mean(),
         "ntk_error": (of_classifier != of_kernel).mean(),
+        "estimated_risk": 1 - right_cluster.mean(),
+        "estimate_error": abs(right_cluster.mean() - (of_classifier == labels).mean()),
     }
     return _floats(coverage), _floats(errors)
 

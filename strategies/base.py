@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, final
@@ -149,6 +149,7 @@ class PoolView:
         n_classes: number of classes.
         model: the classifier trained on the labelled points; None before the first label.
         compute: the share of the machine.
+        queries: labels bought in each round so far; empty where that is not known.
     """
 
     features: FloatArray
@@ -157,6 +158,7 @@ class PoolView:
     n_classes: int
     model: Model | None = None
     compute: Compute = Compute()
+    queries: tuple[int, ...] = ()
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -165,6 +167,11 @@ class PoolView:
         mask = np.ones(len(self.features), dtype=bool)
         mask[self.labelled] = False
         return np.flatnonzero(mask).astype(np.int64)
+
+    @property
+    def first_query(self) -> int:
+        """Labels bought in the first round; all there are where the rounds are not known."""
+        return self.queries[0] if self.queries else len(self.labelled)
 
     def cached(self, key: str, build: Callable[[FloatArray], T]) -> T:
         """Result of `build(features)`, computed once a trajectory.
@@ -227,6 +234,8 @@ class Strategy(abc.ABC):
     source: ClassVar[str]
     chooses_first_round: ClassVar[bool] = False
     """Whether the strategy can choose without labels; if not, its first round is Random's."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Hyperparameters by the name they have together: `preset=NAME` stands for them where a strategy is made."""
 
     @final
     def select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -16,10 +18,12 @@ from strategies.functional.scaling import Scaling, fit_scaling
 
 @dataclass(frozen=True)
 class KernelLookAhead(Strategy):
-    """Kernel regression on a subset of the pool; the options that arXiv 2306.04099 leaves open."""
+    """Kernel regression on a subset of the pool; the options of arXiv 2306.04099."""
 
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 10_000
     """Points, labelled ones included, that are training rows and risk set at once; redrawn each round."""
+    candidates_from: Literal["pool", "unlabelled"] = "pool"
+    """Whether `candidates` counts the labelled points as well, or so many unlabelled ones join them."""
     kernel: KernelKind = "analytic"
     """NTK of a random network (`empirical`) or its expectation (`analytic`)."""
     width: Annotated[int, Field(ge=1)] = 512
@@ -37,10 +41,16 @@ class KernelLookAhead(Strategy):
     scaling: Scaling = "rms"
     """How the kernel's inputs are scaled."""
 
+    def canonical(self, queries: Sequence[int]) -> Self:
+        """The strategy with `candidates_from` as it is by default where no labelled point or no limit is there."""
+        no_matter = self.candidates == "all" or len(queries) < 2
+        return replace(self, candidates_from="pool") if no_matter else self
+
     def _draw_risk_set(self, view: PoolView, n: int, rng: np.random.Generator) -> IndexArray:
         """The labelled points and a random sample of the others, ascending; at least `n` candidates."""
         size = len(view.features) if self.candidates == "all" else self.candidates
-        n_unlabelled = min(max(size - len(view.labelled), n), len(view.unlabelled))
+        counted = len(view.labelled) if self.candidates_from == "pool" else 0
+        n_unlabelled = min(max(size - counted, n), len(view.unlabelled))
         drawn = rng.choice(view.unlabelled, size=n_unlabelled, replace=False)
         return np.sort(np.concatenate([view.labelled, drawn]))
 

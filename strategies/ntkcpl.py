@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import abc
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from itertools import accumulate
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from pydantic import Field
@@ -19,12 +20,31 @@ from pydantic.dataclasses import dataclass
 from strategies.base import FloatArray, IndexArray, LookAheadDiagnostics, PoolView, Selection
 from strategies.functional.clustering import kmeans
 from strategies.functional.distances import normalise_rows
-from strategies.functional.lookahead import make_engine
-from strategies.functional.pseudo_labels import Constraint, constrained_kmeans, n_pseudo_classes, split_by_confusion
+from strategies.functional.lookahead import SMALLEST_RIDGE, make_engine
+from strategies.functional.pseudo_labels import (
+    ClusterRule,
+    Constraint,
+    constrained_kmeans,
+    n_pseudo_classes,
+    split_by_confusion,
+)
 from strategies.kernel_lookahead import KernelLookAhead
 
 NO_CAP = 2**62
 """More clusters than any round asks for."""
+
+
+PAPER: dict[str, Any] = {
+    "kernel": "empirical",
+    "initial": "network",
+    "ridge": SMALLEST_RIDGE,
+    "candidates_from": "unlabelled",
+    "risk": "zero_one",
+    "constraint": "strict",
+    "initial_clusters": "initial_query",
+}
+"""What the paper says, to the letter, where it says something: eq. 2 to 4, Algorithms 1 and 2. Eq. 3 has no ridge; here
+it is the smallest that float32 carries."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +57,7 @@ class NTKCPL(KernelLookAhead):
 
     source: ClassVar[str] = "Wen, Pizarro and Williams 2023, NTKCPL, arXiv 2306.04099"
     chooses_first_round: ClassVar[bool] = True
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": PAPER}
 
     max_clusters: Annotated[int, Field(ge=1)] = 100
     """Most clusters that a round may use."""
@@ -46,22 +67,36 @@ class NTKCPL(KernelLookAhead):
     """What is estimated: wrong points (eq. 4), squared error, or wrong points at first and then squared error."""
     constraint: Constraint = "relaxed"
     """How labelled points act on the clustering: pull their centre, or COP-KMeans."""
-    initial_clusters: Literal["classes", "query"] = "classes"
-    """Clusters before splitting: the number of classes, or the size of the query."""
+    cluster_rule: ClusterRule = "half_total"
+    """Clusters of a later round: half of all labels after it, half of those before it, or half of its query."""
+    initial_clusters: Literal["classes", "query", "initial_query"] = "classes"
+    """C0, clusters before splitting: the number of classes, the size of the query, or that of the first query."""
     cluster_on: Literal["candidates", "pool"] = "candidates"
     """What is clustered: the risk set, or the whole pool."""
     first_round_restarts: Annotated[int, Field(ge=1)] = 1
     """Restarts of the first round's K-means."""
 
     def canonical(self, queries: Sequence[int]) -> Self:
-        """The strategy with `max_clusters` lowered to the most that the rounds ask for: any larger cap never binds."""
-        counts = [1]
-        n_labelled = 0
-        for n_query in queries:
-            if n_labelled or self.cap_first_round:
-                counts.append(n_pseudo_classes(n_labelled, n_query, NO_CAP, cap_first_round=self.cap_first_round))
-            n_labelled += n_query
-        return replace(self, max_clusters=min(self.max_clusters, max(counts)))
+        """The strategy with `max_clusters` at most what the rounds ask for, and the first rules with equal numbers.
+
+        Any larger cap never binds. Rules of the number of clusters are equal where they, under the cap, say the same;
+        C0 of the query and of the first query where both are equal or more than the clusters of a round.
+        """
+        rounds = list(zip([0, *accumulate(queries)], queries, strict=False))
+        asked = [self._n_clusters(*each, cap=NO_CAP) for each in rounds if each[0] or self.cap_first_round]
+        found = replace(super().canonical(queries), max_clusters=min(self.max_clusters, max([1, *asked])))
+        later = rounds[1:]
+        counts = [found._n_clusters(*each) for each in later]
+        rules = (replace(found, cluster_rule=rule) for rule in get_args(ClusterRule))
+        found = next(other for other in rules if counts == [other._n_clusters(*each) for each in later])
+        same_start = all(min(n, count) == min(queries[0], count) for (_, n), count in zip(later, counts, strict=True))
+        if found.initial_clusters == "initial_query" and same_start:
+            found = replace(found, initial_clusters="query")
+        return found
+
+    def _n_clusters(self, n_labelled: int, n_query: int, cap: int | None = None) -> int:
+        cap = self.max_clusters if cap is None else cap
+        return n_pseudo_classes(n_labelled, n_query, cap, cap_first_round=self.cap_first_round, rule=self.cluster_rule)
 
     @abc.abstractmethod
     def _clustering_features(self, view: PoolView, points: IndexArray) -> FloatArray:
@@ -70,7 +105,7 @@ class NTKCPL(KernelLookAhead):
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         clock = _Clock()
         risk_set = self._draw_risk_set(view, n, rng)
-        wanted = n_pseudo_classes(len(view.labelled), n, self.max_clusters, cap_first_round=self.cap_first_round)
+        wanted = self._n_clusters(len(view.labelled), n)
         pseudo_labels = self._pseudo_labels(view, n, wanted, risk_set, rng)
         order = np.argsort(pseudo_labels, kind="stable")
         points, targets = risk_set[order], pseudo_labels[order]
@@ -97,7 +132,7 @@ class NTKCPL(KernelLookAhead):
             scores=np.array([pick.score for pick in picks]),
             stats={
                 "n_clusters": n_clusters,
-                "cap_bound": int(wanted < n_pseudo_classes(len(view.labelled), n, NO_CAP, cap_first_round=True)),
+                "cap_bound": int(wanted < self._n_clusters(len(view.labelled), n, cap=NO_CAP)),
                 "undecided_share": engine.undecided_share,
                 "stored_share": engine.stored_share,
                 **clock.laps,
@@ -115,7 +150,7 @@ class NTKCPL(KernelLookAhead):
             clusters = kmeans(unit, wanted, seed=int(rng.integers(2**32)), n_init=self.first_round_restarts).labels
         else:
             unit = normalise_rows(self._clustering_features(view, points))
-            start = view.n_classes if self.initial_clusters == "classes" else n
+            start = {"classes": view.n_classes, "query": n, "initial_query": view.first_query}[self.initial_clusters]
             coarse = constrained_kmeans(
                 unit,
                 min(start, wanted, len(points)),

@@ -6,9 +6,9 @@ import dataclasses
 import importlib
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -38,6 +38,8 @@ from strategies.typiclust import TypiClust
 from strategies.uherding import UHerding
 
 ENTRY_POINT_GROUP = "ntkcpl.strategies"
+PRESET = "preset"
+"""The word that stands for several hyperparameters (`Strategy.presets`); it is none itself."""
 
 Budget = Literal["any", "few labels", "many labels"]
 
@@ -134,28 +136,54 @@ def parameter_names(strategy: type[Strategy]) -> list[str]:
 def make_strategy(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
     """Build a strategy; values may be text, as on the command line.
 
+    A `preset` is written out first, so that it leaves no trace: what is given beside it wins.
+
     Raises:
         UnknownStrategyError: no such strategy.
-        InvalidParameterError: a hyperparameter does not exist or its value is not allowed.
+        InvalidParameterError: a hyperparameter or preset does not exist, or its value is not allowed.
     """
     cls = strategy_class(name)
     if inspect.isabstract(cls):
         raise UnknownStrategyError(f"Expected a strategy that can be built, but `{name}` is abstract.")
     known = parameter_names(cls)
-    for key in parameters or {}:
+    parameters = _written_out(cls, name, parameters or {})
+    words = [*known, PRESET] if cls.presets else known
+    for key in parameters:
         if key not in known:
-            listed = ", ".join(known) or "none"
+            listed = ", ".join(words) or "none"
             raise InvalidParameterError(
-                f"Expected a hyperparameter of `{name}` among {listed}, but got `{key}`.{did_you_mean(key, known)}"
+                f"Expected a hyperparameter of `{name}` among {listed}, but got `{key}`.{did_you_mean(key, words)}"
             )
     try:
-        strategy = TypeAdapter(cls).validate_python(dict(parameters or {})) if known else cls()
+        strategy = TypeAdapter(cls).validate_python(dict(parameters)) if known else cls()
     except ValidationError as error:
         raise InvalidParameterError(describe_error(name, error)) from error
     for key, value in resolved_parameters(strategy).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidParameterError(f"Expected a finite `{name}.{key}`, but got {value}.")
     return strategy
+
+
+def preset_of(strategy: Strategy, queries: Sequence[int]) -> dict[str, list[str]]:
+    """The preset that a strategy is on a schedule, with what it sets; empty where it is none."""
+    for name, values in strategy.presets.items():
+        whole: Any = dataclasses.replace(cast("Any", strategy), **values)
+        if whole.canonical(queries) == strategy.canonical(queries):
+            return {name: sorted(values)}
+    return {}
+
+
+def _written_out(cls: type[Strategy], name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    asked = dict(parameters)
+    if not cls.presets or PRESET not in asked:
+        return asked
+    preset = str(asked.pop(PRESET))
+    if preset not in cls.presets:
+        raise InvalidParameterError(
+            f"Expected a preset of `{name}` among {', '.join(cls.presets)}, but got `{preset}`."
+            + did_you_mean(preset, list(cls.presets))
+        )
+    return {**cls.presets[preset], **asked}
 
 
 def resolved_parameters(strategy: Strategy) -> dict[str, Any]:

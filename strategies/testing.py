@@ -165,11 +165,16 @@ def make_pool(seed: int = 0, *, n_pool: int = N_POOL, scale: float = 1.0) -> tup
 
 
 def view_of(
-    features: FloatArray, labelled: IndexArray, labels: IndexArray, memo: dict[str, Any] | None = None
+    features: FloatArray,
+    labelled: IndexArray,
+    labels: IndexArray,
+    memo: dict[str, Any] | None = None,
+    queries: Sequence[int] = (),
 ) -> PoolView:
     """What a strategy sees once `labelled` are bought, with a classifier that was trained on them."""
     model = LeastSquaresModel(features, labelled, labels) if len(labelled) else None
-    return freeze(PoolView(features, labelled, labels, N_CLASSES, model, _memo={} if memo is None else memo))
+    memo = {} if memo is None else memo
+    return freeze(PoolView(features, labelled, labels, N_CLASSES, model, queries=tuple(queries), _memo=memo))
 
 
 def make_view(seed: int = 0, *, n_pool: int = N_POOL, n_labelled: int = N_LABELLED, scale: float = 1.0) -> PoolView:
@@ -217,7 +222,8 @@ def buy(strategy: Strategy, features: FloatArray, truth: IndexArray, queries: Se
     memo: dict[str, Any] = {}
     for round_, n in enumerate(queries):
         labelled = np.concatenate([np.empty(0, dtype=np.int64), *bought])
-        bought.append(choose(strategy, view_of(features, labelled, truth[labelled], memo), n, [1, round_]).indices)
+        view = view_of(features, labelled, truth[labelled], memo, queries[:round_])
+        bought.append(choose(strategy, view, n, [1, round_]).indices)
     return bought
 
 
@@ -310,7 +316,8 @@ class StrategyContract:
         features, truth = make_pool()
         *before, last = buy(strategy, features, truth, [5, 4, 6])
         labelled = np.concatenate(before)
-        resumed = choose(copy.deepcopy(strategy), view_of(features, labelled, truth[labelled]), 6, [1, 2])
+        view = view_of(features, labelled, truth[labelled], queries=[5, 4])
+        resumed = choose(copy.deepcopy(strategy), view, 6, [1, 2])
         _same(resumed.indices, last, "the picks without an interruption")
 
     @pytest.mark.parametrize("share", [Compute(n_threads=2), Compute(n_threads=3), Compute(memory_limit=0)], ids=["2 threads", "3 threads", "no memory"])  # noqa: E501  # fmt: skip
@@ -441,6 +448,16 @@ class StrategyContract:
         assert make_strategy(_address(strategy), parameters) == strategy, (
             f"Expected the same strategy from {parameters}, but got another: is every setting a field?"
         )
+
+    def test_presets_are_hyperparameters(self, strategy: Strategy) -> None:
+        """A preset is written out when a strategy is made; what it sets must be there and allowed."""
+        for preset, values in type(strategy).presets.items():
+            try:
+                made = make_strategy(_address(strategy), {"preset": preset})
+            except InvalidParameterError as error:
+                pytest.fail(f"Expected a preset `{preset}` that the strategy allows, but got: {error}")
+            found = {key: resolved_parameters(made)[key] for key in values}
+            assert found == values, f"Expected preset `{preset}` to give {values}, but got {found}."
 
     def test_parameters_are_documented(self, strategy: Strategy) -> None:
         """A hyperparameter that nobody explains cannot be set: a line under the field, or under `Attributes:`."""

@@ -168,7 +168,7 @@ def compare(
         if plan is not None and not dry_run:
             from studies.report import report_store
 
-            typer.echo(report_store([place]) / "index.html")
+            typer.echo(report_store([place], remarks={plan[0]: plan[1].remarks}) / "index.html")
     if outcome.n_failed:
         typer.echo(f"{outcome.n_failed} trajectories failed; the same command tries them again.", err=True)
         raise typer.Exit(FAILED)
@@ -470,12 +470,16 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None
         elif what is Listed.studies:
             from studies.study import load_study, study_names
 
-            for heading in ("study", "what it is", "schedule", "not stated by the paper, chosen here"):
+            for heading in (
+                "study",
+                "what it is",
+                "schedule",
+                "what the paper does not state, and what differs from it",
+            ):
                 table.add_column(heading)
             for name in study_names():
                 study = load_study(name)[1]
-                chosen = "\n".join(f"{key}: {text}" for key, text in study.not_stated.items())
-                table.add_row(name, escape(study.title), study.schedule, escape(chosen))
+                table.add_row(name, escape(study.title), study.schedule, escape("\n".join(study.remarks)))
         else:
             from studies.listing import add_strategies
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
@@ -22,6 +22,7 @@ from strategies.registry import (
     describe_error,
     make_strategy,
     parameter_names,
+    preset_of,
     resolved_parameters,
     strategy_class,
 )
@@ -41,6 +42,8 @@ class Comparison:
         shared: parameters for every strategy that has one of that name.
         evaluate_on: part of the test data that accuracy is measured on.
         kind: first part of the study's name in the store.
+        variants: parameters of each configuration of a strategy that takes part in more than one, or in another than
+            its default; `settings` win over them, and they over `shared`.
     """
 
     strategies: tuple[str, ...]
@@ -50,9 +53,10 @@ class Comparison:
     shared: Mapping[str, Any]
     evaluate_on: EvaluateOn = "all"
     kind: str = "compare"
+    variants: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     def specs(self, data: Dataset) -> list[TrajectorySpec]:
-        """The trajectories, seed by seed.
+        """The trajectories, seed by seed; configurations that pick the same on this schedule are one.
 
         Raises:
             SpecError: the schedule does not fit the pool, a setting does not fit the learner, or no strategy has
@@ -66,47 +70,52 @@ class Comparison:
                 raise SpecError(
                     f"Expected a strategy with `{key}` among {', '.join(self.strategies)}, but none has it."
                 )
-        resolved = [(name, *self._resolve(name)) for name in self.strategies]
-        return [
+        resolved = [(name, used) for name, _, _, used in self._configurations()]
+        specs = [
             TrajectorySpec(
                 data=data.name,
                 data_hash=data.content_hash,
                 strategy=name,
-                strategy_version=version,
-                params=params,
+                strategy_version=strategy.version,
+                params=resolved_parameters(strategy),
                 schedule=str(self.schedule),
                 seed=seed,
                 learner=learner,
                 evaluate_on=self.evaluate_on,
+                preset=preset_of(strategy, self.schedule.queries),
             )
             for seed in self.seeds
-            for name, version, params in resolved
+            for name, strategy in resolved
         ]
+        return list({spec.trajectory_id: spec for spec in specs}.values())
 
     @property
     def notes(self) -> list[str]:
-        """A line for each hyperparameter that was asked for and cannot matter on this schedule."""
-        lines = []
-        for name in self.strategies:
-            asked, used = (resolved_parameters(each) for each in self._asked_and_used(name))
-            typed = {**self.shared, **self.settings.get(name, {})}
+        """A line for each hyperparameter, or configuration, that was asked for and cannot matter on this schedule."""
+        lines, seen = [], list[tuple[str, Strategy]]()
+        for name, typed, *forms in self._configurations():
+            asked, used = (resolved_parameters(each) for each in forms)
+            changed = {key: value for key, value in used.items() if asked[key] != value}
+            told = ",".join(f"{key}={value}" for key, value in changed.items())
             lines += [
-                f"{name}: {key}={asked[key]} cannot matter on {self.schedule}; it runs as {key}={used[key]}, with the "
-                "same picks."
-                for key in asked
-                if key in typed and asked[key] != used[key]
+                f"{name}: {key}={asked[key]} cannot matter on {self.schedule}; it runs as {told}, with the same picks."
+                for key in changed
+                if key in typed
             ]
+            if (name, forms[1]) in seen:
+                lines.append(f"{name}: two of its configurations pick the same on {self.schedule}; they run as one.")
+            seen.append((name, forms[1]))
         return lines
 
-    def _resolve(self, name: str) -> tuple[int, dict[str, Any]]:
-        _, strategy = self._asked_and_used(name)
-        return strategy.version, resolved_parameters(strategy)
-
-    def _asked_and_used(self, name: str) -> tuple[Strategy, Strategy]:
-        known = parameter_names(strategy_class(name))
-        shared = {key: value for key, value in self.shared.items() if key in known}
-        strategy = make_strategy(name, {**shared, **self.settings.get(name, {})})
-        return strategy, strategy.canonical(self.schedule.queries)
+    def _configurations(self) -> Iterator[tuple[str, dict[str, Any], Strategy, Strategy]]:
+        """Name, parameters that were asked for, the strategy of these, and its canonical form."""
+        for name in self.strategies:
+            known = parameter_names(strategy_class(name))
+            shared = {key: value for key, value in self.shared.items() if key in known}
+            for own in self.variants.get(name, [{}]):
+                typed = {**shared, **own, **self.settings.get(name, {})}
+                strategy = make_strategy(name, typed)
+                yield name, typed, strategy, strategy.canonical(self.schedule.queries)
 
     def _learner(self) -> LearnerSpec:
         values = self.settings.get(LEARNER, {})

@@ -21,7 +21,7 @@ from strategies.registry import (
 def add_strategies(table: Table) -> None:
     """Fill a table with the strategies, grouped by what they need, those of installed packages last."""
     for heading in ("strategy", "what it takes, and its source", "budget", "parameters"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=not heading.startswith("what"))
     for group, members in GROUPS.items():
         table.add_row(f"[bold]{group}[/]")
         for member, budget in members.items():
@@ -40,5 +40,9 @@ def _row(name: str, budget: str) -> tuple[str, str, str, str]:
         found = strategy_class(name)
     except StrategyError as error:  # of an installed package
         return escape(name), escape(" ".join(str(error).split())), "", ""
-    shown = "\n".join(f"{key}={value}" for key, value in parameters.items())
+    settings = [
+        *(f"{key}={value}" for key, value in parameters.items()),
+        *(f"preset={preset}" for preset in found.presets),
+    ]
+    shown = "\n".join(settings)
     return escape(name), f"{escape(summary(found))}\n[dim]{escape(found.source)}[/]", budget, escape(shown)

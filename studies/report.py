@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis import load
 from analysis.report import FORMATS, make_report, report_files
@@ -24,6 +24,7 @@ def report_store(
     study: str | None = None,
     shared_seeds: bool = False,
     skip_damaged: bool = False,
+    remarks: Mapping[str, Sequence[str]] | None = None,
 ) -> Location:
     """Write the report of one store, or of several merged.
 
@@ -38,6 +39,7 @@ def report_store(
         study: report on this study alone.
         shared_seeds: keep only the seeds that all configurations have finished.
         skip_damaged: go on without files that cannot be read; the report names them.
+        remarks: on studies, by name; None takes those of the paper's studies that the stores have.
 
     Returns:
         The folder written.
@@ -51,7 +53,9 @@ def report_store(
     """
     folder = stores[0] / "report" if out is None else out
     results = load(*(str(store) for store in stores), study=study, queries=False, skip_damaged=skip_damaged)
-    report = make_report(results.shared_seeds() if shared_seeds else results, baseline=baseline)
+    if remarks is None:
+        remarks = _remarks({str(name).rpartition("-")[0] for name in results.studies["study"]})
+    report = make_report(results.shared_seeds() if shared_seeds else results, baseline=baseline, remarks=remarks)
     files = dict(report_files(report, formats))
     earlier = _written(folder)
     write(folder / _MANIFEST, _listed(earlier | set(files)))  # first: an interrupted report is known, too
@@ -62,6 +66,15 @@ def report_store(
         (folder / name).unlink(missing_ok=True)
     write(folder / _MANIFEST, _listed(earlier - stale | set(files)))
     return folder
+
+
+def _remarks(names: set[str]) -> dict[str, list[str]]:
+    """What the paper's studies among these say of themselves."""
+    if not names - {"compare", "sweep"}:
+        return {}
+    from studies.study import load_study, study_names  # imports all strategies
+
+    return {name: load_study(name)[1].remarks for name in study_names() if name in names}
 
 
 def _written(folder: Location) -> set[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.exceptions import SpecError
 from harness.schedule import Schedule, parse_seeds
@@ -53,6 +53,30 @@ class FeatureStage(BaseModel):
             raise SpecError(describe_error(FEATURES, error)) from error
 
 
+class Configuration(BaseModel):
+    """A strategy, with parameters of its own or the name of a preset: a name, or `{name: ..., PARAMETER: VALUE}`.
+
+    Attributes:
+        name: of the strategy.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_name(cls, value: Any) -> Any:
+        if not isinstance(value, str | dict | Configuration):
+            raise ValueError("is neither a name nor {name: ..., PARAMETER: VALUE}")
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All but the name."""
+        return dict(self.model_extra or {})
+
+
 class Study(BaseModel):
     """What a study runs.
 
@@ -61,12 +85,13 @@ class Study(BaseModel):
         source: where it is published.
         data: images, as `features extract --data` takes them.
         features: how they become features.
-        strategies: names.
+        strategies: names, or configurations; a strategy may have several.
         schedule: labels per round.
         seeds: a count, or a range or list as text.
         max_clusters, candidates: for the strategies that have them.
         learner: settings that differ from the default.
         not_stated: what the source leaves open, and what was chosen.
+        deviations: what the study does otherwise than the source.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,13 +100,20 @@ class Study(BaseModel):
     source: str = ""
     data: str
     features: FeatureStage
-    strategies: tuple[str, ...]
+    strategies: tuple[Configuration, ...]
     schedule: str
     seeds: int | str = 5
     max_clusters: int | None = None
     candidates: int | Literal["all"] | None = None
     learner: dict[str, Any] = {}
     not_stated: dict[str, str] = {}
+    deviations: dict[str, str] = {}
+
+    @property
+    def remarks(self) -> list[str]:
+        """`not_stated` and `deviations` in a line each."""
+        open_ = [f"Not stated by the source ({key}): {text}" for key, text in self.not_stated.items()]
+        return open_ + [f"Otherwise than the source ({key}): {text}" for key, text in self.deviations.items()]
 
 
 @dataclass(frozen=True)
@@ -111,8 +143,10 @@ class Options:
         if missing:
             listed = " and ".join(f"--{name}" for name in missing)
             raise SpecError(f"Expected {listed}, or a --study that has them, but got neither.")
-        names = parse_strategies(self.strategies or ",".join(plan.strategies if plan else ()))
         typed: dict[str, Any] = {"max_clusters": self.max_clusters, "candidates": self.candidates}
+        overruled = {key for key, value in typed.items() if value is not None}
+        variants = _variants(plan.strategies, overruled) if plan and self.strategies is None else {}
+        names = parse_strategies(self.strategies or ",".join(variants))
         known = {parameter for name in names for parameter in parameter_names(strategy_class(name))}
         planned = {key: getattr(plan, key) for key in typed if plan and key in known}
         shared = {key: planned.get(key) if value is None else value for key, value in typed.items()}
@@ -128,6 +162,7 @@ class Options:
             settings=settings,
             shared={key: value for key, value in shared.items() if value is not None},
             kind=study[0] if study else "compare",
+            variants=variants,
         )
 
     def feature_changes(self) -> dict[str, str]:
@@ -140,6 +175,19 @@ class Options:
                     raise SpecError(f"Expected a setting such as `features.epochs=100`, but got `{text}`.")
                 found[key] = value
         return found
+
+
+def _variants(configurations: Sequence[Configuration], overruled: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Parameters of each configuration by the name of its strategy, less those that the command line overrules."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in configurations:
+        if configurations.count(each) > 1:
+            raise SpecError(
+                f"Expected configurations that differ, but got `{each.name}` twice with the same parameters."
+            )
+        own = {key: value for key, value in each.parameters.items() if key not in overruled}
+        found.setdefault(each.name, []).append(own)
+    return found
 
 
 def load_study(source: str) -> tuple[str, Study]:

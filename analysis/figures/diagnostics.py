@@ -16,16 +16,18 @@ COVERAGE_NAMES = {
     "coverage_ntk_true": "NTK, true labels",
     "coverage_true": "true: classifier",
 }
+BOUND_NAMES = {"estimate_error": "error of the estimate", "error_bound": "bound on the error (eq. 5)"}
 ERROR_NAMES = {"p_nff": "impurity P_nff", "p_fnf": "over-clustering P_fnf", "ntk_error": "NTK error"}
 _MOST_NUMBERS = 14
 
 
 def coverage_data(results: Results, label: str) -> pd.DataFrame:
-    """Compute estimated and true coverage of one configuration (Fig. 4): the columns of `curve_data`.
+    """Compute coverage of one configuration (Fig. 4) and both sides of eq. 5: the columns of `curve_data`.
 
-    The label tells the three coverages apart; the band is the standard deviation over seeds (ddof = 1).
+    The label tells the three coverages, the error of the estimate and its bound apart; the band is the standard
+    deviation over seeds (ddof = 1).
     """
-    return _measured(results, label, COVERAGE_NAMES, "n_labels")
+    return _measured(results, label, {**COVERAGE_NAMES, **BOUND_NAMES}, "n_labels")
 
 
 def error_data(results: Results, label: str) -> pd.DataFrame:
@@ -41,7 +43,7 @@ def error_data(results: Results, label: str) -> pd.DataFrame:
 def draw_coverage(data: pd.DataFrame, ax: Axes) -> Axes:
     """Draw `coverage_data` over the label counts."""
     draw_curves(data, ax)
-    ax.set_ylabel("Coverage of the risk set (%)")
+    ax.set_ylabel("Share of the risk set (%)")
     return ax
 
 

@@ -6,7 +6,7 @@ import base64
 import difflib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,7 @@ class Report:
         warnings: what must be known before numbers are compared.
         tables: environments and studies.
         commands: study, exact command.
+        remarks: what must be said of a study, by its name.
         seed: of the resampling.
         baseline: name of the strategy compared with.
     """
@@ -103,6 +104,7 @@ class Report:
     warnings: Sequence[str]
     tables: Sequence[Table]
     commands: Sequence[tuple[str, str]]
+    remarks: Mapping[str, Sequence[str]]
     seed: int
     baseline: str
 
@@ -111,13 +113,20 @@ class Report:
         return [(n, section) for n, section in enumerate(self.sections, start=1) if section.is_half == halves]
 
 
-def make_report(results: Results, *, baseline: str = BASELINE, seed: int = RESAMPLING_SEED) -> Report:
+def make_report(
+    results: Results,
+    *,
+    baseline: str = BASELINE,
+    seed: int = RESAMPLING_SEED,
+    remarks: Mapping[str, Sequence[str]] | None = None,
+) -> Report:
     """Compute a report.
 
     Args:
         results: finished trajectories.
         baseline: name of the strategy that others are compared with, or a label.
         seed: of the resampling; recorded in the report.
+        remarks: what must be said of a study, by its name.
 
     Raises:
         SelectionError: no trajectory is finished, or there is no such baseline; a study without Random has a report
@@ -150,6 +159,7 @@ def make_report(results: Results, *, baseline: str = BASELINE, seed: int = RESAM
         warnings=warnings(results),
         tables=[] if results.trajectories.empty else [overall.environments(results)],
         commands=[(str(row["study"]), str(row["command"])) for row in commands.to_dict("records")],
+        remarks=remarks or {},
         seed=seed,
         baseline=baseline,
     )

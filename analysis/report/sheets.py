@@ -373,6 +373,8 @@ def _diagnosis(estimates: Estimates, title: str) -> Table:
         Column("p_fnf", "P_fnf", percent),
         Column("error_cpl", "sum", percent),
         Column("ntk_error", "NTK error", percent),
+        Column("error_bound", "bound", percent),
+        Column("estimate_error", "error of the estimate", percent),
     ]
     return table_of(
         "coverage_and_errors",
@@ -384,7 +386,9 @@ def _diagnosis(estimates: Estimates, title: str) -> Table:
         " (against pseudo-labels), by the same with true labels, and by the trained classifier. Errors (eq. 5 to 7):"
         " P_nff, the pseudo-label is predicted but the class is wrong (impure clusters); P_fnf, the class is right but"
         " the pseudo-label is not (too many clusters); their sum bounds what pseudo-labels cost. NTK error: classifier"
-        " and kernel regression predict different classes. True labels serve this table alone; no strategy sees them.",
+        " and kernel regression predict different classes. Bound: the sum of all three. Error of the estimate: how far"
+        " estimated and true coverage are apart in a round of a seed, at most the bound (eq. 5). True labels serve this"
+        " table alone; no strategy sees them.",
     )
 
 

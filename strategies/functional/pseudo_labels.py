@@ -12,15 +12,23 @@ from strategies.functional.clustering import kmeans
 from strategies.functional.distances import squared_distances
 
 Constraint = Literal["relaxed", "strict"]
+ClusterRule = Literal["half_total", "half_labelled", "half_query"]
+"""A later round has half as many clusters as labels after it, as labels before it, or as labels that it buys."""
 
 _MAX_ITERATIONS = 100
 
 
-def n_pseudo_classes(n_labelled: int, n_query: int, max_clusters: int, *, cap_first_round: bool) -> int:
-    """How many clusters a round uses: the query size at first, then min((|L| + b) // 2, cap), at least 1."""
+def n_pseudo_classes(
+    n_labelled: int, n_query: int, max_clusters: int, *, cap_first_round: bool, rule: ClusterRule = "half_total"
+) -> int:
+    """How many clusters a round uses: the query size at first, then half of what the rule says.
+
+    The half is rounded down, at most `max_clusters` and at least 1: min((|L| + b) // 2, cap) for `half_total`.
+    """
     if n_labelled == 0:
         return min(n_query, max_clusters) if cap_first_round else n_query
-    return max(1, min((n_labelled + n_query) // 2, max_clusters))
+    whole = {"half_total": n_labelled + n_query, "half_labelled": n_labelled, "half_query": n_query}[rule]
+    return max(1, min(whole // 2, max_clusters))
 
 
 def constrained_kmeans(

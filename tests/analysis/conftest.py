@@ -37,6 +37,7 @@ def _trajectory(
     device: str = "cpu",
     versions: dict[str, Any] | None = None,
     rounds: Sequence[dict[str, Any]] = (),
+    preset: dict[str, list[str]] | None = None,
 ) -> Trajectory:
     identity = [strategy, seed, params, data, data_hash, learner, schedule, evaluate_on, algorithm]
     return {
@@ -50,7 +51,7 @@ def _trajectory(
         "evaluate_on": evaluate_on,
         "status": status,
         "message": None if status == "ok" else "out of memory",
-        "spec": json.dumps({"learner": learner or {"epochs": 100, "width": 64}}),
+        "spec": json.dumps({"learner": learner or {"epochs": 100, "width": 64}, "preset": preset or {}}),
         "versions": json.dumps(versions or {}),
         "device": device,
         "peak_bytes": 2**20,

@@ -14,7 +14,9 @@ def measured(shift=0.0, clusters=(10, 10, 20)):
             "coverage_estimated": 0.9 - shift,
             "coverage_ntk_true": 0.8,
             "coverage_true": 0.7,
-            "stats": json.dumps({"p_nff": 0.1 + shift, "p_fnf": 0.05, "ntk_error": 0.2, "cap_bound": 0}),
+            "stats": json.dumps(
+                {"p_nff": 0.1 + shift, "p_fnf": 0.05, "ntk_error": 0.2, "estimate_error": 0.2 - shift, "cap_bound": 0}
+            ),
         }
         for n in clusters
     ]
@@ -33,16 +35,28 @@ def test_errors_are_read_from_the_rounds(results):
     assert (first["coverage_estimated"], first["p_nff"], first["error_cpl"], first["n_seeds"]) == pytest.approx(
         (0.85, 0.15, 0.2, 2)
     )
+    assert (first["error_bound"], first["estimate_error"]) == pytest.approx((0.4, 0.15))
 
 
 def test_figures_take_label_counts_and_clusters(results):
     coverage = coverage_data(results, "ntkcpl_al")
     assert list(coverage["n_labels"].unique()) == [10, 20, 40]
-    assert coverage["label"].nunique() == 3
+    assert coverage["label"].nunique() == 5
+    sides = coverage[coverage["n_labels"] == 10].set_index("label")["mean"]
+    assert (sides["error of the estimate"], sides["bound on the error (eq. 5)"]) == pytest.approx((0.15, 0.4))
     errors = error_data(results, "ntkcpl_al")
     assert list(errors["n_clusters"].unique()) == [10, 20]
     impurity = errors[errors["label"].str.startswith("impurity")]
     assert impurity["mean"].tolist() == pytest.approx([0.15, 0.15])
+
+
+def test_a_store_from_before_the_error_of_the_estimate_has_its_bound(tmp_path, trajectory, write_store):
+    rounds = [row | {"stats": json.dumps({"p_nff": 0.1, "p_fnf": 0.1, "ntk_error": 0.1})} for row in measured()]
+    results = load(write_store(tmp_path, [trajectory("ntkcpl_al", rounds=rounds)]))
+    first = diagnosis_table(results).iloc[0]
+    assert first["error_bound"] == pytest.approx(0.3)
+    assert first.isna()["estimate_error"]
+    assert "error of the estimate" not in set(coverage_data(results, "ntkcpl_al")["label"])
 
 
 def test_strategies_without_coverage_have_no_diagnosis(tmp_path, trajectory, write_store):

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +30,43 @@ def test_labels_name_the_settings_that_differ(tmp_path, trajectory, write_store)
         "ntkcpl_al[max_clusters=100]",
         "random",
     ]
+
+
+class TestPresets:
+    PAPER: ClassVar = {"ridge": 1, "kernel": "a"}
+
+    @pytest.fixture
+    def labels(self, tmp_path, trajectory, write_store):
+        """Labels of configurations, each parameters and whether they are the preset."""
+
+        def of(*configurations):
+            preset = {"paper": sorted(self.PAPER)}
+            rows = [trajectory("own", params=p, preset=preset if known else None) for p, known in configurations]
+            return load(write_store(tmp_path, rows)).labels
+
+        return of
+
+    def test_a_preset_stands_for_what_it_sets(self, labels):
+        assert labels((self.PAPER, True), ({"ridge": 2, "kernel": "b"}, False)) == ["own", "own[preset=paper]"]
+
+    def test_other_differences_are_shown_beside_it(self, labels):
+        plain = {"ridge": 2, "kernel": "b", "cap": 5}
+        assert labels((self.PAPER | {"cap": 5}, True), (self.PAPER | {"cap": 6}, True), (plain, False)) == [
+            "own[cap=5]",
+            "own[preset=paper,cap=5]",
+            "own[preset=paper,cap=6]",
+        ]
+
+    def test_what_is_no_preset_shows_what_differs_among_its_like(self, labels):
+        plain = {"ridge": 2, "kernel": "b"}
+        assert labels((self.PAPER, True), (plain, False), (plain | {"ridge": 3}, False)) == [
+            "own[ridge=2]",
+            "own[ridge=3]",
+            "own[preset=paper]",
+        ]
+
+    def test_a_preset_that_all_have_is_not_shown(self, labels):
+        assert labels((self.PAPER, True)) == ["own"]
 
 
 def test_parameters_are_equal_whatever_their_order(tmp_path, trajectory, write_store):

@@ -17,7 +17,7 @@ from harness.learner import Inputs, LearnerSpec, train
 from harness.spec import TrajectorySpec
 from harness.streams import stream
 from harness.trajectory import History, run_trajectory
-from strategies.base import Compute
+from strategies.base import Compute, draw_uniformly
 from strategies.registry import BUILT_IN
 
 STRATEGIES = list(BUILT_IN)
@@ -59,6 +59,22 @@ def trajectories(pool, make_spec):
     return {name: (spec, list(run_trajectory(spec, pool))) for name, spec in specs.items()}
 
 
+def test_a_strategy_is_told_the_queries_so_far(pool, make_spec, monkeypatch):
+    seen = []
+
+    def watch(self, view, n, *, rng):
+        seen.append((view.queries, view.first_query))
+        return draw_uniformly(view, n, rng)
+
+    monkeypatch.setattr(BUILT_IN["random"], "_select", watch)
+    spec = make_spec(schedule="5x2,20")
+    records = list(run_trajectory(spec, pool))
+    assert seen == [((), 0), ((5,), 5), ((5, 5), 5)]
+    history = History([record.picks for record in records[:2]], records[1].accuracy)
+    assert len(list(run_trajectory(spec, pool, history=history))) == 1
+    assert seen[3:] == [((5, 5), 5)]
+
+
 def test_labels_are_bought_by_the_schedule(pool, make_spec):
     records = list(run_trajectory(make_spec(schedule="5x2,20"), pool))
     assert [(record.round, record.n_query, record.n_labels) for record in records] == [
@@ -73,6 +89,18 @@ def test_labels_are_bought_by_the_schedule(pool, make_spec):
 def test_the_whole_pool_can_be_bought(pool, make_spec, name):
     records = list(run_trajectory(make_spec(name, schedule="1,59,60"), pool))
     np.testing.assert_array_equal(np.sort(picks_of(records)), np.arange(len(pool.x_train)))
+
+
+@pytest.mark.parametrize("name", ["ntkcpl_self", "ntkcpl_al"])
+def test_the_error_of_the_estimate_is_within_its_bound(trajectories, name):
+    _, records = trajectories[name]
+    for record in records:
+        stats = record.stats
+        bound = stats["p_nff"] + stats["p_fnf"] + stats["ntk_error"]
+        assert stats["estimated_risk"] == pytest.approx(1 - record.coverage_estimated)
+        assert stats["estimate_error"] == pytest.approx(abs(record.coverage_estimated - record.coverage_true))
+        assert 0 <= stats["estimate_error"] <= bound + 1e-12
+    assert any(record.stats["estimate_error"] > 0 for record in records)
 
 
 class TestRule1PairedSeeds:

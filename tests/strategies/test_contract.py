@@ -14,6 +14,8 @@ STRATEGIES = [
     ("ntkcpl_self", {"bias": False}),
     ("ntkcpl_al", {"candidates": 30, "risk": "mixed"}),
     ("ntkcpl_al", {"cluster_on": "pool", "initial_clusters": "query", "targets": "centred"}),
+    ("ntkcpl_self", {"initial_clusters": "initial_query", "cluster_rule": "half_query"}),
+    ("ntkcpl_al", {"preset": "paper", "candidates": 30}),
     ("lookahead", {"score": "flips"}),
     ("lookahead", {"kernel": "empirical", "initial": "network", "guess": "classifier"}),
     ("lookahead", {"candidates": 30}),

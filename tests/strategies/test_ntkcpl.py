@@ -3,9 +3,11 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import strategies.kernel_lookahead
+import strategies.ntkcpl
 from strategies.functional.ntk import draw_network, make_kernel
-from strategies.functional.pseudo_labels import n_pseudo_classes
-from strategies.ntkcpl import NTKCPL
+from strategies.functional.pseudo_labels import constrained_kmeans, n_pseudo_classes
+from strategies.lookahead import LookAhead
+from strategies.ntkcpl import NTKCPL, PAPER
 from strategies.ntkcpl_al import NTKCPLAL
 from strategies.ntkcpl_self import NTKCPLSelf
 from strategies.registry import BUILT_IN, make_strategy
@@ -33,7 +35,7 @@ class Regression:
     """Kernel regression on the risk set of a selection by direct solves in float64."""
 
     def __init__(self, strategy, network, view, points):
-        scale = np.sqrt(np.mean(view.features.astype(np.float64) ** 2))
+        scale = np.sqrt(np.mean(view.features.astype(np.float64) ** 2)) if strategy.scaling == "rms" else 1
         scaled = view.features[points].astype(np.float64) / scale
         self.matrix = make_kernel(strategy.kernel, network, scaled)(slice(None), slice(None))
         self.ridge = strategy.ridge * self.matrix.diagonal().mean()
@@ -74,6 +76,7 @@ def wrong_points(outputs, labels, tolerance=1e-4):
         {"kernel": "empirical", "initial": "network", "targets": "centred"},
         {"parameterisation": "standard"},
         {"candidates": 35},
+        {**PAPER, "candidates": 35},
     ],
     ids=str,
 )
@@ -84,7 +87,7 @@ class TestGreedy:
 
     def select(self, options, n_labelled, network, **more):
         view = make_view(n_labelled=n_labelled)
-        strategy = NTKCPLSelf(**options, **more)
+        strategy = NTKCPLSelf(**{**options, **more})
         regression_of = network(strategy.parameterisation)
         selection = choose(strategy, view, self.N)
         points, labels = selection.diagnostics.risk_set, selection.diagnostics.pseudo_labels
@@ -161,6 +164,14 @@ class TestRiskSet:
             np.sort(selection.diagnostics.risk_set), np.sort(np.concatenate([view.labelled, selection.indices]))
         )
 
+    @BOTH
+    @pytest.mark.parametrize(("candidates", "expected"), [(30, 30 + N_LABELLED), (2, 7 + N_LABELLED), (N_POOL, N_POOL)])
+    def test_of_unlabelled_candidates_all_are_unlabelled(self, make, candidates, expected):
+        view = make_view()
+        risk_set = choose(make(candidates=candidates, candidates_from="unlabelled"), view).diagnostics.risk_set
+        assert len(risk_set) == expected
+        assert set(risk_set) >= set(view.labelled)
+
     def test_redrawn_with_the_seed(self):
         first, second = (choose(NTKCPLSelf(candidates=30), make_view(), seed=s).diagnostics.risk_set for s in (1, 2))
         assert set(first) != set(second)
@@ -213,6 +224,27 @@ class TestClusters:
         assert n_clusters <= whole.stats["n_clusters"]
         np.testing.assert_array_equal(np.unique(part.pseudo_labels), np.arange(n_clusters))
 
+    @BOTH
+    @pytest.mark.parametrize("queries", [(), (N_LABELLED,), (5, N_LABELLED - 5)])
+    def test_c0_of_the_first_query(self, make, queries, monkeypatch):
+        starts = []
+
+        def watch(points, n_clusters, *args, **options):
+            starts.append(n_clusters)
+            return constrained_kmeans(points, n_clusters, *args, **options)
+
+        monkeypatch.setattr(strategies.ntkcpl, "constrained_kmeans", watch)
+        strategy = make(initial_clusters="initial_query")
+        choose(strategy, make_view(n_labelled=0), 9)
+        assert starts == []
+        choose(strategy, fresh(make_view(), queries=queries), 30)
+        assert starts == [queries[0] if queries else N_LABELLED]
+
+    def test_c0_never_exceeds_the_clusters_of_the_round(self):
+        strategy = NTKCPLSelf(initial_clusters="initial_query", cluster_rule="half_query")
+        selection = choose(strategy, fresh(make_view(), queries=(N_LABELLED,)), 8)
+        assert selection.stats["n_clusters"] <= 4
+
     def test_strict_clusters_keep_classes_together_and_apart(self):
         view = make_view()
         # No splitting: as many clusters as classes.
@@ -248,6 +280,7 @@ class TestRisk:
         {"scaling": "unit"},
         {"scaling": "none"},
         {"initial_clusters": "query"},
+        {"initial_clusters": "initial_query", "cluster_rule": "half_labelled"},
         {"first_round_restarts": 3},
         {"constraint": "strict", "initial_clusters": "query"},
         {"kernel": "empirical", "parameterisation": "standard", "initial": "network", "risk": "squared"},
@@ -278,6 +311,44 @@ class TestCanonical:
         strategy = NTKCPLSelf(max_clusters=cap, cap_first_round=first, ridge=0.1)
         expected = NTKCPLSelf(max_clusters=effective, cap_first_round=first, ridge=0.1)
         assert strategy.canonical(queries) == expected
+
+    @pytest.mark.parametrize(
+        ("rule", "cap", "queries", "expected"),
+        [
+            ("half_labelled", 100, [10, 20, 10], "half_labelled"),
+            ("half_labelled", 100, [10, 10], "half_total"),
+            ("half_query", 100, [10, 20, 10], "half_query"),
+            ("half_query", 4, [10, 20, 10], "half_total"),
+            ("half_labelled", 2, [10, 20, 10], "half_total"),
+            ("half_query", 2, [10], "half_total"),
+        ],
+    )
+    def test_rules_with_equal_numbers_are_one(self, rule, cap, queries, expected):
+        strategy = NTKCPLSelf(cluster_rule=rule, max_clusters=cap)
+        found = strategy.canonical(queries)
+        assert found.cluster_rule == expected
+        assert found.canonical(queries) == found
+
+    @pytest.mark.parametrize(
+        ("queries", "expected"),
+        [([10, 10, 10], "query"), ([10], "query"), ([10, 10, 30], "initial_query"), ([40, 80], "initial_query")],
+    )
+    def test_c0_of_equal_queries_is_that_of_the_first(self, queries, expected):
+        found = NTKCPLSelf(initial_clusters="initial_query").canonical(queries)
+        assert found.initial_clusters == expected
+
+    @pytest.mark.parametrize(
+        ("candidates", "queries", "expected"),
+        [(30, [10, 10], "unlabelled"), ("all", [10, 10], "pool"), (30, [10], "pool")],
+    )
+    def test_where_candidates_are_drawn_from_may_not_matter(self, candidates, queries, expected):
+        for make in (NTKCPLSelf, LookAhead):
+            found = make(candidates=candidates, candidates_from="unlabelled").canonical(queries)
+            assert found.candidates_from == expected
+
+    def test_c0_above_the_cap_is_the_cap(self):
+        found = NTKCPLSelf(initial_clusters="initial_query", max_clusters=30).canonical([40, 80])
+        assert found.initial_clusters == "query"
 
     def test_other_strategies_are_their_own_canonical_form(self):
         for name, cls in BUILT_IN.items():

@@ -5,7 +5,12 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from strategies.exceptions import InvalidParameterError
-from strategies.functional.pseudo_labels import constrained_kmeans, n_pseudo_classes, split_by_confusion
+from strategies.functional.pseudo_labels import (
+    _starting_centres,
+    constrained_kmeans,
+    n_pseudo_classes,
+    split_by_confusion,
+)
 
 
 def random(seed=0):
@@ -27,6 +32,21 @@ class TestNumberOfClusters:
         rounds = zip([0, *totals], totals, strict=False)
         found = [n_pseudo_classes(before, after - before, 100, cap_first_round=False) for before, after in rounds]
         assert found == [20, 20, 30, 40, 50, 100, 100, 100]
+
+    @pytest.mark.parametrize(
+        ("rule", "expected"),
+        [
+            ("half_total", [20, 20, 30, 40, 50, 100]),
+            ("half_labelled", [20, 10, 20, 30, 40, 50]),
+            ("half_query", [20, 10, 10, 10, 10, 50]),
+        ],
+    )
+    def test_three_readings_of_the_paper(self, rule, expected):
+        totals = [20, 40, 60, 80, 100, 200]
+        rounds = zip([0, *totals], totals, strict=False)
+        found = [n_pseudo_classes(a, b - a, 100, cap_first_round=False, rule=rule) for a, b in rounds]
+        assert found == expected
+        assert n_pseudo_classes(1, 1, 5, cap_first_round=False, rule=rule) == 1
 
     @pytest.mark.parametrize(("capped", "expected"), [(True, 100), (False, 300)])
     def test_cap_of_the_first_round(self, capped, expected):
@@ -127,6 +147,36 @@ class TestStrict:
         labels = rng.integers(n_classes, size=n_labelled)
         found = constrained_kmeans(points, n_classes + spare, labelled, labels, constraint="strict", rng=rng)[labelled]
         np.testing.assert_array_equal(found[:, None] == found, labels[:, None] == labels)
+
+    @pytest.mark.parametrize("seed", range(8))
+    def test_is_cop_kmeans(self, seed):
+        """Wagstaff et al. 2001, table 2: each point in turn goes to the nearest centre that breaks no constraint."""
+        rng = random(seed)
+        points, n_clusters = rng.normal(size=(30, 2)), 6
+        labelled, labels = rng.choice(30, size=9, replace=False), rng.integers(4, size=9)
+        class_of = dict(zip(labelled.tolist(), labels.tolist(), strict=True))
+        firsts = [int(labelled[labels == k][0]) for k in np.unique(labels)]
+        in_turn = [*sorted(firsts), *(i for i in range(30) if i not in firsts)]
+        anchors = [labelled[labels == k] for k in np.unique(labels)]
+        centres = _starting_centres(points, n_clusters, anchors, labelled, random(seed))
+        before = {}
+        for _ in range(100):  # it need not converge
+            assigned = {}
+            for i in in_turn:
+                linked = [
+                    (class_of[j] == class_of[i], assigned[j]) for j in assigned if i in class_of and j in class_of
+                ]
+                by_distance = np.argsort(((points[i] - centres) ** 2).sum(axis=1))
+                assigned[i] = next(int(k) for k in by_distance if all(same == (k == other) for same, other in linked))
+            if assigned == before:
+                break
+            before = assigned
+            groups = [[i for i in assigned if assigned[i] == k] for k in range(n_clusters)]
+            centres = np.stack(
+                [points[own].mean(axis=0) if own else old for own, old in zip(groups, centres, strict=True)]
+            )
+        found = constrained_kmeans(points, n_clusters, labelled, labels, constraint="strict", rng=random(seed))
+        assert found.tolist() == [assigned[i] for i in range(30)]
 
     def test_more_classes_than_clusters_is_one_line(self):
         points, blob = draw_blobs()

@@ -9,6 +9,7 @@ import pytest
 from strategies import registry
 from strategies.base import Strategy
 from strategies.exceptions import InvalidParameterError, UnknownStrategyError
+from strategies.ntkcpl import PAPER
 from strategies.ntkcpl_self import NTKCPLSelf
 from strategies.probcover import ProbCover
 from strategies.random import Random
@@ -18,6 +19,7 @@ from strategies.registry import (
     SETS,
     make_strategy,
     parameter_names,
+    preset_of,
     resolved_parameters,
     strategy_class,
     strategy_names,
@@ -81,6 +83,43 @@ def message_of(error):
     text = str(error.value)
     assert "\n" not in text
     return text
+
+
+class TestPresets:
+    def test_a_preset_is_written_out(self):
+        written = make_strategy("ntkcpl_al", {"preset": "paper"})
+        assert written == make_strategy("ntkcpl_al", resolved_parameters(written))
+        assert "preset" not in resolved_parameters(written)
+        assert {key: getattr(written, key) for key in PAPER} == PAPER
+
+    def test_what_is_given_beside_it_wins(self):
+        assert make_strategy("ntkcpl_self", {"ridge": "0.1", "preset": "paper"}) == NTKCPLSelf(
+            **{**PAPER, "ridge": 0.1}
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "preset", "complaint"),
+        [
+            (
+                "ntkcpl_al",
+                "papr",
+                "Expected a preset of `ntkcpl_al` among paper, but got `papr`. Did you mean `paper`?",
+            ),
+            ("ntkcpl_al", ["paper"], "Expected a preset of `ntkcpl_al` among paper, but got"),
+            ("random", "paper", "Expected a hyperparameter of `random` among none, but got `preset`"),
+        ],
+    )
+    def test_what_is_none_is_one_line(self, name, preset, complaint):
+        with pytest.raises(InvalidParameterError) as error:
+            make_strategy(name, {"preset": preset})
+        assert complaint in message_of(error)
+
+    def test_its_name_is_found_again(self):
+        found = preset_of(make_strategy("ntkcpl_al", {"preset": "paper"}).canonical([10, 10]), [10, 10])
+        assert found == {"paper": sorted(PAPER)}
+        assert preset_of(make_strategy("ntkcpl_al", {"preset": "paper", "max_clusters": 7}), [10, 20]) == found
+        for parameters in ({}, {"preset": "paper", "ridge": 0.1}):
+            assert preset_of(make_strategy("ntkcpl_al", parameters), [10, 10]) == {}
 
 
 def test_built_in_names():

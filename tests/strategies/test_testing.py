@@ -395,6 +395,17 @@ class NeverArrives(Works):
         return replace(self, cap=self.cap - 1)
 
 
+class PresetsWhatIsNotThere(Works):
+    presets: ClassVar = {"old": {"cap": 1}}
+
+
+@pydantic_dataclass(frozen=True)
+class PresetsText(Works):
+    presets: ClassVar = {"old": {"cap": "1"}}
+
+    cap: int = 20
+
+
 @dataclass(frozen=True)
 class LooksAhead(Works):
     """Diagnostics of which one part may be wrong."""
@@ -467,6 +478,8 @@ BROKEN = [
     ("is_frozen", Thaws(), {}, "DID NOT RAISE"),
     ("name_and_parameters_make_the_same_strategy", HoldsPath(), {}, "that JSON can hold"),
     ("name_and_parameters_make_the_same_strategy", HidesSetting(), {}, "is every setting a field"),
+    ("presets_are_hyperparameters", PresetsWhatIsNotThere(), {}, "that the strategy allows, but got"),
+    ("presets_are_hyperparameters", PresetsText(), {}, "to give"),
     ("parameters_are_documented", ExplainsNothing(), {}, "not for .*first.*second"),
     ("parameters_refuse_nonsense", TakesAnything(), {}, "DID NOT RAISE"),
     *(

@@ -47,6 +47,18 @@ def test_a_list_that_cannot_be_read_is_one_line(ntkcpl, root, content):
     assert result.stderr.startswith("Error: Expected a list of files in")
 
 
+def test_a_study_of_the_paper_says_what_it_does_otherwise(ntkcpl, root):
+    assert ntkcpl("report", root, "--format", "html").exit_code == 0
+    assert "What to know of the study" not in (root / "report" / "index.html").read_text()
+    names = [path.stem for path in (root / "trajectories").iterdir()]
+    Store(root).write_study("svhn-0123456789ab", "ntkcpl compare --study svhn", names)
+    assert ntkcpl("report", root, "--format", "html").exit_code == 0
+    page = (root / "report" / "index.html").read_text()
+    assert "What to know of the study svhn" in page
+    assert "Not stated by the source (seeds): Which five" in page
+    assert "Otherwise than the source (ridge)" in page
+
+
 def test_an_unknown_baseline_is_refused_and_the_page_stays(ntkcpl, root):
     assert ntkcpl("report", root, "--format", "html").exit_code == 0
     before = (root / "report" / "index.html").read_bytes()

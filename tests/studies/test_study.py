@@ -1,10 +1,13 @@
 import pytest
 import yaml
 
+from harness.data import load_dataset
 from harness.exceptions import SpecError
 from harness.features.images import NAMED
 from harness.features.recipes import make_recipe
 from harness.schedule import Schedule
+from strategies.exceptions import StrategyError
+from strategies.ntkcpl import PAPER
 from strategies.registry import BUILT_IN, SETS
 from studies.compare import parse_strategies
 from studies.study import Options, load_study, study_names
@@ -12,7 +15,7 @@ from studies.study import Options, load_study, study_names
 FACTS = {  # schedule, most clusters, backbone, method: method section of the paper
     "cifar10": ("20x5,100x4,500x3", 100, "resnet18", "simsiam"),
     "cifar100": ("500x10", 500, "wrn28_8", "simsiam"),
-    "svhn": ("20x10", 100, "resnet18", "simsiam"),
+    "svhn": ("20x25", 100, "resnet18", "simsiam"),
     "imagenet100": ("200x5,500x2", 300, "resnet50", "byol"),
     "pets": ("40x10", 150, "resnet50", "byol"),
 }
@@ -38,6 +41,8 @@ def test_a_study_says_what_the_paper_says(name):
     assert study.data in NAMED
     assert comparison.seeds == (0, 1, 2, 3, 4)
     assert comparison.strategies[0] == "random"
+    assert all(comparison.variants[name] == [{}, {"preset": "paper"}] for name in ("ntkcpl_self", "ntkcpl_al"))
+    assert {"ntkcpl", "ridge"} <= set(study.deviations)
     assert {"ntkcpl_self", "ntkcpl_al", "lookahead", "typiclust"} < set(comparison.strategies)
     assert comparison.shared == {"max_clusters": FACTS[name][1], "candidates": 10000}
     assert comparison.settings["learner"] == {"hidden": "512"}
@@ -58,6 +63,79 @@ def test_options_override_the_study():
     assert (found.strategies, str(found.schedule), found.seeds) == (("random", "entropy"), "5x2", (0, 1))
     assert found.shared == {"max_clusters": 7, "candidates": "all"}
     assert found.settings["learner"] == {"hidden": "512", "epochs": "3"}
+
+
+class TestConfigurations:
+    """Several configurations of a strategy."""
+
+    @pytest.fixture
+    def compare(self, tmp_path):
+        """The comparison of a study with these strategies and options."""
+
+        def of(strategies, *settings, **typed):
+            study = load_study("cifar10")[1].model_dump(mode="json") | {"schedule": "10x2", "seeds": 2}
+            (tmp_path / "mine.yaml").write_text(yaml.safe_dump(study | {"strategies": strategies}))
+            return options(*settings, **typed).comparison(load_study(str(tmp_path / "mine.yaml")))
+
+        return of
+
+    def test_run_side_by_side(self, compare):
+        data = load_dataset("digits")
+        specs = compare(["random", "ntkcpl_al", {"name": "ntkcpl_al", "preset": "paper"}]).specs(data)
+        assert [(spec.strategy, spec.seed, list(spec.preset)) for spec in specs] == [
+            *[("random", 0, []), ("ntkcpl_al", 0, []), ("ntkcpl_al", 0, ["paper"])],
+            *[("random", 1, []), ("ntkcpl_al", 1, []), ("ntkcpl_al", 1, ["paper"])],
+        ]
+        assert len({spec.trajectory_id for spec in specs}) == 6
+
+    def test_two_ways_to_write_a_preset_are_one_trajectory(self, compare):
+        data, written = load_dataset("digits"), [{"name": "ntkcpl_al", **PAPER}]
+        one, two = (compare(each).specs(data) for each in (written, [{"name": "ntkcpl_al", "preset": "paper"}]))
+        three = compare(["ntkcpl_al"], "ntkcpl_al.preset=paper").specs(data)
+        assert one == two == three
+
+    def test_options_win_over_each_and_they_over_the_study(self, compare):
+        entries = [{"name": "ntkcpl_al", "max_clusters": 3}, {"name": "ntkcpl_al", "preset": "paper"}]
+        data = load_dataset("digits")
+
+        def found(*settings, **typed):
+            return [
+                (spec.params["max_clusters"], spec.params["ridge"])
+                for spec in compare(entries, *settings, seeds="1", **typed).specs(data)
+            ]
+
+        assert found() == [(3, 0.01), (10, 0.0001)]
+        assert found(max_clusters=5) == [(5, 0.01), (5, 0.0001)]
+        assert found("ntkcpl_al.ridge=0.1") == [(3, 0.1), (10, 0.1)]
+
+    def test_those_that_pick_the_same_run_once(self, compare):
+        entries = ["ntkcpl_al", {"name": "ntkcpl_al", "cluster_rule": "half_query", "max_clusters": 5}]
+        data = load_dataset("digits")
+        assert len(compare(entries).specs(data)) == 4
+        once = compare([*entries, {"name": "ntkcpl_al", "max_clusters": 5}])
+        assert len(once.specs(data)) == 4
+        assert once.notes[1:] == [
+            "ntkcpl_al: cluster_rule=half_query cannot matter on 10x2; it runs as cluster_rule=half_total, with the "
+            "same picks.",
+            "ntkcpl_al: two of its configurations pick the same on 10x2; they run as one.",
+        ]
+
+    @pytest.mark.parametrize(
+        ("strategies", "complaint"),
+        [
+            ([3], "Expected a valid `mine.strategies`, but got 3: .* neither a name nor {name"),
+            ([{"preset": "paper"}], "Expected a valid `mine.strategies`, but got .*: Field required"),
+            (["random", "random"], "Expected configurations that differ, but got `random` twice"),
+            ([{"name": "ntkcpl_al", "preset": "pap"}], "Expected a preset of `ntkcpl_al` among paper, but got `pap`"),
+            ([{"name": "ntkcpl_al", "ridge": "x"}], "Expected a valid `ntkcpl_al.ridge`"),
+            ([{"name": "random", "ridge": 1}], "Expected a hyperparameter of `random` among none"),
+            ([{"name": "ntkcpl", "preset": "paper"}], "Expected a strategy among"),
+        ],
+    )
+    def test_bad_ones_are_one_line(self, compare, strategies, complaint):
+        with pytest.raises((SpecError, StrategyError), match=complaint) as error:
+            compare(strategies).specs(load_dataset("digits"))
+        assert "\n" not in str(error.value)
 
 
 def test_without_a_study_the_options_must_say_all():
