@@ -23,6 +23,7 @@ from harness import schema
 T = TypeVar("T")
 
 _KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}
+_BOUNDS = ["data", "strategy", "evaluate_on", "seed", "n_labels", "accuracy"]
 _LISTING_ATTEMPTS = 5
 _READERS = 2
 _BATCH = 64
@@ -48,6 +49,8 @@ class Results:
         notes: what else is not in here, and why, in a sentence each.
         trials: the trials of sweeps that have one of these trajectories.
         confirmations: what those sweeps have confirmed.
+        bounds: rounds of oracles, which see true labels and take part in nothing but the figures of accuracy: data,
+            strategy, evaluate_on, seed, n_labels, accuracy.
         named: `configurations` of the results that these are a part of, where they keep the labels of those.
     """
 
@@ -61,6 +64,7 @@ class Results:
     notes: tuple[str, ...] = ()
     trials: pd.DataFrame = field(default_factory=lambda: schema.TRIALS.empty_table().to_pandas())
     confirmations: pd.DataFrame = field(default_factory=lambda: schema.CONFIRMATIONS.empty_table().to_pandas())
+    bounds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_BOUNDS))
     named: pd.DataFrame | None = field(default=None, repr=False)
 
     @cached_property
@@ -145,7 +149,13 @@ class Results:
         wanted = cells["data"] == data
         if evaluate_on is not None:
             wanted &= cells["evaluate_on"] == evaluate_on
-        return self.cached(("only", data, evaluate_on), lambda: self._keep(cells.loc[wanted, "trajectory_id"]))
+        seen = self.bounds["data"] == data
+        if evaluate_on is not None:
+            seen &= self.bounds["evaluate_on"] == evaluate_on
+        return self.cached(
+            ("only", data, evaluate_on),
+            lambda: replace(self._keep(cells.loc[wanted, "trajectory_id"]), bounds=self.bounds[seen]),
+        )
 
     def of(self, labels: Iterable[str]) -> Results:
         """Restrict to configurations by their labels, which they keep."""
@@ -252,6 +262,12 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         ["_failed", "_store"], kind="stable"
     )
     trajectories = preferred.drop_duplicates("trajectory_id").drop(columns="_failed").sort_index()
+    asked_of = trajectories
+    is_oracle = trajectories["strategy"].isin(schema.ORACLES)
+    oracles, trajectories = trajectories[is_oracle], trajectories[~is_oracle]
+    bounds = oracles.loc[oracles["status"] == "ok", ["trajectory_id", "_store", "evaluate_on"]].merge(
+        read["rounds"], on=["trajectory_id", "_store"]
+    )
     finished = trajectories[trajectories["status"] == "ok"]
     if damaged:
         finished = finished[finished["trajectory_id"].isin(read["rounds"]["trajectory_id"])]
@@ -265,6 +281,8 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     pictures = read["coverage"].drop(columns="_store").iloc[: None if study is None else 0]
     asked = read["studies"] if study is None else read["studies"][read["studies"]["study"] == study]
     studies = asked[asked["trajectory_id"].isin(trajectories["trajectory_id"])]
+    failed = oracles[oracles["status"] != "ok"]
+    notes = [f"Failed: {row.strategy} (oracle), seed {row.seed}: {row.message}" for row in failed.itertuples()]
     trials, confirmations = (
         read[name].drop(columns="_store").drop_duplicates(["study", "trial"]) for name in ("trials", "confirmations")
     )
@@ -278,9 +296,10 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         studies=studies.drop(columns="_store").drop_duplicates().reset_index(drop=True),
         coverage=pictures.drop_duplicates(["picture", "strategy", "point"], ignore_index=True),
         unread=tuple(dict.fromkeys(damaged or ())),
-        notes=tuple(_unfinished(asked, trajectories, trials)),
+        notes=(*_unfinished(asked, asked_of, trials), *notes),
         trials=trials.reset_index(drop=True),
         confirmations=confirmations.reset_index(drop=True),
+        bounds=bounds.drop_duplicates(["trajectory_id", "round"])[_BOUNDS].reset_index(drop=True),
     )
     _refuse_mixed(results)
     return results

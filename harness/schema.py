@@ -11,6 +11,8 @@ import pyarrow as pa
 
 VERSION = "1"
 VERSION_KEY = b"ntkcpl.schema_version"
+ORACLES = ("boss",)
+"""Values of the column `strategy` that saw true labels and test data: bounds, never to be compared."""
 
 
 def _table(*fields: tuple[str, pa.DataType]) -> pa.Schema:

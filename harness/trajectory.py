@@ -15,7 +15,7 @@ from harness.learner import Inputs, Learner, one_thread, train
 from harness.memory import peak_bytes, reset_peak
 from harness.spec import TrajectorySpec
 from harness.streams import stream
-from strategies.base import Compute, FloatArray, IndexArray, LookAheadDiagnostics, PoolView
+from strategies.base import Compute, FloatArray, IndexArray, LookAheadDiagnostics, Oracle, PoolView, Selection
 from strategies.registry import make_strategy
 
 
@@ -99,7 +99,10 @@ class _Trajectory:
         reset_peak()
         started = time.perf_counter()
         rng = stream(self._spec.seed, "selection" if round_ else "initial", round_)
-        selection = self._strategy.select(self._view(), n_query, rng=rng)
+        if isinstance(self._strategy, Oracle):
+            selection = self._best_batch(self._strategy, round_, n_query, rng)
+        else:
+            selection = self._strategy.select(self._view(), n_query, rng=rng)
         selected = time.perf_counter()
         self.buy(selection.indices)
         self.train(round_)
@@ -142,14 +145,33 @@ class _Trajectory:
         self._queries += (len(picks),)
 
     def train(self, round_: int) -> None:
-        labels = self._data.y_train[self._labelled]
-        draw = partial(stream, self._spec.seed, round_=round_)
-        self._learner = train(self._inputs, self._labelled, labels, self._data.n_classes, self._spec.learner, draw)
+        self._learner = self._trained_on(self._labelled, round_)
 
     def accuracy(self) -> float:
         assert self._learner is not None
-        right = self._learner.predict(self._test_inputs)[self._test] == self._data.y_test[self._test]
+        return self._accuracy_of(self._learner)
+
+    def _trained_on(self, labelled: IndexArray, round_: int) -> Learner:
+        labels = self._data.y_train[labelled]
+        draw = partial(stream, self._spec.seed, round_=round_)
+        return train(self._inputs, labelled, labels, self._data.n_classes, self._spec.learner, draw)
+
+    def _accuracy_of(self, learner: Learner) -> float:
+        right = learner.predict(self._test_inputs)[self._test] == self._data.y_test[self._test]
         return float(right.mean())
+
+    def _best_batch(self, oracle: Oracle, round_: int, n_query: int, rng: np.random.Generator) -> Selection:
+        """The batch of an oracle after which this round's classifier will be the most accurate on the test data."""
+        judged: dict[tuple[int, ...], tuple[float, str]] = {}
+        for proposer, picks in oracle.propose(self._view(), n_query, rng=rng):
+            key = tuple(picks.tolist())
+            if key not in judged:
+                learner = self._trained_on(np.concatenate([self._labelled, picks]), round_)
+                judged[key] = self._accuracy_of(learner), proposer
+        best = max(judged, key=lambda key: judged[key][0])
+        stats: dict[str, float | int | str] = {"proposer": judged[best][1], "n_judged": len(judged)}
+        stats["mean_judged"] = float(np.mean([accuracy for accuracy, _ in judged.values()]))
+        return Selection(np.array(best, dtype=np.int64), stats=stats)
 
     def _view(self) -> PoolView:
         return PoolView(

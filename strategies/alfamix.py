@@ -63,7 +63,7 @@ class AlfaMix(Strategy):
         for anchor in anchors:
             rest = np.flatnonzero(~changes & steps.any(axis=1))
             towards = anchor - points[rest]
-            lengths = np.linalg.norm(towards, axis=1, keepdims=True)
+            lengths = np.linalg.norm(towards.astype(np.float64), axis=1, keepdims=True)  # squares may not fit float32
             mixed = points[rest] + np.where(towards == 0, 0, lengths * steps[rest])
             changes[rest] = model.predict_proba(mixed).argmax(axis=1) != predicted[rest]
         return changes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, final
@@ -298,6 +298,17 @@ class Strategy(abc.ABC):
             raise InvalidSelectionError(
                 f"Expected one score per pick ({n}) from `{self.name}`, but got shape {np.shape(selection.scores)}."
             )
+
+
+class Oracle(Strategy):
+    """A bound and no strategy: it proposes batches, and whoever knows the true labels and test data buys the best."""
+
+    @abc.abstractmethod
+    def propose(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Iterator[tuple[str, IndexArray]]:
+        """Batches of `n` distinct unlabelled pool indices, each with the name of its proposer."""
+
+    def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
+        raise InvalidSelectionError(f"Expected somebody to judge the batches of `{self.name}`, but got a selection.")
 
 
 def fill_up(view: PoolView, picks: IndexArray, n: int, rng: np.random.Generator) -> Selection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Annotated, ClassVar
 
@@ -12,12 +13,12 @@ from pydantic.dataclasses import dataclass
 from strategies.alfamix import AlfaMix
 from strategies.badge import Badge
 from strategies.bait_binary import BaitBinary
-from strategies.base import IndexArray, Model, PoolView, Selection, Strategy
+from strategies.base import Model, PoolView, Selection, Strategy
 from strategies.coreset_self import CoresetSelf
 from strategies.dropquery import DropQuery
 from strategies.margin import Margin
 from strategies.maxherding import MaxHerding
-from strategies.subpool import subpool
+from strategies.subpool import propose, subpool
 from strategies.typiclust import TypiClust
 from strategies.uherding import UHerding
 
@@ -65,7 +66,8 @@ class Refine(Strategy):
         refits: dict[bytes, Model] = {}
         left, size = view.unlabelled, FIRST_SUBSET
         for _ in range(self.n_filters):
-            batches = [self._propose(view, left, size, n, position, refits, rng) for position in range(self.n_batches)]
+            proposers = itertools.islice(itertools.cycle(ENSEMBLE), self.n_batches)
+            batches = [propose(each, view, left, size, n, refits, rng) for each in proposers]
             left = np.unique(np.concatenate(batches))
             if len(left) > MOST_SURVIVORS:
                 left = np.sort(rng.choice(left, size=max(MOST_SURVIVORS, n), replace=False))
@@ -73,19 +75,3 @@ class Refine(Strategy):
         chosen = UHerding(candidates="all").select(subpool(view, left, refits), n, rng=rng)
         indices = left[chosen.indices - len(view.labelled)]
         return Selection(indices, chosen.scores, stats={"n_left": len(left), **chosen.stats})
-
-    def _propose(
-        self,
-        view: PoolView,
-        left: IndexArray,
-        size: int,
-        n: int,
-        position: int,
-        refits: dict[bytes, Model],
-        rng: np.random.Generator,
-    ) -> IndexArray:
-        """One batch from `size` of the points left."""
-        size = min(max(size, n), len(left))
-        part = left if size == len(left) else np.sort(rng.choice(left, size=size, replace=False))
-        proposed = ENSEMBLE[position % len(ENSEMBLE)].select(subpool(view, part, refits), n, rng=rng)
-        return part[proposed.indices - len(view.labelled)]

@@ -16,7 +16,8 @@ from strategies.alfamix import AlfaMix
 from strategies.badge import Badge
 from strategies.badge_partition import BadgePartition
 from strategies.bait_binary import BaitBinary
-from strategies.base import Strategy
+from strategies.base import Oracle, Strategy
+from strategies.boss import Boss
 from strategies.coreset_al import CoresetAL
 from strategies.coreset_self import CoresetSelf
 from strategies.dcom import DCoM
@@ -77,6 +78,9 @@ GROUPS: dict[str, dict[type[Strategy], Budget]] = {
 
 BUILT_IN: dict[str, type[Strategy]] = {each.name: each for group in GROUPS.values() for each in group}
 
+ORACLES: dict[str, type[Oracle]] = {Boss.name: Boss}
+"""Bounds that see true labels and test data; never among strategies."""
+
 SETS: dict[str, tuple[str, ...]] = {
     "recommended": ("random", "badge", "typiclust", "maxherding", "uherding", "bait_binary", "ntkcpl_al"),
     "all": tuple(BUILT_IN),
@@ -90,13 +94,15 @@ def strategy_names() -> list[str]:
 
 
 def strategy_class(name: str) -> type[Strategy]:
-    """The class of a built-in name, an entry point's name or an importable `module:Class`.
+    """The class of a built-in name or oracle, an entry point's name or an importable `module:Class`.
 
     Raises:
         UnknownStrategyError: there is none, or what is there is no strategy.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
+    if name in ORACLES:
+        return ORACLES[name]
     registered = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     try:
         if name in registered:
@@ -123,7 +129,8 @@ def strategy_class(name: str) -> type[Strategy]:
 
 def summary(strategy: type[Strategy]) -> str:
     """What a strategy picks, in a line: what follows its name in the docstring of its module, else of the class."""
-    text = (inspect.getmodule(strategy).__doc__ if strategy in BUILT_IN.values() else strategy.__doc__) or ""
+    is_own = strategy in {*BUILT_IN.values(), *ORACLES.values()}
+    text = (inspect.getmodule(strategy).__doc__ if is_own else strategy.__doc__) or ""
     line = text.strip().partition("\n")[0]
     return line.partition(": ")[2].strip() or line
 

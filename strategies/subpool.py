@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from strategies.base import FloatArray, IndexArray, Model, PoolView
+from strategies.base import FloatArray, IndexArray, Model, PoolView, Strategy
 
 
 def draw_candidates(view: PoolView, size: int | Literal["all"], n: int, rng: np.random.Generator) -> IndexArray:
@@ -34,6 +34,32 @@ def subpool(view: PoolView, candidates: IndexArray, refits: dict[bytes, Model] |
     return PoolView(
         view.features[rows], np.arange(len(view.labelled)), view.labels, view.n_classes, model, view.compute
     )
+
+
+def propose(
+    strategy: Strategy,
+    view: PoolView,
+    left: IndexArray,
+    size: int,
+    n: int,
+    refits: dict[bytes, Model],
+    rng: np.random.Generator,
+) -> IndexArray:
+    """The `n` picks of a strategy from a random part of some unlabelled points.
+
+    Args:
+        strategy: who proposes.
+        view: the pool.
+        left: unlabelled pool indices, `n` at least.
+        size: points of the part; raised to `n`, lowered to what is left.
+        n: picks.
+        refits: as in `subpool`.
+        rng: the only source of randomness.
+    """
+    size = min(max(size, n), len(left))
+    part = left if size == len(left) else np.sort(rng.choice(left, size=size, replace=False))
+    chosen = strategy.select(subpool(view, part, refits), n, rng=rng)
+    return part[chosen.indices - len(view.labelled)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -104,6 +104,9 @@ def compare(
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the study's images, where --data is not given.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Number of seeds, or a range such as 10-14; default: 5.")] = None,
+    oracle: Annotated[
+        str | None, typer.Option(help="boss: a bound for figures that sees true labels; 100 trainings a round.")
+    ] = None,
     max_clusters: Annotated[int | None, typer.Option(help="Most clusters of NTKCPL after the first round.")] = None,
     candidates: CandidatesOption = None,
     settings: Annotated[
@@ -128,7 +131,7 @@ def compare(
         from studies.study import Options, load_study
 
         place = _to_write(out)
-        options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [])
+        options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [], oracle)
         plan = None if study is None else load_study(study)
         comparison = options.comparison(plan)
         if data is not None and (root is not None or options.feature_changes()):

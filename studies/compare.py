@@ -18,6 +18,7 @@ from harness.spec import TrajectorySpec
 from strategies.base import Strategy
 from strategies.exceptions import did_you_mean
 from strategies.registry import (
+    ORACLES,
     SETS,
     describe_error,
     make_strategy,
@@ -42,6 +43,7 @@ class Comparison:
         shared: parameters for every strategy that has one of that name.
         evaluate_on: part of the test data that accuracy is measured on.
         kind: first part of the study's name in the store.
+        oracle: name of the bound that is run beside the strategies, if any.
         variants: parameters of each configuration of a strategy that takes part in more than one, or in another than
             its default; `settings` win over them, and they over `shared`.
     """
@@ -54,6 +56,7 @@ class Comparison:
     evaluate_on: EvaluateOn = "all"
     kind: str = "compare"
     variants: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    oracle: str | None = None
 
     def specs(self, data: Dataset) -> list[TrajectorySpec]:
         """The trajectories, seed by seed; configurations that pick the same on this schedule are one.
@@ -109,7 +112,7 @@ class Comparison:
 
     def _configurations(self) -> Iterator[tuple[str, dict[str, Any], Strategy, Strategy]]:
         """Name, parameters that were asked for, the strategy of these, and its canonical form."""
-        for name in self.strategies:
+        for name in (*self.strategies, *([self.oracle] if self.oracle else [])):
             known = parameter_names(strategy_class(name))
             shared = {key: value for key, value in self.shared.items() if key in known}
             for own in self.variants.get(name, [{}]):
@@ -144,8 +147,22 @@ def parse_strategies(text: str) -> tuple[str, ...]:
             raise SpecError(f"Expected strategies such as `random,typiclust`, but got an empty name in `{text}`.")
         if names.count(name) > 1:
             raise SpecError(f"Expected each strategy once, but got `{name}` {names.count(name)} times in `{text}`.")
+        if name in ORACLES:
+            raise SpecError(f"Expected strategies, but `{name}` is an oracle, a bound for figures: --oracle {name}.")
         strategy_class(name)
     return tuple(names)
+
+
+def parse_oracle(name: str) -> str:
+    """The name of an oracle.
+
+    Raises:
+        SpecError: there is none of that name.
+    """
+    if name not in ORACLES:
+        hint = did_you_mean(name, ORACLES)
+        raise SpecError(f"Expected an oracle among {', '.join(ORACLES)}, but got `{name}`.{hint}")
+    return name
 
 
 def parse_settings(texts: Sequence[str], strategies: Sequence[str]) -> dict[str, dict[str, str]]:

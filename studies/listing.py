@@ -9,6 +9,7 @@ from strategies.exceptions import StrategyError
 from strategies.registry import (
     BUILT_IN,
     GROUPS,
+    ORACLES,
     SETS,
     make_strategy,
     resolved_parameters,
@@ -30,7 +31,10 @@ def add_strategies(table: Table) -> None:
         table.add_row("[bold]installed[/]")
         for name in others:
             table.add_row(*_row(name, ""))
-    table.caption = f"--strategies recommended stands for {', '.join(SETS['recommended'])}; all for all built-in ones."
+    table.caption = (
+        f"--strategies recommended stands for {', '.join(SETS['recommended'])}; all for all built-in ones."
+        f" --oracle {', '.join(ORACLES)} adds a bound to the figures of accuracy."
+    )
     table.caption_justify = "left"
 
 

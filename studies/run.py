@@ -97,7 +97,8 @@ def run_comparison(
 
 def _named(results: Results, data: str) -> Results:
     """The study's own name for the data in all rows; a trajectory may have been run under another."""
-    tables = {name: getattr(results, name).assign(data=data) for name in ("trajectories", "rounds", "failures")}
+    names = ("trajectories", "rounds", "failures", "bounds")
+    tables = {name: getattr(results, name).assign(data=data) for name in names}
     return replace(results, **tables)
 
 

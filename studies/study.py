@@ -15,7 +15,7 @@ from harness.exceptions import SpecError
 from harness.schedule import Schedule, parse_seeds
 from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error, parameter_names, strategy_class
-from studies.compare import LEARNER, Comparison, parse_settings, parse_strategies
+from studies.compare import LEARNER, Comparison, parse_oracle, parse_settings, parse_strategies
 
 FEATURES = "features"
 
@@ -90,6 +90,7 @@ class Study(BaseModel):
         seeds: a count, or a range or list as text.
         max_clusters, candidates: for the strategies that have them.
         learner: settings that differ from the default.
+        oracle: name of a bound that is run beside the strategies.
         not_stated: what the source leaves open, and what was chosen.
         deviations: what the study does otherwise than the source.
     """
@@ -106,6 +107,7 @@ class Study(BaseModel):
     max_clusters: int | None = None
     candidates: int | Literal["all"] | None = None
     learner: dict[str, Any] = {}
+    oracle: str | None = None
     not_stated: dict[str, str] = {}
     deviations: dict[str, str] = {}
 
@@ -123,6 +125,7 @@ class Options:
     Attributes:
         strategies, schedule, seeds, max_clusters, candidates: as they were typed.
         settings: texts of `--set`.
+        oracle: name of an oracle.
     """
 
     strategies: str | None
@@ -131,6 +134,7 @@ class Options:
     max_clusters: int | None
     candidates: str | None
     settings: Sequence[str]
+    oracle: str | None = None
 
     def comparison(self, study: tuple[str, Study] | None) -> Comparison:
         """The comparison: what was typed, else what the study says, else defaults.
@@ -151,7 +155,9 @@ class Options:
         planned = {key: getattr(plan, key) for key in typed if plan and key in known}
         shared = {key: planned.get(key) if value is None else value for key, value in typed.items()}
         own = [text for text in self.settings if not text.startswith(f"{FEATURES}.")]
-        settings = parse_settings(own, names)
+        asked = self.oracle or (plan.oracle if plan else None)
+        oracle = None if asked is None else parse_oracle(asked)
+        settings = parse_settings(own, names if oracle is None else (*names, oracle))
         if plan and plan.learner:
             learner = {key: str(value) for key, value in plan.learner.items()}
             settings[LEARNER] = learner | settings.get(LEARNER, {})
@@ -163,6 +169,7 @@ class Options:
             shared={key: value for key, value in shared.items() if value is not None},
             kind=study[0] if study else "compare",
             variants=variants,
+            oracle=oracle,
         )
 
     def feature_changes(self) -> dict[str, str]:

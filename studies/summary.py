@@ -52,6 +52,10 @@ def show_summary(results: Results, console: Console) -> None:
         else "gains need Random in the study"
     )
     show_table(console, title, _totals(summary, paired=paired), caption)
+    for name, rounds in results.bounds.groupby("strategy"):
+        means = rounds.groupby("n_labels")["accuracy"].mean()
+        shown = ", ".join(f"{n_labels} {100 * mean:.1f}" for n_labels, mean in means.items())
+        say(console, f"{name}, an oracle that sees true labels and test data, in % by labels: {shown}")
     for row in missing_cells(results).itertuples():
         say(console, f"missing: {row.label} seed {row.seed}: {row.reason}")
     for line in _remarks(results):

@@ -41,7 +41,7 @@ PUBLIC = {
 
 RUN = "workers cpus-per-trajectory gpus-per-trajectory num-gpus shards memory-limit time-limit address dry-run"
 OPTIONS = {
-    "compare": f"out data strategies schedule study root seeds max-clusters candidates set {RUN}",
+    "compare": f"out data strategies schedule study root seeds oracle max-clusters candidates set {RUN}",
     "sweep": "data strategy out max-clusters schedules space seeds confirm-seeds search trials search-seed scheduler "
     f"objective second-objective concurrent-trials optuna-storage candidates set {RUN}",
     "status": "",

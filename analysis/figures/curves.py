@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from analysis.comparison import gain_table
 from analysis.figures.axes import (
+    BOUND,
     INK,
     LABEL_SIZE,
     PLAIN_TEXT,
@@ -51,6 +52,33 @@ def curves_of(table: pd.DataFrame) -> pd.DataFrame:
     """`curve_data` from rows of `accuracy_table`."""
     table = table.assign(low=table["mean"] - table["std"], high=table["mean"] + table["std"])
     return table[_CURVE]
+
+
+def bounds_of(results: Results) -> pd.DataFrame:
+    """Rows of `curve_data` for the oracles of one data set, without a band: bounds, to be drawn behind the curves."""
+    groups = results.bounds.astype({"accuracy": float}).groupby(["strategy", "n_labels"])["accuracy"]
+    found = groups.agg(mean="mean", n_seeds="size").reset_index()
+    return found.assign(label=found["strategy"].map(bound_name), low=float("nan"), high=float("nan"))[_CURVE]
+
+
+def bound_note(results: Results) -> str:
+    """What a caption adds where oracles are drawn."""
+    return "" if results.bounds.empty else "; grey dots: a bound"
+
+
+def bound_name(oracle: str) -> str:
+    """What a figure calls an oracle."""
+    return f"{oracle} (oracle)"
+
+
+def with_bounds(
+    curves: pd.DataFrame, styles: dict[str, LineStyle], results: Results
+) -> tuple[pd.DataFrame, dict[str, LineStyle]]:
+    """Curves and styles with those of the oracles after them."""
+    bounds = bounds_of(results)
+    if bounds.empty:
+        return curves, styles
+    return pd.concat([curves, bounds], ignore_index=True), {**styles, **dict.fromkeys(bounds["label"], BOUND)}
 
 
 def needs_log(data: pd.DataFrame) -> bool:
@@ -127,9 +155,11 @@ def save_curves(
     """
     results = results.only(data)
     curves = curve_data(results)
+    drawn, styles = with_bounds(curves, line_styles(list(curves["label"].unique())), results)
     heading = results.data_names[0] if title is None else title
+    note = caption(curves) + bound_note(results)
     with rc_context(PLAIN_TEXT):
-        framed(heading, caption(curves), lambda ax: draw_curves(curves, ax, log=log)).savefig(path)
+        framed(heading, note, lambda ax: draw_curves(drawn, ax, log=log, styles=styles)).savefig(path)
 
 
 def gain_data(results: Results, data: str | None = None, *, baseline: str = "random") -> pd.DataFrame:

@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from analysis.exceptions import AnalysisError, SelectionError
 from analysis.figures.axes import line_styles
-from analysis.figures.curves import caption, curves_of, needs_log
+from analysis.figures.curves import bound_note, caption, curves_of, needs_log, with_bounds
 from analysis.provenance import study_table, warnings
 from analysis.report import overall, verdict
 from analysis.report.estimates import Estimates, Refusal
@@ -282,9 +282,9 @@ def _interactive(estimates: Estimates) -> dict[str, Any]:
         gains = estimates.gains.set_index(["label", "n_labels"])
     except AnalysisError:
         gains = pd.DataFrame(columns=["gain", "low", "high"], index=pd.MultiIndex.from_arrays([[], []]))
-    styles = line_styles(estimates.results.labels)
+    drawn, styles = with_bounds(curves, line_styles(estimates.results.labels), estimates.results)
     series = []
-    for label, curve in curves.groupby("label", sort=False):
+    for label, curve in drawn.groupby("label", sort=False):
         style = styles[str(label)]
         points = []
         for row in curve.to_dict("records"):
@@ -300,7 +300,7 @@ def _interactive(estimates: Estimates) -> dict[str, Any]:
             )
         dash = "" if isinstance(style.dash, str) else " ".join(str(3 * length / 2) for length in style.dash[1])
         series.append({"name": label, "colour": style.colour, "dash": dash, "marker": style.marker, "points": points})
-    return {"log": needs_log(curves), "caption": caption(curves), "series": series}
+    return {"log": needs_log(curves), "caption": caption(curves) + bound_note(estimates.results), "series": series}
 
 
 def _finite(*values: Any) -> list[float | None] | None:

@@ -123,8 +123,10 @@ def _select(estimates: Estimates) -> _Selection:
 
 def _curves(estimates: Estimates, selection: _Selection) -> list[Picture]:
     data = selection.of(curves.curves_of(estimates.accuracies))
-    draw = partial(curves.draw_curves, data, log=selection.log, styles=selection.styles)
-    return [Picture("curves", "Accuracy", curves.caption(data) + selection.note, draw)]
+    drawn, styles = curves.with_bounds(data, selection.styles, estimates.results)
+    draw = partial(curves.draw_curves, drawn, log=selection.log, styles=styles)
+    note = curves.caption(data) + selection.note + curves.bound_note(estimates.results)
+    return [Picture("curves", "Accuracy", note, draw)]
 
 
 def _gain(estimates: Estimates, selection: _Selection) -> list[Picture]:

@@ -4,13 +4,19 @@ import subprocess
 import sys
 from typing import ClassVar
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from analysis import load
 from analysis.exceptions import MixedSettingsError, SelectionError, StoreReadError
+from analysis.figures import save_curves
+from analysis.figures.axes import BOUND, line_styles
+from analysis.figures.curves import curve_data, with_bounds
+from analysis.tables import summary_table
 from harness import schema
+from strategies.registry import ORACLES
 
 
 def test_columns_are_those_of_the_schema(tmp_path, trajectory, write_store):
@@ -326,3 +332,38 @@ def test_confirmations_belong_to_their_sweep(swept):
     pq.write_table(table, swept / "confirmations" / "both.parquet")
     assert list(load(swept, study="sweep-x").confirmations["study"]) == ["sweep-x"]
     assert list(load(swept).only().of(["random"]).confirmations["study"]) == []
+
+
+class TestOracles:
+    @pytest.fixture
+    def both(self, tmp_path, trajectory, write_store):
+        """The same strategies without and with an oracle beside them."""
+        own = [trajectory(name, seed) for name in ("random", "badge") for seed in (0, 1)]
+        bounds = [trajectory("boss", seed, (0.8, 0.9, 0.95 + seed / 100), schedule="10x4") for seed in (0, 1)]
+        bounds += [trajectory("boss", 2, status="failed"), trajectory("boss", 0, data="other", data_hash="h2")]
+        stores = {"without": own, "with": [*own, *bounds]}
+        return [load(write_store(tmp_path / name, rows)) for name, rows in stores.items()]
+
+    def test_nothing_that_compares_sees_them(self, both):
+        without, beside = both
+        for name in ("trajectories", "rounds", "queries", "failures", "configurations"):
+            pd.testing.assert_frame_equal(getattr(beside, name), getattr(without, name))
+        assert beside.data_names == ["digits"]
+        pd.testing.assert_frame_equal(summary_table(beside), summary_table(without))
+        assert set(schema.ORACLES) == set(ORACLES)
+
+    def test_their_rounds_are_bounds(self, both):
+        without, beside = both
+        assert without.bounds.empty
+        bounds = beside.only("digits").bounds
+        assert len(bounds) == 6
+        assert bounds.groupby("n_labels")["accuracy"].mean().round(4).tolist() == [0.8, 0.9, 0.955]
+        assert any(note.startswith("Failed: boss (oracle), seed 2") for note in beside.notes)
+
+    def test_the_figure_of_accuracy_has_them(self, both, tmp_path):
+        beside = both[1]
+        curves, styles = with_bounds(curve_data(beside), line_styles(beside.labels), beside.only("digits"))
+        assert list(curves["label"].unique()) == ["badge", "random", "boss (oracle)"]
+        assert styles["boss (oracle)"] == BOUND
+        save_curves(beside, tmp_path / "curves.png")
+        assert (tmp_path / "curves.png").stat().st_size > 1000

@@ -18,9 +18,11 @@ from harness.spec import TrajectorySpec
 from harness.streams import stream
 from harness.trajectory import History, run_trajectory
 from strategies.base import Compute, draw_uniformly
+from strategies.boss import PROPOSERS, Boss
 from strategies.registry import BUILT_IN
 
 STRATEGIES = list(BUILT_IN)
+PARAMETERS = {"refine": {"n_batches": 9, "n_filters": 1}}  # by default a round is 495 selections
 RANDOM_FIRST = [name for name, strategy in BUILT_IN.items() if not strategy.chooses_first_round]
 
 
@@ -55,7 +57,7 @@ def scrambled(labels, points):
 @pytest.fixture(scope="module")
 def trajectories(pool, make_spec):
     """Each built-in strategy once: its spec and records."""
-    specs = {name: make_spec(name) for name in STRATEGIES}
+    specs = {name: make_spec(name, PARAMETERS.get(name)) for name in STRATEGIES}
     return {name: (spec, list(run_trajectory(spec, pool))) for name, spec in specs.items()}
 
 
@@ -87,7 +89,7 @@ def test_labels_are_bought_by_the_schedule(pool, make_spec):
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_whole_pool_can_be_bought(pool, make_spec, name):
-    records = list(run_trajectory(make_spec(name, schedule="1,59,60"), pool))
+    records = list(run_trajectory(make_spec(name, PARAMETERS.get(name), schedule="1,59,60"), pool))
     np.testing.assert_array_equal(np.sort(picks_of(records)), np.arange(len(pool.x_train)))
 
 
@@ -131,7 +133,7 @@ class TestRule1PairedSeeds:
             return random.getstate(), kind, keys.tobytes(), *rest, torch.get_rng_state().numpy().tobytes()
 
         before = states()
-        list(run_trajectory(make_spec(name, schedule="5x2"), pool))
+        list(run_trajectory(make_spec(name, PARAMETERS.get(name), schedule="5x2"), pool))
         assert states() == before
 
 
@@ -162,6 +164,33 @@ class TestRule2OracleBarrier:
         for record, expected in zip(run_trajectory(spec, other), records, strict=True):
             np.testing.assert_array_equal(record.picks, expected.picks)
             np.testing.assert_array_equal(record.scores, expected.scores)
+
+    def test_an_oracle_buys_what_is_best_for_the_test_data(self, pool, make_spec):
+        """With other test data it buys other points; what it records is the best that it judged."""
+        spec = make_spec("boss", {"n_batches": 12})
+        records = list(run_trajectory(spec, pool))
+        assert all(record.accuracy >= record.stats["mean_judged"] for record in records)
+        assert {record.stats["proposer"] for record in records} <= {each.name for each in PROPOSERS}
+        other = replace(pool, y_test=scrambled(pool.y_test, np.arange(len(pool.y_test))))
+        assert picks_of(run_trajectory(spec, other)).tolist() != picks_of(records).tolist()
+
+    def test_the_best_batch_of_an_oracle_is_bought(self, pool, make_spec, monkeypatch):
+        batches = [np.arange(5 * i, 5 * i + 5) for i in range(6)]
+        monkeypatch.setattr(Boss, "propose", lambda self, view, n, rng: (("someone", batch) for batch in batches))
+        (record,) = run_trajectory(make_spec("boss", schedule="5x1"), pool)
+        accuracies = []
+        for batch in batches:
+            monkeypatch.setattr(Boss, "propose", lambda self, view, n, rng, batch=batch: [("someone", batch)])
+            accuracies += [each.accuracy for each in run_trajectory(make_spec("boss", schedule="5x1"), pool)]
+        assert record.accuracy == max(accuracies)
+        assert record.stats["mean_judged"] == pytest.approx(np.mean(accuracies))
+        np.testing.assert_array_equal(record.picks, batches[int(np.argmax(accuracies))])
+
+    def test_an_oracle_goes_on_where_it_was(self, pool, make_spec):
+        spec = make_spec("boss", {"n_batches": 8})
+        records = list(run_trajectory(spec, pool))
+        history = History([record.picks for record in records[:2]], records[1].accuracy)
+        np.testing.assert_array_equal(picks_of(run_trajectory(spec, pool, history=history)), picks_of(records[2:]))
 
 
 class TestRule3FinalCheckpoint:
@@ -217,7 +246,7 @@ class TestRule10SamePicksEverywhere:
     @pytest.mark.parametrize("name", ["typiclust", "probcover", "lookahead", "ntkcpl_al"])
     def test_for_any_number_of_threads_on_a_pool_of_several_tiles(self, make_spec, name):
         digits = load_dataset("digits")
-        spec = make_spec(name, schedule="10x2", data_hash=digits.content_hash)
+        spec = make_spec(name, PARAMETERS.get(name), schedule="10x2", data_hash=digits.content_hash)
         one, three = (outcome(run_trajectory(spec, digits, compute=Compute(n_threads=n))) for n in (1, 3))
         assert one == three
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+import strategies.subpool
 from strategies import refine
 from strategies.refine import ENSEMBLE, Refine
 from strategies.subpool import subpool
@@ -43,7 +44,8 @@ def test_parts_shrink_and_survivors_are_bounded(monkeypatch):
         sizes.append(len(candidates))
         return part(view, candidates, refits)
 
-    monkeypatch.setattr(refine, "subpool", listens)
+    for module in (refine, strategies.subpool):
+        monkeypatch.setattr(module, "subpool", listens)
     monkeypatch.setattr(refine, "FIRST_SUBSET", 20)
     monkeypatch.setattr(refine, "MOST_SURVIVORS", 15)
     selection = choose(Refine(n_batches=9, n_filters=3), make_view(), 2)

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import yaml
 
@@ -197,3 +199,28 @@ class TestNamesForSeveral:
     def test_a_member_is_not_asked_for_twice(self):
         with pytest.raises(SpecError, match="`badge` 2 times in `recommended,badge`"):
             parse_strategies("recommended,badge")
+
+
+class TestOracle:
+    def test_is_run_beside_the_strategies(self):
+        asked = options(strategies="random", schedule="5x2", oracle="boss")
+        assert asked.comparison(None).oracle == "boss"
+
+    def test_takes_settings(self):
+        asked = options("boss.n_batches=7", strategies="random", schedule="5x2", oracle="boss")
+        specs = asked.comparison(None).specs(load_dataset("digits"))
+        assert [spec.params.get("n_batches") for spec in specs[:2]] == [None, 7]
+
+    @pytest.mark.parametrize(
+        ("typed", "said"),
+        [
+            ({"strategies": "random,boss"}, "`boss` is an oracle, a bound for figures: --oracle boss"),
+            (
+                {"strategies": "random", "oracle": "bos"},
+                "among boss, but got `bos`. Did you mean `boss`",
+            ),
+        ],
+    )
+    def test_is_no_strategy_and_no_strategy_is_one(self, typed, said):
+        with pytest.raises(SpecError, match=re.escape(said)):
+            options(schedule="5x2", **typed).comparison(None)

@@ -62,7 +62,7 @@
     const buttons = data.series.map((s) => {
       const sample = make("svg", { width: 30, height: 12, "aria-hidden": "true" });
       sample.append(make("path", { d: "M0 6H30", stroke: s.colour, "stroke-width": 2, "stroke-dasharray": s.dash }));
-      sample.append(make("path", { d: SHAPES[s.marker], fill: s.colour, transform: "translate(15 6)" }));
+      sample.append(make("path", { d: (SHAPES[s.marker] || ""), fill: s.colour, transform: "translate(15 6)" }));
       const button = html("button", { type: "button", "aria-pressed": "true", "data-series": s.name }, sample, s.name);
       button.addEventListener("click", () => {
         if (!state.shown.delete(s.name)) state.shown.add(s.name);
@@ -128,7 +128,7 @@
           stroke: s.colour, "stroke-width": 1.8, "stroke-dasharray": s.dash, "stroke-linejoin": "round" }));
         const step = Math.max(1, Math.ceil(s.points.length / 25));
         s.points.forEach((p, i) => {
-          if (i % step === 0) group.append(make("path", { d: SHAPES[s.marker], fill: s.colour, stroke: "#fff", "stroke-width": 0.6,
+          if (i % step === 0) group.append(make("path", { d: (SHAPES[s.marker] || ""), fill: s.colour, stroke: "#fff", "stroke-width": 0.6,
             transform: `translate(${px(p.x)} ${py(p[state.value][0])})` }));
         });
         svg.append(group);
