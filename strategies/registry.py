@@ -68,13 +68,17 @@ def strategy_names() -> list[str]:
 
 
 def strategy_class(name: str) -> type[Strategy]:
-    """The class of a built-in name, an entry point's name or an importable `module:Class`.
+    """The class of a built-in name, `skactiveml:NAME`, an entry point's name or an importable `module:Class`.
 
     Raises:
         UnknownStrategyError: there is none, or what is there is no strategy.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
+    if name.startswith("skactiveml:"):
+        from strategies.skactiveml import adapted
+
+        return adapted(name.partition(":")[2])
     registered = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     try:
         if name in registered:
