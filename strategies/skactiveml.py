@@ -151,7 +151,7 @@ class OnCommittee(Adapted):
 class RandomSampling(OnFeatures):
     """Uniformly random points, of another random stream than `random`."""
 
-    source: ClassVar[str] = "-"
+    source: ClassVar[str] = "uniform sampling"
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class CoreSet(OnFeatures):
 
 @dataclass(frozen=True)
 class GreedySamplingX(OnFeatures):
-    """Greedy k-centre, from the point with the smallest sum of distances where there are no labels; memory is O(N^2)."""
+    """Greedy k-centre, from the most central point where there are no labels; memory is O(N^2)."""
 
     source: ClassVar[str] = "Wu, Lin and Huang 2019, Active Learning for Regression Using Greedy Sampling, Inf. Sci."
 
@@ -222,7 +222,7 @@ class MaxHerding(OnFeatures):
     normalize_samples: bool = True
     """Whether it normalises the features itself."""
     gamma: Annotated[float, Field(gt=0)] | None = None
-    """Of the kernel exp(-gamma d^2): `metric_dict` with this entry. None is 1 / (number of features); the paper has 1."""
+    """Of the kernel exp(-gamma d^2): `metric_dict` with this entry. None is 1 / dim; the paper has 1."""
 
     def _arguments(self, view: PoolView) -> dict[str, Any]:
         return {
@@ -235,7 +235,9 @@ class MaxHerding(OnFeatures):
 class CostEmbeddingAL(OnFeatures):
     """Support vector regressions into an embedding of the classes; the points far from all classes."""
 
-    source: ClassVar[str] = "Huang and Lin 2016, A Novel Uncertainty Sampling Algorithm for Cost-Sensitive Multiclass, ICDM"
+    source: ClassVar[str] = (
+        "Huang and Lin 2016, Uncertainty Sampling for Cost-Sensitive Multiclass Active Learning, ICDM"
+    )
     chooses_first_round: ClassVar[bool] = False
 
     embed_dim: Annotated[int, Field(ge=1)] | None = None
@@ -262,7 +264,7 @@ class UncertaintySampling(OnClassifier):
 class Falcun(OnClassifier):
     """Random points by margin and by distance between predictions."""
 
-    source: ClassVar[str] = "Gilhuber et al. 2024, FALCUN: A Simple and Efficient Deep Active Learning Strategy, ECML PKDD"
+    source: ClassVar[str] = "Gilhuber et al. 2024, FALCUN, ECML PKDD"
 
     gamma: Annotated[float, Field(ge=0)] = 10
     """Power of a point's relevance in its probability; 0 is random."""
@@ -290,7 +292,9 @@ class ProbabilisticAL(OnClassifier):
 class Badge(OnEmbedding):
     """K-means++ on gradients of the loss; memory is O(N C D). The paper has `embedding=true`."""
 
-    source: ClassVar[str] = "Ash et al. 2020, Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds, ICLR"
+    source: ClassVar[str] = (
+        "Ash et al. 2020, Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds, ICLR"
+    )
 
 
 @dataclass(frozen=True)
@@ -313,7 +317,9 @@ class ContrastiveAL(OnEmbedding):
 class Clue(OnEmbedding):
     """The points nearest to the centres of K-means with uncertainty as weight. The paper has `embedding=true`."""
 
-    source: ClassVar[str] = "Prabhu et al. 2021, Active Domain Adaptation via Clustering Uncertainty-weighted Embeddings, ICCV"
+    source: ClassVar[str] = (
+        "Prabhu et al. 2021, Active Domain Adaptation via Clustering Uncertainty-weighted Embeddings, ICCV"
+    )
 
     method: Literal["least_confident", "margin_sampling", "entropy"] = "entropy"
     """Measure of uncertainty."""
@@ -380,12 +386,22 @@ class BatchBALD(OnCommittee):
     source: ClassVar[str] = "Kirsch, van Amersfoort and Gal 2019, BatchBALD, NeurIPS"
 
     n_MC_samples: Annotated[int, Field(ge=1)] | None = None
-    """Outcomes that joint entropies are estimated from; None is one for each member of the committee."""
+    """Outcomes that joint entropies are estimated from; None is one for each member, the paper has 10,000."""
     eps: Annotated[float, Field(gt=0, le=0.1)] = 1e-7
     """Smallest probability in a logarithm."""
 
     def _arguments(self, view: PoolView) -> dict[str, Any]:
         return {"n_MC_samples": self.n_MC_samples, "eps": self.eps}
+
+    def _question(self, view: PoolView, rng: np.random.Generator) -> dict[str, Any]:
+        return {**super()._question(view, rng), "return_utilities": True}
+
+    def _ask(self, view: PoolView, n: int, rng: np.random.Generator) -> Any:
+        # It breaks ties twice: what it returns is not what it went on from, which the next utilities leave out.
+        _, utilities = super()._ask(view, n, rng)
+        is_out = np.isnan(utilities)
+        picks = [row.argmax() for row in is_out[1:] & ~is_out[:-1] if row.sum() == 1]
+        return picks if is_out[-1].all() else [*picks, np.nanargmax(utilities[-1])]
 
 
 SUPPORTED: dict[str, type[Adapted]] = {
@@ -468,17 +484,17 @@ def as_classifier(model: Model, view: PoolView) -> Any:
     class Trained(SkactivemlClassifier):  # type: ignore[misc]
         """Its state is that of the function around it, so that copies share it."""
 
-        def fit(self, X: FloatArray, y: FloatArray, sample_weight: FloatArray | None = None) -> Any:  # noqa: N803
+        def fit(self, X: FloatArray, y: FloatArray, sample_weight: FloatArray | None = None) -> Any:
             raise AssertionError("The classifier of a round is trained by the harness.")
 
-        def predict_proba(self, X: FloatArray, with_embedding: bool = False) -> Any:  # noqa: N803
+        def predict_proba(self, X: FloatArray, with_embedding: bool = False) -> Any:
             rows = rows_of(X)
             found = model.predict_proba(X) if rows is None else model.probabilities[rows]
             exact = found.astype(np.float64)
             exact /= exact.sum(axis=1, keepdims=True)
             return (exact, model.embedding[rows]) if with_embedding else exact
 
-        def predict(self, X: FloatArray, **kwargs: Any) -> Any:  # noqa: N803
+        def predict(self, X: FloatArray, **kwargs: Any) -> Any:
             found = self.predict_proba(X, **kwargs)
             return (found[0].argmax(axis=1), *found[1:]) if isinstance(found, tuple) else found.argmax(axis=1)
 

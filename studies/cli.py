@@ -490,6 +490,11 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None
                 shown = "\n".join(f"{key}={value}" for key, value in parameters.items())
                 table.add_row(escape(name), escape(shown), escape(strategy_class(name).source))
         console.print(table)
+        if what is Listed.strategies:
+            typer.echo(
+                "skactiveml:NAME, such as skactiveml:CoreSet, is that pool strategy of scikit-activeml: "
+                "pip install 'ntkcpl[skactiveml]'."
+            )
 
 
 if __name__ == "__main__":

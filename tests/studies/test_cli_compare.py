@@ -228,7 +228,11 @@ def test_rule_5_other_learners_refuse_to_be_averaged(run_serially, make_spec, tm
 
 
 @pytest.mark.parametrize(
-    ("what", "words"), [("strategies", ["ntkcpl_al", "max_clusters=100", "probcover"]), ("data", ["digits", "1,437"])]
+    ("what", "words"),
+    [
+        ("strategies", ["ntkcpl_al", "max_clusters=100", "probcover", "skactiveml:CoreSet"]),
+        ("data", ["digits", "1,437"]),
+    ],
 )
 def test_list(ntkcpl, what, words):
     result = ntkcpl("list", what)
