@@ -94,7 +94,7 @@ def strategy_names() -> list[str]:
 
 
 def strategy_class(name: str) -> type[Strategy]:
-    """The class of a built-in name or oracle, an entry point's name or an importable `module:Class`.
+    """The class of a built-in name, an oracle, `skactiveml:NAME`, an entry point or an importable `module:Class`.
 
     Raises:
         UnknownStrategyError: there is none, or what is there is no strategy.
@@ -103,6 +103,10 @@ def strategy_class(name: str) -> type[Strategy]:
         return BUILT_IN[name]
     if name in ORACLES:
         return ORACLES[name]
+    if name.startswith("skactiveml:"):
+        from strategies.skactiveml import adapted
+
+        return adapted(name.partition(":")[2])
     registered = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     try:
         if name in registered:

@@ -488,6 +488,11 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None
 
             add_strategies(table)
         console.print(table)
+        if what is Listed.strategies:
+            typer.echo(
+                "skactiveml:NAME, such as skactiveml:CoreSet, is that pool strategy of scikit-activeml: "
+                "pip install 'ntkcpl[skactiveml]'."
+            )
 
 
 if __name__ == "__main__":

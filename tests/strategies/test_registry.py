@@ -1,7 +1,7 @@
 import json
 import sys
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint, EntryPoints, PackageNotFoundError
 from types import ModuleType
 
 import pytest
@@ -185,6 +185,16 @@ class TestNames:
             strategy_class(name)
         assert complaint in message_of(error)
         assert f"`{name}`" in message_of(error)
+
+    def test_scikit_activeml_without_its_extra(self, monkeypatch):
+        def missing(name):
+            raise PackageNotFoundError(name)
+
+        monkeypatch.setattr("importlib.metadata.version", missing)
+        monkeypatch.delitem(sys.modules, "strategies.skactiveml", raising=False)
+        with pytest.raises(UnknownStrategyError) as error:
+            strategy_class("skactiveml:CoreSet")
+        assert message_of(error).endswith("it is not installed: pip install 'ntkcpl[skactiveml]'.")
 
     def test_entry_points(self, installed):
         assert strategy_names() == [*NAMES, "gone", "mine", "number"]
