@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from strategies.base import FloatArray, IndexArray, Model, PoolView, Selection, Strategy
+from strategies.base import FloatArray, IndexArray, Model, PoolView, Selection, Strategy, fill_up
 from strategies.exceptions import UnknownStrategyError, did_you_mean
 from strategies.functional.distances import normalise_rows
 
@@ -59,10 +59,8 @@ class Adapted(Strategy):
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         if n == len(view.unlabelled):
             return Selection(view.unlabelled)
-        found = self._ask(view, n, rng)
-        picks = np.asarray(list(dict.fromkeys(np.asarray(found).tolist())), dtype=np.int64)
-        drawn = rng.choice(np.setdiff1d(view.unlabelled, picks), size=n - len(picks), replace=False)
-        return Selection(np.concatenate([picks, drawn]), stats={"n_random": len(drawn)})
+        found = np.asarray(self._ask(view, n, rng))
+        return fill_up(view, np.asarray(list(dict.fromkeys(found.tolist())), dtype=np.int64), n, rng)
 
     def _ask(self, view: PoolView, n: int, rng: np.random.Generator) -> Any:
         from skactiveml import pool
@@ -102,7 +100,7 @@ def _contained(seed: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class OnFeatures(Adapted):
-    """A strategy that needs no classifier."""
+    """A strategy that measures distances between features and needs no classifier."""
 
     chooses_first_round: ClassVar[bool] = True
 
@@ -148,10 +146,11 @@ class OnCommittee(Adapted):
 
 
 @dataclass(frozen=True)
-class RandomSampling(OnFeatures):
+class RandomSampling(Adapted):
     """Uniformly random points, of another random stream than `random`."""
 
     source: ClassVar[str] = "uniform sampling"
+    chooses_first_round: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -214,13 +213,14 @@ class ProbCover(OnFeatures):
 
 
 @dataclass(frozen=True)
-class MaxHerding(OnFeatures):
+class MaxHerding(Adapted):
     """Greedy maximum of the mean similarity of the unlabelled points to their nearest label; memory is O(N^2)."""
 
     source: ClassVar[str] = "Bae et al. 2024, Generalized Coverage for More Robust Low-Budget Active Learning, ECCV"
+    chooses_first_round: ClassVar[bool] = True
 
     normalize_samples: bool = True
-    """Whether it normalises the features itself."""
+    """Bring features to norm 1."""
     gamma: Annotated[float, Field(gt=0)] | None = None
     """Of the kernel exp(-gamma d^2): `metric_dict` with this entry. None is 1 / dim; the paper has 1."""
 
@@ -266,7 +266,7 @@ class Falcun(OnClassifier):
 
     source: ClassVar[str] = "Gilhuber et al. 2024, FALCUN, ECML PKDD"
 
-    gamma: Annotated[float, Field(ge=0)] = 10
+    gamma: Annotated[float, Field(ge=0)] = 10.0
     """Power of a point's relevance in its probability; 0 is random."""
 
     def _arguments(self, view: PoolView) -> dict[str, Any]:
@@ -279,7 +279,7 @@ class ProbabilisticAL(OnClassifier):
 
     source: ClassVar[str] = "Kottke et al. 2016, Multi-Class Probabilistic Active Learning, ECAI"
 
-    prior: Annotated[float, Field(gt=0)] = 1
+    prior: Annotated[float, Field(gt=0)] = 1.0
     """Labels of each class that count as seen everywhere."""
     m_max: Annotated[int, Field(ge=1, le=3)] = 1
     """Most labels that are looked ahead."""

@@ -34,16 +34,21 @@ THERE = {
 ADDED = {"normalise", "embedding", "members", "delta", "n_neighbors"}
 PAGE = Path(__file__).parents[2] / "docs/reference/skactiveml.md"
 
+QUICK = ("CoreSet", "UncertaintySampling", "QueryByCommittee")
+"""One for each way of asking, with `Badge` below; the contract of the others is among the slow tests."""
 STRATEGIES = [
-    *(pytest.param(name, {}, marks=[pytest.mark.slow] * (name == "CostEmbeddingAL"), id=name) for name in SUPPORTED),
-    pytest.param("CoreSet", {"metric": "cosine"}, id="CoreSet cosine"),
-    pytest.param("ProbCover", {"delta": 0.5, "normalise": True}, id="ProbCover delta"),
-    pytest.param("MaxHerding", {"gamma": 1.0}, id="MaxHerding gamma"),
-    pytest.param("UncertaintySampling", {"method": "expected_average_precision"}, id="UncertaintySampling precision"),
-    pytest.param("BatchBALD", {"n_MC_samples": 50, "members": 3}, id="BatchBALD samples"),
+    *(pytest.param(name, {}, marks=[pytest.mark.slow] * (name not in QUICK), id=name) for name in SUPPORTED),
+    pytest.param("Badge", {"embedding": True}, id="Badge embedding"),
     *(
-        pytest.param(name, {"embedding": True}, id=f"{name} embedding")
-        for name in ("Badge", "ContrastiveAL", "Clue", "DropQuery")
+        pytest.param(name, parameters, marks=pytest.mark.slow, id=f"{name} {' '.join(parameters)}")
+        for name, parameters in [
+            ("CoreSet", {"metric": "cosine"}),
+            ("ProbCover", {"delta": 0.5, "normalise": True}),
+            ("MaxHerding", {"gamma": 1.0}),
+            ("UncertaintySampling", {"method": "expected_average_precision"}),
+            ("BatchBALD", {"n_MC_samples": 50, "members": 3}),
+            *((name, {"embedding": True}) for name in ("ContrastiveAL", "Clue", "DropQuery")),
+        ]
     ),
 ]
 

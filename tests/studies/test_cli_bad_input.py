@@ -1,5 +1,7 @@
 """What a user gets wrong is one line on stderr, exit code 2, and nothing written."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +12,7 @@ from harness.store import Store
 from strategies.registry import strategy_names
 
 MANY_CPUS = 10_000
+NEEDS_SKACTIVEML = pytest.mark.skipif(not find_spec("skactiveml"), reason="the extra `skactiveml` is not installed")
 
 
 def check(result, out, *words):
@@ -37,6 +40,14 @@ def out(tmp_path):
         ({"strategies": "plugins:NoClass"}, ["has no attribute 'NoClass'"]),
         ({"strategies": "plugins:Path"}, ["subclass of strategies.Strategy"]),
         ({"strategies": "ntkcpl_al", "set": "ntkcpl_al.rigde=1"}, ["rigde", "Did you mean `ridge`?", "max_clusters"]),
+        pytest.param(
+            {"strategies": "random,skactiveml:Quire"}, ["`skactiveml:Quire`", "third power"], marks=NEEDS_SKACTIVEML
+        ),
+        pytest.param(
+            {"strategies": "skactiveml:ProbCover", "set": "skactiveml:ProbCover.detla=1"},
+            ["normalise, alpha, delta", "Did you mean `delta`?"],
+            marks=NEEDS_SKACTIVEML,
+        ),
         ({"set": "entropy.temperature=1"}, ["temperature", "among none"]),
         ({"strategies": "ntkcpl_al", "set": "ntkcpl_al.ridge=much"}, ["ntkcpl_al.ridge", "'much'", "number"]),
         (
