@@ -9,16 +9,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
 from analysis.exceptions import DamagedFileError, MixedSettingsError, SelectionError, StoreReadError
 from harness import schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 
@@ -79,6 +81,8 @@ class Results:
         Columns: label, strategy, params (JSON, keys sorted), schedule, evaluate_on, seed, message (of a
         failure, else null).
         """
+        import pandas as pd
+
         columns = ["trajectory_id", "strategy", "params", "schedule", "evaluate_on", "seed", "message", "spec"]
         frames = [self.trajectories[columns].assign(message=None), self.failures[columns]]
         cells = pd.DataFrame([row for frame in frames for row in frame.to_dict("records")], columns=columns)
@@ -137,6 +141,8 @@ class Results:
         Raises:
             SelectionError: `data` is not there, or is None where there is not exactly one.
         """
+        import pandas as pd
+
         names = self.data_names
         if data is None and len(names) == 1:
             data = names[0]
@@ -319,6 +325,8 @@ def _read(stores: Sequence[str | Path], name: str, damaged: list[str] | None) ->
     if not stores:
         raise StoreReadError("Expected at least one store, but got none.")
     tables = [_read_table(store, name, damaged) for store in stores]
+    import pandas as pd  # late: where there is no store, it is not even loaded
+
     frames: list[pd.DataFrame] = [table.to_pandas().assign(_store=store) for store, table in enumerate(tables)]
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
 
@@ -418,6 +426,8 @@ def _parse_file(source: pa.NativeFile, path: str, expected: pa.Schema) -> pa.Tab
 
 
 def _refuse_mixed(results: Results) -> None:
+    import pandas as pd
+
     for data, group in results.trajectories.groupby("data"):
         learners = [_as_settings(_parse(spec).get("learner")) for spec in group["spec"]]
         if differing := _differing(learners):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
 
 from analysis.exceptions import InvalidValuesError, UnpairedError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = NDArray[np.float64]
 
@@ -120,7 +123,7 @@ def t_test(differences: ArrayLike) -> FloatArray:
     # A spread of rounding errors is none: it would make equal curves differ significantly.
     spread = error > 1e-12
     t = np.divide(np.abs(mean), error, out=np.where(np.abs(mean) > 1e-12, np.inf, 0.0), where=spread)
-    return np.asarray(np.where(enough, 2 * stats.t.sf(t, np.maximum(n - 1, 1)), np.nan), dtype=np.float64)
+    return np.asarray(np.where(enough, 2 * scipy.stats.t.sf(t, np.maximum(n - 1, 1)), np.nan), dtype=np.float64)
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
@@ -168,13 +171,13 @@ def _detectable_shift(df: int, power: float, confidence: float) -> float:
     """`detectable_difference` in standard errors."""
     critical = _critical_t(df, confidence)
     # The power grows with the shift; a shift of 4 critical values has practically all of it.
-    shift = optimize.brentq(lambda value: stats.nct.sf(critical, df, value) - power, 0.0, 4 * critical)
+    shift = scipy.optimize.brentq(lambda value: scipy.stats.nct.sf(critical, df, value) - power, 0.0, 4 * critical)
     return float(shift)
 
 
 @lru_cache
 def _critical_t(df: int, confidence: float) -> float:
-    return float(stats.t.ppf((1 + confidence) / 2, df))
+    return float(scipy.stats.t.ppf((1 + confidence) / 2, df))
 
 
 def bootstrap_weights(n: int, n_resamples: int, rng: np.random.Generator, *, confidence: float = 0.95) -> FloatArray:
@@ -205,7 +208,7 @@ def bootstrap_inflation(n: int, df: int, confidence: float = 0.95) -> float:
     if n < 2:
         return float("nan")
     tail = (1 + confidence) / 2
-    return float(np.sqrt(n / (n - 1)) * stats.t.ppf(tail, df) / stats.norm.ppf(tail))
+    return float(np.sqrt(n / (n - 1)) * scipy.stats.t.ppf(tail, df) / scipy.stats.norm.ppf(tail))
 
 
 def bootstrap_interval(resampled: ArrayLike, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
@@ -279,10 +282,10 @@ def wilcoxon(differences: ArrayLike) -> float:
     """
     sample = _sample(differences)
     sample = sample[sample != 0]
-    ranks = stats.rankdata(np.abs(sample))
+    ranks = scipy.stats.rankdata(np.abs(sample))
     distance = abs(float((np.sign(sample) * ranks).sum()))
     if len(sample) > 20:
-        return float(2 * stats.norm.sf(distance / np.sqrt((ranks**2).sum())))
+        return float(2 * scipy.stats.norm.sf(distance / np.sqrt((ranks**2).sum())))
     sums = np.zeros(1)
     for rank in ranks:
         sums = np.concatenate([sums - rank, sums + rank])

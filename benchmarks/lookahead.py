@@ -139,7 +139,8 @@ def sharded_picks(problem: Problem, score: Score, n_shards: int, n_picks: int) -
     import ray
     from ray.util.placement_group import placement_group
 
-    from harness.cluster import Resources, cluster
+    from harness.cluster import cluster
+    from harness.resources import Resources
     from harness.sharding import ShardedEngine, Shards
 
     with cluster(Resources(), 10**9):

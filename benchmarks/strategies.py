@@ -26,8 +26,9 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the pa
 import numpy as np
 
 from harness.data import load_dataset
-from harness.learner import Inputs, LearnerSpec, one_thread, train
+from harness.learner import Inputs, one_thread, train
 from harness.memory import peak_bytes, reset_peak
+from harness.spec import LearnerSpec
 from harness.streams import stream
 from strategies.base import Compute, PoolView
 from strategies.registry import make_strategy, strategy_names

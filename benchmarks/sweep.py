@@ -24,10 +24,11 @@ STUDY += ["--schedules", "10x10;20x5;50x2", "--seeds", "3", "--search", "grid", 
 
 def run_pool(swept: Path, out: Path) -> None:
     """Run the trajectories of a finished sweep's store in one plan."""
-    from harness.cluster import Resources, cluster, settle
+    from harness.cluster import cluster, settle
     from harness.data import load_dataset
     from harness.driver import drive
     from harness.plan import make_plan
+    from harness.resources import Resources
     from harness.spec import TrajectorySpec
     from harness.store import Store
 

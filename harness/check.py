@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from harness import schema
 from harness.exceptions import StoreError
-from harness.location import Location, first_look, list_files
+from harness.location import Location, list_files
 from harness.lock import is_held
 from harness.plan import stored_spec
 from harness.spec import TrajectorySpec
-from harness.store import Row, read_file, table_files
+from harness.store import Row, read_file, require_store, table_files
 
 _ATTEMPTS = 5
 _MOST_SHOWN = 6
@@ -60,16 +60,6 @@ class Checked:
     rows: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
-
-
-def require_store(root: Location) -> None:
-    """Raise StoreError where there is no store."""
-    with first_look(root):
-        if not root.exists():
-            raise StoreError(f"Expected a store in `{root}`, but there is no such folder; check the path.")
-        is_store = any((root / table).is_dir() for table in schema.TABLES)
-    if not is_store:
-        raise StoreError(f"Expected a store, a folder with {', '.join(schema.TABLES)}, but got `{root}`.")
 
 
 def check_store(root: Location) -> Checked:

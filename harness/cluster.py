@@ -11,40 +11,26 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any
 
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DISABLE_MEMORY_MONITOR": "0",
-    "RAY_ENABLE_AUTO_CONNECT": "0",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-}
-for _name, _value in _QUIET.items():
-    os.environ.setdefault(_name, _value)
+from harness.resources import Resources, settle_on  # sets Ray's environment
 
-import ray  # noqa: E402
-import torch  # noqa: E402
-from ray._private import ray_constants  # noqa: E402
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError  # noqa: E402
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group  # noqa: E402
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: E402
+# isort: split
+import ray
+from ray._private import ray_constants, services
+from ray._private.node import Node
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from harness.data import Dataset  # noqa: E402
-from harness.exceptions import ResourceError, reason  # noqa: E402
-from harness.fingerprint import digest, fingerprint, versions  # noqa: E402
-from harness.memory import available_bytes, peak_bytes, reset_peak  # noqa: E402
-from harness.plan import Job  # noqa: E402
-from harness.sharding import Shards  # noqa: E402
-from harness.spec import TrajectorySpec  # noqa: E402
-from harness.trajectory import History, RoundRecord, run_trajectory  # noqa: E402
-from strategies.base import Compute  # noqa: E402
+from harness.data import Dataset
+from harness.events import Event, Failed, Finished, Paused, RoundDone, Started, Summary
+from harness.exceptions import ResourceError, reason
+from harness.plan import Job
+from harness.record import History, RoundRecord
+from harness.spec import TrajectorySpec
 
-_MEMORY_SHARE = 0.6
 _RESERVATION_SECONDS = 60
-_MOST_SHARDS = 1_000
 _CONNECTION_SECONDS = 10
 _ASK_SECONDS = 0.05
 """Until a source that had nothing yet is asked again."""
@@ -52,102 +38,6 @@ _MOST_STARTS = 3
 """Of workers in a row that die before they have run anything."""
 _LONGEST_TEMPORARY = 40
 """Characters of a temporary folder below which Ray's sockets have names that an operating system takes."""
-_SMALLEST_SHARE = 1e-4
-"""Of a GPU, in Ray's books."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a study may use.
-
-    Attributes:
-        workers: trajectories at once; None takes what the cluster has room for.
-        cpus_per_trajectory: CPU threads of each.
-        gpus_per_trajectory: GPUs of each, fractions allowed; None is 1 where the cluster has GPUs.
-        num_gpus: GPUs of a local cluster; None finds out.
-        shards: blocks of a look-ahead; they share the CPUs of a trajectory and have its GPUs each.
-        memory_limit: bytes that a look-ahead may hold at once; None finds out.
-        address: an existing Ray cluster; None starts a local one.
-        time_limit: seconds after which a trajectory is given up; None waits.
-
-    Raises:
-        ResourceError: a share of GPUs that Ray does not know.
-    """
-
-    workers: int | None = None
-    cpus_per_trajectory: int = 1
-    gpus_per_trajectory: float | None = None
-    num_gpus: int | None = None
-    shards: int = 1
-    memory_limit: int | None = None
-    address: str | None = None
-    time_limit: float | None = None
-
-    def __post_init__(self) -> None:
-        gpus = self.gpus_per_trajectory
-        if self.address is not None and self.address.startswith("ray://"):
-            raise ResourceError(
-                f"Expected the address of a cluster's head such as `10.0.0.1:6379`, but got `{self.address}`; "
-                "Ray's client cannot stream results: run on a node of the cluster or as a Ray job."
-            )
-        if self.address is not None and self.num_gpus is not None:
-            raise ResourceError("Expected --num-gpus for a local cluster alone, but got it with --address.")
-        if not 1 <= self.shards <= _MOST_SHARDS:
-            raise ResourceError(f"Expected 1 to {_MOST_SHARDS} shards, but got {self.shards}.")
-        if gpus is not None and not (_SMALLEST_SHARE <= gpus < 1 or float(gpus).is_integer()):
-            raise ResourceError(
-                f"Expected a whole number of GPUs per trajectory or a fraction of one, but got {gpus:g}."
-            )
-
-
-@dataclass(frozen=True, eq=False)
-class Summary:
-    """The end of a trajectory, from the process that ran it."""
-
-    device: str
-    versions: dict[str, Any]
-    peak_bytes: int
-
-
-@dataclass(frozen=True, eq=False)
-class Started:
-    """A worker took the job."""
-
-    job: Job
-
-
-@dataclass(frozen=True, eq=False)
-class RoundDone:
-    """A round is finished."""
-
-    job: Job
-    record: RoundRecord
-
-
-@dataclass(frozen=True, eq=False)
-class Paused:
-    """The rounds that the job was for are finished, but not all of its schedule."""
-
-    job: Job
-
-
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """All rounds are finished."""
-
-    job: Job
-    summary: Summary
-
-
-@dataclass(frozen=True, eq=False)
-class Failed:
-    """The trajectory raised, or its worker died."""
-
-    job: Job
-    message: str
-
-
-Event = Started | RoundDone | Paused | Finished | Failed
 
 
 @contextmanager
@@ -163,25 +53,25 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
     """
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "include_dashboard": False}
-    environment = {"env_vars": {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}}
+    environment = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
     on_sigterm = signal.getsignal(signal.SIGTERM)
     folder = None if resources.address else _temporary_folder()
     try:
         _reach(resources.address)
         if resources.address is None:
             os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-            with _on_loopback():
+            os.environ.update(environment)  # workers inherit it: a runtime environment takes a second to set up
+            with _on_loopback(), _without_servants():
                 ray.init(
                     address="local",
                     num_gpus=resources.num_gpus,
                     _temp_dir=folder,
                     object_store_memory=200 * 2**20 + 2 * data_bytes,
-                    runtime_env=environment,
                     **quiet,
                 )
         else:
             quiet.pop("include_dashboard")
-            ray.init(address=resources.address, runtime_env=environment, **quiet)
+            ray.init(address=resources.address, runtime_env={"env_vars": environment}, **quiet)
     except Exception as error:  # Ray raises bare ones, too, such as when a machine is too busy to start it.
         raise ResourceError(
             f"Expected a Ray cluster at `{resources.address or 'local'}`, but got: {reason(error)}"
@@ -222,20 +112,33 @@ def _on_loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
+@contextmanager
+def _without_servants() -> Iterator[None]:
+    """Let a cluster that starts meanwhile do without an interpreter each for the dashboard, its scaling and its logs.
+
+    Ray waits for the first even where no dashboard is wanted, and has no option for any of them. Where a version of
+    it calls them otherwise, they start.
+    """
+    changes: list[tuple[Any, str, Any]] = [
+        (services, "start_api_server", lambda *_, **__: (None, None)),
+        (Node, "start_monitor", lambda self: None),
+        (Node, "start_log_monitor", lambda self: None),
+    ]
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes if hasattr(owner, name)]
+    try:
+        for owner, name, nothing in changes:
+            setattr(owner, name, nothing)
+        yield
+    finally:
+        for owner, name, usual in before:
+            setattr(owner, name, usual)
+
+
 def _reach(address: str | None) -> None:
     """Raise OSError where nobody listens: Ray would wait for minutes, deaf to signals."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECTION_SECONDS).close()
-
-
-def unusable_gpus(resources: Resources) -> str | None:
-    """What to say where a local study asks for GPUs, as settled, and torch can use none of them."""
-    if not resources.gpus_per_trajectory or resources.address is not None or torch.cuda.is_available():
-        return None
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    hint = "" if visible is None else f" CUDA_VISIBLE_DEVICES is `{visible}`."
-    return f"torch can use no GPU here, so all of this runs on the CPU.{hint}"
 
 
 def settle(resources: Resources, n_jobs: int) -> Resources:
@@ -248,31 +151,12 @@ def settle(resources: Resources, n_jobs: int) -> Resources:
         ResourceError: the cluster cannot give what was asked for.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    n_cpus = sum(node.get("CPU", 0) for node in nodes)
-    n_gpus = sum(node.get("GPU", 0) for node in nodes)
-    gpus = resources.gpus_per_trajectory
-    if gpus is None:
-        gpus = 1.0 if n_gpus else 0.0
-    cpus = resources.cpus_per_trajectory / resources.shards
-    room = sum(_room(node, cpus, gpus) for node in nodes) // resources.shards
-    asked = resources.workers or 1
-    if asked > room:
-        share = f"{resources.cpus_per_trajectory} CPUs, {gpus * resources.shards:g} GPUs"
-        raise ResourceError(
-            f"Expected room for {asked} x ({share}), but the cluster has {n_cpus:g} CPUs and {n_gpus:g} GPUs, "
-            f"room for {room}; ask for fewer workers or smaller shares."
-        )
-    if resources.workers is None and resources.address is not None:
-        free = ray.available_resources()  # type: ignore[no-untyped-call]
-        room = min(room, _room({name: free.get(name, 0) for name in ("CPU", "GPU")}, cpus, gpus) // resources.shards)
-    n_workers = max(1, min(resources.workers or room, n_jobs))
-    limit = resources.memory_limit
-    if limit is None:
-        limit = int(_MEMORY_SHARE * available_bytes() / math.ceil(n_workers / len(nodes)))
-    settled = replace(resources, workers=n_workers, gpus_per_trajectory=gpus, memory_limit=limit)
+    is_shared = resources.workers is None and resources.address is not None
+    free = ray.available_resources() if is_shared else None  # type: ignore[no-untyped-call]
+    settled = settle_on(nodes, resources, n_jobs, free)
     groups: list[PlacementGroup | None] = []
     try:
-        for _ in range(n_workers if settled.shards > 1 else 0):
+        for _ in range((settled.workers or 1) if settled.shards > 1 else 0):
             groups.append(_reserve(settled))
     finally:
         for group in groups:
@@ -280,29 +164,14 @@ def settle(resources: Resources, n_jobs: int) -> Resources:
     return settled
 
 
-def _room(node: dict[str, float], cpus: float, gpus: float) -> int:
-    """Shards that a node has room for."""
-    room: float = math.floor(node.get("CPU", 0) / cpus + 1e-9)
-    if gpus >= 1:
-        room = min(room, node.get("GPU", 0) // gpus)
-    elif gpus > 0:
-        # A fraction never spans two GPUs.
-        room = min(room, node.get("GPU", 0) * math.floor(1 / gpus + 1e-9))
-    return int(room)
-
-
 @ray.remote
 class TrajectoryActor:
-    """Owns a share of the machine and the data set; runs one trajectory after the other."""
+    """A `harness.worker.Worker` in a process of its own, which alone imports what trajectories need."""
 
     def __init__(self, data: Dataset, resources: Resources, group: PlacementGroup | None) -> None:
-        self._data = data
-        self._compute = Compute(
-            n_threads=max(1, resources.cpus_per_trajectory // resources.shards),
-            device="cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu",
-            memory_limit=resources.memory_limit,
-            engine=Shards(resources.shards, group) if group else None,
-        )
+        from harness.worker import Worker
+
+        self._worker = Worker(data, resources, group)
 
     def ready(self) -> None:
         """Answered as soon as the actor has its place."""
@@ -310,16 +179,8 @@ class TrajectoryActor:
     def run(
         self, spec: TrajectorySpec, history: History | None, history_fingerprint: str | None, until: int | None
     ) -> Iterator[RoundRecord | Summary]:
-        """The rounds of a trajectory as they finish, up to round `until`, then its summary."""
-        arithmetic = fingerprint(self._compute.device)
-        if history_fingerprint != digest(arithmetic):
-            history = None
-        reset_peak()
-        peak = 0
-        for record in run_trajectory(spec, self._data, compute=self._compute, history=history, until=until):
-            peak = max(peak, record.stats["peak_bytes"])
-            yield replace(record, stats={**record.stats, "fingerprint": digest(arithmetic)})
-        yield Summary(self._compute.device, {**versions(), "fingerprint": arithmetic}, max(peak, peak_bytes()))
+        """The rounds of a trajectory as they finish, then its summary (`Worker.run`)."""
+        yield from self._worker.run(spec, history, history_fingerprint, until)
 
 
 def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> Iterator[Event]:

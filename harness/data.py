@@ -15,14 +15,13 @@ import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from harness.columns import matrix, missing, plain, vector
 from harness.exceptions import DataError, SpecError
@@ -40,6 +39,7 @@ SCALE = "x_scale"
 MAX_SHOWN = 5
 CHECKED_ROWS = 4096
 SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
+_DIGITS_TRAIN = 1437
 _IMPORT = (
     "`ntkcpl features import` makes a file from separate arrays or other names; --x, --y, --x-test and --y-test say "
     "which is which."
@@ -189,9 +189,15 @@ def describe_builtin() -> dict[str, str]:
 
 def _digits() -> Fields:
     """scikit-learn's handwritten digits: 1,437 train and 360 test points, 64 grey values, 10 classes."""
-    x, y = load_digits(return_X_y=True)
-    x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
-    return Fields(x_train, y_train, x_test, y_test)
+    # From its file, split once: scikit-learn takes a second to import. The rows are those of
+    # train_test_split(..., test_size=0.2, stratify=y, random_state=0), train before test.
+    package = find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
+    table = np.loadtxt(Path(package.origin).parent / "datasets/data/digits.csv.gz", delimiter=",")
+    rows = np.array(Path(__file__).with_name("digits_split.txt").read_text().split(), dtype=np.int64)
+    x, y = table[rows, :-1], table[rows, -1].astype(np.int64)
+    return Fields(x[:_DIGITS_TRAIN], y[:_DIGITS_TRAIN], x[_DIGITS_TRAIN:], y[_DIGITS_TRAIN:])
 
 
 def _read_npz(path: Path) -> Fields:

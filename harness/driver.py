@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.cluster import Event, Failed, Finished, Paused, Resources, RoundDone, Started, execute
+from harness.cluster import execute
 from harness.data import Dataset
+from harness.events import Event, Failed, Finished, Paused, Restarted, RoundDone, Started
 from harness.fingerprint import git_commit
 from harness.plan import Job
+from harness.record import RoundRecord
+from harness.resources import Resources
 from harness.spec import canonical_json
-from harness.store import Row, Store, from_json
-from harness.trajectory import RoundRecord
-
-
-@dataclass(frozen=True, eq=False)
-class Restarted:
-    """A trajectory could not go on bit by bit and starts again at round 0; its rows are replaced."""
-
-    job: Job
+from harness.store import Row, Store, from_json, round_seconds
 
 
 def drive(
@@ -134,9 +128,3 @@ def _trajectory_row(job: Job, started: datetime, commit: str | None, status: str
 
 def _peak(row: Row) -> int:
     return int(from_json(row["stats"]).get("peak_bytes", 0))
-
-
-def round_seconds(row: Row) -> float:
-    """Seconds that a row of `rounds` took, measuring included."""
-    measured: float = from_json(row["stats"]).get("measure_seconds", 0.0)
-    return float(row["select_seconds"] + row["train_seconds"]) + measured

@@ -8,9 +8,6 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-from threadpoolctl import threadpool_info
-
 from harness.spec import canonical_json
 
 _NUMERICAL = ("numba", "numpy", "scikit-learn", "scipy", "torch")
@@ -18,6 +15,11 @@ _NUMERICAL = ("numba", "numpy", "scikit-learn", "scipy", "torch")
 
 def fingerprint(device: str) -> dict[str, str]:
     """What the bits depend on: the device, the CPU's instruction set, the builds of the numerical libraries."""
+    import torch
+    from threadpoolctl import threadpool_info
+
+    from strategies.functional import libraries  # noqa: F401  whatever ran before, the same ones are loaded
+
     blas = sorted(
         {f"{pool['internal_api']} {pool['version']} {pool.get('architecture')}" for pool in threadpool_info()}
     )

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from harness.exceptions import SpecError
+from harness.spec import LearnerSpec
 from harness.streams import Purpose
 from strategies.base import FloatArray, IndexArray, check_classes, check_features, check_positions
 from strategies.functional.scaling import Scaler, Scaling, fit_scaling
@@ -28,35 +28,21 @@ _ROWS = 4096
 """Rows of a forward pass; part of the arithmetic."""
 
 
-class LearnerSpec(BaseModel):
-    """Settings of the learner; they belong to the study, not to a strategy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    hidden: Annotated[int, Field(ge=1)] = 512
-    epochs: Annotated[int, Field(ge=1)] = 100
-    batch_size: Annotated[int, Field(ge=2)] = 128
-    lr: Annotated[float, Field(gt=0)] = 0.3
-    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 3e-4
-    scaling: Scaling = "rms"
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
     """One CPU thread for torch, BLAS and OpenMP, deterministic algorithms, no TF32; put back at the end."""
     n_threads = torch.get_num_threads()
-    algorithms = torch.are_deterministic_algorithms_enabled()
+    mode = torch.get_deterministic_debug_mode()
     tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # `use_deterministic_algorithms` would import torch's compiler as well
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
         with threadpool_limits(1):
             yield
     finally:
         torch.set_num_threads(n_threads)
-        torch.use_deterministic_algorithms(algorithms)
+        torch.set_deterministic_debug_mode(mode)
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
 
 
@@ -161,9 +147,8 @@ def train(
     points = inputs.pool[torch.tensor(labelled)]
     targets = torch.from_numpy(labels).to(points.device)
     network = _initialise(points.shape[1], n_classes, spec, generator).to(points.device)
-    optimiser = torch.optim.SGD(
-        network.parameters(), lr=spec.lr, momentum=spec.momentum, weight_decay=spec.weight_decay, nesterov=True
-    )
+    weights: list[Tensor] = list(network.parameters())
+    momenta: list[Tensor | None] = [None] * len(weights)
     batches_per_epoch = len(_batches(torch.arange(len(labels)), spec.batch_size))
     total = spec.epochs * batches_per_epoch
     # A single point has no batch statistics; it is trained with the initial ones.
@@ -171,12 +156,10 @@ def train(
     step = 0
     for _ in range(spec.epochs):
         for batch in _batches(torch.randperm(len(labels), generator=generator), spec.batch_size):
-            for group in optimiser.param_groups:
-                group["lr"] = spec.lr * math.cos(7 * math.pi / 16 * step / total)
             batch = batch.to(points.device)
-            optimiser.zero_grad()
+            network.zero_grad()
             nn.functional.cross_entropy(network(points[batch]), targets[batch]).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            _descend(weights, momenta, spec, spec.lr * math.cos(7 * math.pi / 16 * step / total))
             step += 1
     network.eval()
     if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
@@ -189,12 +172,30 @@ def train(
     return Learner(network, inputs, retrain)
 
 
+@torch.no_grad()
+def _descend(weights: list[Tensor], momenta: list[Tensor | None], spec: LearnerSpec, lr: float) -> None:
+    """A step of `torch.optim.SGD`, whose class would import torch's compiler: more modules than all else."""
+    sgd(
+        weights,
+        [weight.grad for weight in weights if weight.grad is not None],
+        momenta,
+        weight_decay=spec.weight_decay,
+        momentum=spec.momentum,
+        lr=lr,
+        dampening=0.0,
+        nesterov=True,
+        maximize=False,
+    )
+
+
+class _Linear(nn.Linear):
+    def reset_parameters(self) -> None:
+        """Nothing: the weights are drawn by `_initialise`, from a stream of its own."""
+
+
 def _initialise(dim: int, n_classes: int, spec: LearnerSpec, generator: torch.Generator) -> nn.Sequential:
     """Torch's own initialisation of linear layers, drawn from `generator` instead of the global one."""
-    first, last = (
-        nn.utils.skip_init(nn.Linear, *shape)  # type: ignore[no-untyped-call]
-        for shape in ((dim, spec.hidden), (spec.hidden, n_classes))
-    )
+    first, last = _Linear(dim, spec.hidden), _Linear(spec.hidden, n_classes)
     for layer in (first, last):
         bound = 1 / math.sqrt(layer.in_features)
         nn.init.uniform_(layer.weight, -bound, bound, generator=generator)

@@ -9,8 +9,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
 _CLEAR = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 _MEMINFO = Path("/proc/meminfo")
@@ -23,12 +21,16 @@ def reset_peak() -> None:
         # A sandbox may forbid it; the peak is then that of the process.
         with suppress(OSError):
             _CLEAR.write_text("5")
+    import torch
+
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 
 
 def peak_bytes() -> int:
     """Largest resident memory since `reset_peak`, plus the largest on the GPU."""
+    import torch
+
     found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text()) if _STATUS.exists() else None
     if found:
         resident = int(found[1]) * 1024

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.exceptions import StoreError
+from harness.record import History
 from harness.spec import TrajectorySpec
 from harness.store import Row, Store, from_json
-from harness.trajectory import History
 
 Origin = Literal["new", "resumed", "continued", "retried"]
 

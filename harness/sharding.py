@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from threadpoolctl import threadpool_limits
 
 from strategies.base import Compute, FloatArray, IndexArray
+from strategies.functional import libraries  # noqa: F401  loaded before the limit on threads
 from strategies.functional.lookahead import Pick, Problem, Score, make_block
 from strategies.functional.tiles import TILE_ROWS
 

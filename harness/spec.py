@@ -5,17 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness import schema
 from harness.data import EvaluateOn
-from harness.learner import LearnerSpec
 from harness.schedule import Schedule
 from strategies.base import Strategy
 from strategies.exceptions import StrategyError
+from strategies.functional.scaling import Scaling
 from strategies.registry import make_strategy
+
+
+class LearnerSpec(BaseModel):
+    """Settings of the learner; they belong to the study, not to a strategy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    hidden: Annotated[int, Field(ge=1)] = 512
+    epochs: Annotated[int, Field(ge=1)] = 100
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    lr: Annotated[float, Field(gt=0)] = 0.3
+    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 3e-4
+    scaling: Scaling = "rms"
 
 
 class TrajectorySpec(BaseModel):

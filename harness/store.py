@@ -29,6 +29,16 @@ _ATTEMPTS = 5
 """At reading a table that somebody merges meanwhile."""
 
 
+def require_store(root: Location) -> None:
+    """Raise StoreError where there is no store."""
+    with first_look(root):
+        if not root.exists():
+            raise StoreError(f"Expected a store in `{root}`, but there is no such folder; check the path.")
+        is_store = any((root / table).is_dir() for table in schema.TABLES)
+    if not is_store:
+        raise StoreError(f"Expected a store, a folder with {', '.join(schema.TABLES)}, but got `{root}`.")
+
+
 class Store:
     """Tables below a folder (columns: `harness.schema`).
 
@@ -335,3 +345,9 @@ def from_json(text: str | None) -> Row:
     """A JSON column's value; nothing is an empty object."""
     value: Row = json.loads(text) if text else {}
     return value
+
+
+def round_seconds(row: Row) -> float:
+    """Seconds that a row of `rounds` took, measuring included."""
+    measured: float = from_json(row["stats"]).get("measure_seconds", 0.0)
+    return float(row["select_seconds"] + row["train_seconds"]) + measured

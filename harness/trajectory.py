@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -13,37 +12,11 @@ import numpy as np
 from harness.data import Dataset
 from harness.learner import Inputs, Learner, one_thread, train
 from harness.memory import peak_bytes, reset_peak
+from harness.record import History, RoundRecord
 from harness.spec import TrajectorySpec
 from harness.streams import stream
-from strategies.base import Compute, FloatArray, IndexArray, LookAheadDiagnostics, Oracle, PoolView, Selection
+from strategies.base import Compute, IndexArray, LookAheadDiagnostics, Oracle, PoolView, Selection
 from strategies.registry import make_strategy
-
-
-@dataclass(frozen=True, eq=False)
-class RoundRecord:
-    """What a round leaves behind; the columns of `rounds` and `queries` (harness.schema)."""
-
-    round: int
-    n_labels: int
-    n_query: int
-    accuracy: float
-    select_seconds: float
-    train_seconds: float
-    n_clusters: int | None
-    coverage_estimated: float | None
-    coverage_ntk_true: float | None
-    coverage_true: float | None
-    stats: dict[str, Any]
-    picks: IndexArray
-    scores: FloatArray | None
-
-
-@dataclass(frozen=True, eq=False)
-class History:
-    """Finished rounds of a trajectory: the picks of each, and the accuracy after the last."""
-
-    picks: Sequence[IndexArray]
-    accuracy: float
 
 
 def run_trajectory(

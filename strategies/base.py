@@ -255,6 +255,8 @@ class Strategy(abc.ABC):
         """
         if not 1 <= n <= len(view.unlabelled):
             raise PoolExhaustedError(f"Expected a query of 1 to {len(view.unlabelled)} points, but got {n}.")
+        from strategies.functional import libraries  # noqa: F401  before the limit, which reaches what is loaded
+
         # One BLAS and OpenMP thread: more would change the last bits with the share of the CPU.
         with threadpool_limits(1):
             if view.model is None and not self.chooses_first_round:

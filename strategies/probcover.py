@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+import scipy
 from pydantic import Field
 from pydantic.dataclasses import dataclass
-from scipy.sparse import csr_array, eye_array
 
 from strategies.base import FloatArray, IndexArray, PoolView, Selection, Strategy
 from strategies.functional.clustering import kmeans
 from strategies.functional.distances import normalise_rows, squared_distances, squared_norms
 from strategies.functional.tiles import TILE_ROWS, map_tiles
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 PURITY_SAMPLE = 10_000
 FIXED_SEED = 0
@@ -118,8 +121,9 @@ def ball_graph(
     counts, columns = zip(*map_tiles(upper_edges, len(points), tile_rows=tile_rows, n_threads=n_threads), strict=True)
     indices = np.concatenate(columns)
     ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    upper = csr_array((np.ones(len(indices), dtype=np.int32), indices, ends), shape=(len(points), len(points)))
-    return csr_array(upper + upper.T + eye_array(len(points), dtype=np.int32, format="csr"))
+    sparse = scipy.sparse
+    upper = sparse.csr_array((np.ones(len(indices), dtype=np.int32), indices, ends), shape=(len(points), len(points)))
+    return sparse.csr_array(upper + upper.T + sparse.eye_array(len(points), dtype=np.int32, format="csr"))
 
 
 def greedy_cover(graph: csr_array[np.int32], labelled: IndexArray, n: int) -> tuple[IndexArray, FloatArray]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import scipy
 from pydantic import Field
 from pydantic.dataclasses import dataclass
-from scipy.spatial.distance import pdist
 
 from strategies.base import Model, PoolView, Selection, Strategy
 from strategies.functional.calibration import best_temperature, tempered
@@ -51,7 +51,7 @@ class UHerding(Strategy):
         points, labelled = normalise_rows(view.features[candidates]), normalise_rows(view.features[view.labelled])
         sigma, temperature, mean, weights = 1.0, 1.0, 1.0, None
         if view.model is not None:
-            distances = pdist(labelled.astype(np.float64))
+            distances = scipy.spatial.distance.pdist(labelled.astype(np.float64))
             distances = distances[distances > 0]
             sigma = float(np.quantile(distances, self.quantile)) if len(distances) else sigma
             sigma = max(sigma, SMALLEST_SIGMA)

@@ -19,8 +19,8 @@ from studies.ending import FAILED, one_line_errors, stop_on_sigterm
 from studies.once import OnceCommand
 
 if TYPE_CHECKING:
-    from harness.cluster import Resources
     from harness.location import Location
+    from harness.resources import Resources
 
 app = typer.Typer(
     help="Active-learning studies on frozen self-supervised features.",
@@ -79,7 +79,7 @@ def _to_write(store: str) -> Location:
 
 
 def _resources(memory_limit: str | None, time_limit: str | None, **options: Any) -> Resources:
-    from harness.cluster import Resources
+    from harness.resources import Resources
     from studies.compare import parse_bytes, parse_seconds
 
     return Resources(
@@ -128,7 +128,7 @@ def compare(
         from harness.exceptions import SpecError
         from studies.reading import read_dataset
         from studies.run import run_comparison
-        from studies.study import Options, load_study
+        from studies.study import Options, feature_path, load_study
 
         place = _to_write(out)
         options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [], oracle)
@@ -151,7 +151,6 @@ def compare(
         stop_on_sigterm()
         if data is None and plan is not None:
             from harness.location import local
-            from studies.stages import feature_path, make_features
 
             folder = local(place, "make features with `ntkcpl features`, then give them with --data")
             stage = plan[1].features.changed(options.feature_changes())
@@ -159,7 +158,11 @@ def compare(
             if dry_run and not path.exists():
                 typer.echo(f"First: pre-training and extraction, to {path}; then the plan of the comparison.", err=True)
                 return
-            data = str(path if dry_run else make_features(plan[1].data, stage, root, folder))
+            if not dry_run:
+                from studies.stages import make_features
+
+                path = make_features(plan[1].data, stage, root, folder)
+            data = str(path)
         outcome = run_comparison(
             comparison,
             read_dataset(data or ""),
@@ -385,16 +388,18 @@ def picture(
     """Compare what strategies believe to have covered with what the classifier gets right, in two dimensions."""
     with one_line_errors():
         from studies.compare import parse_settings, parse_strategies
-        from studies.picture import run_picture
 
         names = parse_strategies(strategies)
+        place, parsed = _to_write(out), parse_settings(settings or [], names)
+        from studies.picture import run_picture  # late: it trains
+
         table = run_picture(
             data,
-            _to_write(out),
+            place,
             strategies=names,
             labels=labels,
             seed=seed,
-            settings=parse_settings(settings or [], names),
+            settings=parsed,
             command=shlex.join(["ntkcpl", *sys.argv[1:]]),
         )
         typer.echo(table)
@@ -437,9 +442,8 @@ def compact(
 ) -> None:
     """Merge the small files of finished trajectories into few; nothing else changes."""
     with one_line_errors():
-        from harness.check import require_store
         from harness.compaction import compact as merge
-        from harness.store import Store
+        from harness.store import Store, require_store
 
         root = _to_write(store)
         require_store(root)

@@ -12,9 +12,8 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from harness.data import Dataset, EvaluateOn
 from harness.exceptions import SpecError
-from harness.learner import LearnerSpec
 from harness.schedule import Schedule
-from harness.spec import TrajectorySpec
+from harness.spec import LearnerSpec, TrajectorySpec
 from strategies.base import Strategy
 from strategies.exceptions import did_you_mean
 from strategies.registry import (

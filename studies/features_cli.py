@@ -76,10 +76,7 @@ def pretrain(
     with one_line_errors(f"Interrupted: finished epochs are in {out}; the same command goes on from there."):
         from harness.exceptions import CheckpointError
         from harness.features.images import open_images
-        from harness.features.parallel import is_first, processes
-        from harness.features.pretrain import pretrain
         from harness.features.recipes import default_recipe, make_recipe
-        from studies.features import EpochLines
 
         stop_on_sigterm()
         if out.is_dir():
@@ -89,11 +86,15 @@ def pretrain(
             recipe or default_recipe(data),
             {key: value for key, value in changes.items() if value is not None} | _settings(settings),
         )
-        source = _source(data, root, None, image_column, label_column, limit, download)
+        images = open_images(_source(data, root, None, image_column, label_column, limit, download))
+        from harness.features.parallel import is_first, processes  # late: they need torch
+        from harness.features.pretrain import pretrain
+        from studies.features import EpochLines
+
         with processes(_device(device), threads) as place:
             lines = EpochLines()
             done = pretrain(
-                open_images(source).train,
+                images.train,
                 wanted,
                 out,
                 seed=seed,
@@ -132,15 +133,16 @@ def extract(
 ) -> None:
     """Encode images with a frozen encoder and write a feature file."""
     with one_line_errors("Interrupted: finished chunks are kept; the same command goes on from there."):
-        from harness.features.checkpoints import load_encoder
-        from harness.features.extract import extract
         from harness.features.files import check_suffix
         from harness.features.images import open_images
-        from harness.features.parallel import processes
-        from studies.features import ChunkLines, describe_encoder
 
         stop_on_sigterm()
         check_suffix(out)
+        from harness.features.checkpoints import load_encoder  # late: they need torch
+        from harness.features.extract import extract
+        from harness.features.parallel import processes
+        from studies.features import ChunkLines, describe_encoder
+
         loaded = load_encoder(checkpoint, backbone=backbone, image_size=image_size)
         typer.echo(describe_encoder(loaded), err=True)
         images = open_images(_source(data, root, test, image_column, label_column, limit, download))

@@ -14,8 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from harness.cluster import Event, Failed, Finished, Paused, RoundDone, Started
-from harness.driver import Restarted
+from harness.events import Event, Failed, Finished, Paused, Restarted, RoundDone, Started
 from harness.plan import Job
 from harness.spec import TrajectorySpec
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from analysis import load
-from analysis.report import FORMATS, make_report, report_files
+from analysis.formats import FORMATS, check_formats
 from harness.exceptions import StoreError
 from harness.location import Location, write
 
@@ -34,7 +34,7 @@ def report_store(
     Args:
         stores: folders or addresses of stores.
         baseline: name of the strategy that others are compared with, or a label.
-        formats: some of `analysis.report.FORMATS`.
+        formats: some of `analysis.formats.FORMATS`.
         out: folder to write, or an address; None takes `report` below the first store.
         study: report on this study alone.
         shared_seeds: keep only the seeds that all configurations have finished.
@@ -51,8 +51,11 @@ def report_store(
         MixedSettingsError: trajectories that must not be compared.
         SelectionError: nothing is finished, or an unknown study or format.
     """
+    check_formats(formats)
     folder = stores[0] / "report" if out is None else out
     results = load(*(str(store) for store in stores), study=study, queries=False, skip_damaged=skip_damaged)
+    from analysis.report import make_report, report_files  # late: it draws
+
     if remarks is None:
         remarks = _remarks({str(name).rpartition("-")[0] for name in results.studies["study"]})
     report = make_report(results.shared_seeds() if shared_seeds else results, baseline=baseline, remarks=remarks)

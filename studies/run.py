@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from analysis import Results, load
-from harness.cluster import Resources, cluster, settle, unusable_gpus
 from harness.data import Dataset
-from harness.driver import drive
 from harness.location import Location
 from harness.plan import Origin, Plan, make_plan
+from harness.resources import Resources, settle_on, this_machine, unusable_gpus
 from harness.store import Store
 from studies.compare import Comparison, study_name
 from studies.progress import StudyProgress, duration
-from studies.summary import show_summary, write_summary
 from studies.terminal import say, terminal
+
+if TYPE_CHECKING:
+    from analysis import Results
 
 
 @dataclass(frozen=True)
@@ -59,15 +62,12 @@ def run_comparison(
     plan = make_plan(specs, store)
     failures = []
     if plan.jobs:
-        data_bytes = sum(array.nbytes for array in (data.x_train, data.x_test, data.y_train, data.y_test))
-        with cluster(resources, data_bytes):
-            settled = settle(resources, len(plan.jobs))
-            say(progress_console, describe(plan))
-            say(progress_console, describe_resources(settled, plan))
-            if warning := unusable_gpus(settled):
-                say(progress_console, warning)
+        with machine(resources, data, len(plan.jobs), dry_run=dry_run) as settled:
+            show_plan(progress_console, describe(plan), settled, plan)
             if dry_run:
                 return Outcome(study, 0)
+            from harness.driver import drive
+
             with store.writing():
                 # Planned again: another process may have written until the lock was taken.
                 plan = make_plan(specs, store)
@@ -80,6 +80,9 @@ def run_comparison(
             return Outcome(study, 0)
         with store.writing():
             store.write_study(study, command, [spec.trajectory_id for spec in specs])
+    from analysis import load
+    from studies.summary import show_summary, write_summary
+
     results = _named(load(str(out), study=study), data.name)
     if not results.rounds.empty:
         show_summary(results, console)
@@ -93,6 +96,31 @@ def run_comparison(
             f"All this is of this command alone; `{out}` has {others}, too: ntkcpl report {shlex.quote(str(out))}",
         )
     return Outcome(study, len(failures))
+
+
+@contextmanager
+def machine(resources: Resources, data: Dataset, n_jobs: int, *, dry_run: bool) -> Iterator[Resources]:
+    """A cluster, with the resources as settled on it; the plan of a dry run needs none but somebody else's.
+
+    Raises:
+        ResourceError: there is no cluster, or it cannot give what was asked for.
+    """
+    if dry_run and resources.address is None:
+        yield settle_on([this_machine(resources.num_gpus)], resources, n_jobs)
+        return
+    from harness.cluster import cluster, settle
+
+    data_bytes = sum(array.nbytes for array in (data.x_train, data.x_test, data.y_train, data.y_test))
+    with cluster(resources, data_bytes):
+        yield settle(resources, n_jobs)
+
+
+def show_plan(console: Console, text: str, settled: Resources, plan: Plan) -> None:
+    """Say what is to run, and with what."""
+    say(console, text)
+    say(console, describe_resources(settled, plan))
+    if warning := unusable_gpus(settled):
+        say(console, warning)
 
 
 def _named(results: Results, data: str) -> Results:

@@ -15,12 +15,7 @@ from harness.features.parallel import processes
 from harness.features.pretrain import pretrain
 from harness.features.recipes import make_recipe
 from studies.features import ChunkLines, EpochLines, describe_encoder
-from studies.study import FeatureStage
-
-
-def feature_path(data: str, out: Path) -> Path:
-    """Where a study keeps its features; its name is the data set's."""
-    return out / "features" / f"{Path(data).stem}.npz"
+from studies.study import FeatureStage, feature_path
 
 
 def make_features(data: str, stage: FeatureStage, root: Path | None, out: Path) -> Path:

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
-from harness.check import require_store
 from harness.exceptions import StoreError
 from harness.location import Location
 from harness.plan import stored_spec
-from harness.store import Store
+from harness.store import Store, require_store
 
 
 def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:

@@ -197,6 +197,11 @@ def _variants(configurations: Sequence[Configuration], overruled: Collection[str
     return found
 
 
+def feature_path(data: str, out: Path) -> Path:
+    """Where a study keeps its features; its name is the data set's."""
+    return out / "features" / f"{Path(data).stem}.npz"
+
+
 def load_study(source: str) -> tuple[str, Study]:
     """A study and its name.
 

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from harness.data import Dataset, Fields
-from harness.learner import LearnerSpec
 from harness.location import Location, locate
 from harness.plan import Plan, make_plan
-from harness.spec import TrajectorySpec
+from harness.spec import LearnerSpec, TrajectorySpec
 from harness.store import Store
 from harness.trajectory import run_trajectory
 from strategies.registry import make_strategy, resolved_parameters
@@ -78,7 +77,8 @@ def make_spec(pool):
 def run_serially(pool):
     """`run_serially(specs, store)` without Ray; stopped after `n_rounds` rounds as if by Ctrl-C. Returns the plan."""
     from harness import driver
-    from harness.cluster import Finished, Resources, RoundDone, Started, Summary
+    from harness.events import Finished, RoundDone, Started, Summary
+    from harness.resources import Resources
 
     def execute(jobs, data, resources):
         for job in jobs:

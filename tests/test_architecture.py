@@ -25,16 +25,92 @@ def test_strategies_leave_ray_unloaded():
 
 
 def test_comparisons_on_feature_files_leave_torchvision_unloaded():
-    loaded = loaded_by("import studies.run, studies.study, studies.report")
+    loaded = loaded_by("import studies.run, harness.driver, studies.study, studies.report")
     assert "harness.trajectory" in loaded
     assert not loaded & {"torchvision", "lightly", "safetensors", "harness.features"}
 
 
-@pytest.mark.parametrize("words", [["--help"], ["compare", "--help"], ["features", "--help"]], ids=" ".join)
-def test_help_leaves_heavy_libraries_unloaded(words):
-    loaded = loaded_by(f"from studies.cli import app\ntry: app({words})\nexcept SystemExit as end: pass")
-    assert "studies.cli" in loaded
-    assert not loaded & HEAVY
+def run_in_turn(commands):
+    """Exit code of each command, and the heavy libraries that are loaded after it, in one new process for all."""
+    script = f"""
+import json, sys
+from studies.cli import app
+ended = []
+for words in {commands!r}:
+    try:
+        app(words)
+    except SystemExit as end:
+        ended.append([end.code, sorted({HEAVY} & set(sys.modules))])
+print("ENDED", json.dumps(ended))
+"""
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    return json.loads(printed.rpartition("ENDED")[2])
+
+
+COMPARE = "compare --data digits --strategies random,ntkcpl_al --schedule 10x2 --out {out}"
+SWEEP = "sweep --data digits --strategy ntkcpl_al --schedules 20x2;10x4 --max-clusters 5,10 --out {out}"
+
+
+def test_help_leaves_heavy_libraries_unloaded():
+    commands = [["--help"], ["compare", "--help"], ["sweep", "--help"], ["features", "--help"]]
+    assert run_in_turn(commands) == [[0, []]] * len(commands)
+
+
+def test_what_is_refused_is_refused_before_heavy_libraries_are_loaded(tmp_path):
+    """Each of them takes a second or more to import."""
+    mistakes = [
+        f"{COMPARE} --data nothere.npz",
+        "compare --data nothere.npz --strategies random --schedule 10x2 --out {out}",
+        "compare --data digits --strategies rnadom --schedule 10x2 --out {out}",
+        "compare --data digits --strategies random --schedule 10x200 --out {out}",
+        "compare --data digits --strategies random --schedule 10x2 --out {out}/file",
+        "compare --study nothere --out {out}",
+        *(
+            f"{COMPARE} {option}"
+            for option in (
+                "--seeds many",
+                "--memory-limit much",
+                "--time-limit 0s",
+                "--gpus-per-trajectory 1.5",
+                "--set learner.lr=fast",
+                "--set ntkcpl_al.ridge=much",
+                "--set ntkcpl_al.rigde=1",
+                "--candidates some",
+                "--workers 0",
+            )
+        ),
+        *(
+            f"{SWEEP} {option}"
+            for option in ("--search gp --scheduler asha --second-objective seconds", "--space nothere.yaml")
+        ),
+        "sweep --data nothere.npz --strategy ntkcpl_al --schedules 10x2 --out {out}",
+        "sweep --data digits --strategy ntkcpl_al --schedules 10x2;5x5 --out {out}",
+        "sweep --data digits --strategy nobody --schedules 10x2 --out {out}",
+        "report {out}/nothere",
+        "report {out} --format docx",
+        "status {out}/nothere",
+        "store compact {out}/nothere",
+        "picture --strategies nobody --out {out}/picture",
+        "features import nothere.npy --out {out}/x.npz",
+        "features extract --data digits --checkpoint untrained --out {out}/x.csv",
+        "features pretrain --data digits --recipe nothere --out {out}/x.pt",
+        "features pretrain --data digitz --out {out}/x.pt",
+        "features compact nothere.npz --out {out}/x.npz",
+    ]
+    (tmp_path / "file").touch()
+    commands = [text.format(out=tmp_path).split() for text in mistakes]
+    found = dict(zip(mistakes, run_in_turn(commands), strict=True))
+    assert {text: how for text, how in found.items() if how != [2, []]} == {}
+
+
+def test_a_dry_run_starts_no_ray_and_trains_nothing(tmp_path):
+    commands = [f"{text} --dry-run".format(out=tmp_path).split() for text in (COMPARE, SWEEP)]
+    assert run_in_turn(commands) == [[0, ["ray"]]] * 2
+    loaded = loaded_by(
+        f"from studies.cli import app\ntry: app({commands[0]})\nexcept SystemExit: pass\n"
+        "import ray\nassert not ray.is_initialized()"
+    )
+    assert "ray" in loaded
 
 
 def test_only_the_contract_suite_needs_pytest():

@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 from analysis.exceptions import AnalysisError, SelectionError
 from analysis.figures.axes import line_styles
 from analysis.figures.curves import bound_note, caption, curves_of, needs_log, with_bounds
+from analysis.formats import FIGURE_FORMATS, FORMATS, check_formats
 from analysis.provenance import study_table, warnings
 from analysis.report import overall, verdict
 from analysis.report.estimates import Estimates, Refusal
@@ -29,9 +30,6 @@ from analysis.report.sweeps import SweepSection, sweep_sections
 from analysis.results import Results
 from analysis.tables import without_baseline
 
-TABLE_FORMATS = tuple(WRITERS)
-FIGURE_FORMATS = ("svg", "pdf", "png")
-FORMATS = ("html", *TABLE_FORMATS, *FIGURE_FORMATS)
 RESAMPLING_SEED = 20230604
 BASELINE = "random"
 _ALL, _TUNE = "all", "tune"
@@ -190,8 +188,7 @@ def report_files(report: Report, formats: Sequence[str] = FORMATS) -> Iterator[t
     Raises:
         SelectionError: an unknown format.
     """
-    if unknown := [name for name in formats if name not in FORMATS]:
-        raise SelectionError(f"Expected formats among {', '.join(FORMATS)}, but got {', '.join(unknown)}.")
+    check_formats(formats)
     for place, tables in _placed_tables(report):
         for kind in (kind for kind in formats if kind in WRITERS):
             for table in tables:

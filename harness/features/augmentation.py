@@ -9,12 +9,12 @@ values between their steps, and a blur that is a true Gaussian instead of three 
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import relu
+
+from harness.features.recipes import View
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, in [0, 1]; every encoder here sees images normalised by them."""
@@ -25,37 +25,6 @@ _ASPECT = (3 / 4, 4 / 3)
 _SIGMA = (0.1, 2.0)
 N_DRAWS = 2 * _TRIES + 4 + 12
 """Random numbers that decide a view."""
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Strength = Annotated[float, Field(ge=0, le=1)]
-
-
-class View(BaseModel):
-    """How one view of an image is drawn.
-
-    Attributes:
-        min_scale: smallest share of the image's area that a crop keeps; aspect ratios are 3/4 to 4/3.
-        flip: probability of a horizontal flip.
-        jitter: probability of the four changes of colour, which then come in random order.
-        brightness, contrast, saturation: factors are uniform in 1 - s .. 1 + s.
-        hue: shifts are uniform in -s .. s of the colour circle.
-        grey: probability of grey values alone.
-        blur: probability of a Gaussian blur of 0.1 to 2 pixels.
-        solarise: probability that values from 1/2 up are inverted.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    min_scale: Annotated[float, Field(gt=0, le=1)] = 0.2
-    flip: Probability = 0.5
-    jitter: Probability = 0.8
-    brightness: Strength = 0.4
-    contrast: Strength = 0.4
-    saturation: Strength = 0.4
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    grey: Probability = 0.2
-    blur: Probability = 0.0
-    solarise: Probability = 0.0
 
 
 def draw(n: int, generator: torch.Generator) -> Tensor:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from harness.exceptions import CheckpointError
 from harness.features import vision
 from harness.features.encoders import EncoderSpec, encoder_spec, make_encoder
+from harness.features.files import write_whole
 
 FORMAT = "ntkcpl encoder 1"
 TORCHVISION = "torchvision:"
@@ -109,17 +109,6 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
     write_whole(path, buffer.getbuffer())
-
-
-def write_whole(path: Path, content: Any) -> None:
-    """Write bytes under a hidden name, flush and rename: a reader sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}.part")
-    with hidden.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    hidden.replace(path)
 
 
 def state_identity(spec: EncoderSpec, state: Mapping[str, Tensor]) -> str:

@@ -20,9 +20,9 @@ from torch import nn
 from harness.data import Fields, load_dataset
 from harness.exceptions import DataError
 from harness.features.augmentation import MEAN, STD, normalise
-from harness.features.checkpoints import LoadedEncoder, write_whole
+from harness.features.checkpoints import LoadedEncoder
 from harness.features.encoders import SMALL_IMAGE, feature_dim
-from harness.features.files import check_suffix, hold_out, read_about, write_features
+from harness.features.files import check_suffix, hold_out, read_about, write_features, write_whole
 from harness.features.images import Images, ImageSet
 
 CHUNK = 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from harness.data import SCALE, Dataset, Fields
 from harness.exceptions import DataError
-from harness.features.checkpoints import write_whole
 from strategies.base import IndexArray
 
 ABOUT = "about"
@@ -74,6 +73,17 @@ def write_features(
     return data
 
 
+def write_whole(path: Path, content: Any) -> None:
+    """Write bytes under a hidden name, flush and rename: a reader sees the whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(f".{path.name}.part")
+    with hidden.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    hidden.replace(path)
+
+
 def read_about(path: Path) -> dict[str, Any]:
     """The note in a feature file; nothing where there is no such file, or no note that can be read."""
     try:
@@ -97,6 +107,8 @@ def hold_out(labels: NDArray[Any], where: str) -> tuple[IndexArray, IndexArray]:
     Raises:
         DataError: a class is too small to be in both.
     """
+    from sklearn.model_selection import train_test_split
+
     try:
         rows = train_test_split(np.arange(len(labels)), test_size=TEST_SHARE, stratify=labels, random_state=0)
     except ValueError as error:

@@ -8,11 +8,40 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.exceptions import SpecError
-from harness.features.augmentation import View
 from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error
 
+Probability = Annotated[float, Field(ge=0, le=1)]
+Strength = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+
+
+class View(BaseModel):
+    """How one view of an image is drawn.
+
+    Attributes:
+        min_scale: smallest share of the image's area that a crop keeps; aspect ratios are 3/4 to 4/3.
+        flip: probability of a horizontal flip.
+        jitter: probability of the four changes of colour, which then come in random order.
+        brightness, contrast, saturation: factors are uniform in 1 - s .. 1 + s.
+        hue: shifts are uniform in -s .. s of the colour circle.
+        grey: probability of grey values alone.
+        blur: probability of a Gaussian blur of 0.1 to 2 pixels.
+        solarise: probability that values from 1/2 up are inverted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_scale: Annotated[float, Field(gt=0, le=1)] = 0.2
+    flip: Probability = 0.5
+    jitter: Probability = 0.8
+    brightness: Strength = 0.4
+    contrast: Strength = 0.4
+    saturation: Strength = 0.4
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    grey: Probability = 0.2
+    blur: Probability = 0.0
+    solarise: Probability = 0.0
 
 
 class Recipe(BaseModel):

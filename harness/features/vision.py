@@ -6,11 +6,9 @@ import importlib
 import sys
 from typing import Any
 
-import torch
-
 from harness.exceptions import PackageError
 
-_declared: list[torch.library.Library] = []
+_declared: list[Any] = []
 
 
 def load(module: str) -> Any:
@@ -37,12 +35,16 @@ def load(module: str) -> Any:
             "`pip install -c constraints.txt -e '.[features]'`."
         ) from error
     except RuntimeError as error:
+        import torch
+
         raise PackageError(
             f"Expected a torchvision that fits torch {torch.__version__}, but got: {' '.join(str(error).split())}."
         ) from error
 
 
 def _declare_operators() -> None:
+    import torch
+
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
     library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]

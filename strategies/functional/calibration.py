@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import softmax
+import scipy
 
 from strategies.base import FloatArray, IndexArray
 
@@ -14,7 +14,7 @@ TEMPERATURES = np.arange(10, 200) / 10
 def tempered(probabilities: FloatArray, temperature: float) -> FloatArray:
     """Softmax of the logits over `temperature`, `n x classes` float64; a probability of 0 counts as 1e-38."""
     logits = np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny))
-    scaled: FloatArray = softmax(logits / temperature, axis=1)
+    scaled: FloatArray = scipy.special.softmax(logits / temperature, axis=1)
     return scaled
 
 

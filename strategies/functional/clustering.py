@@ -6,8 +6,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.exceptions import ConvergenceWarning
 
 from strategies.base import FloatArray, IndexArray
 
@@ -41,6 +39,9 @@ def kmeans(points: FloatArray, n_clusters: int, *, seed: int, n_init: int = 1, m
         n_init: restarts, of which the one with the least inertia is kept.
         minibatch: batches of 5,000 points instead of full passes; for many clusters.
     """
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     settings = {"n_clusters": min(n_clusters, len(points)), "random_state": seed, "n_init": n_init}
     if minibatch:
         init_size = min(SEEDING_ROWS * settings["n_clusters"], len(points))

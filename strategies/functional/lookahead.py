@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+import scipy
 
 from strategies.base import Compute, FloatArray, IndexArray
-from strategies.functional.counting import correct, count_wrong, move_predictions
 from strategies.functional.ntk import Kernel
 from strategies.functional.tiles import TILE_ROWS, map_tiles, slices
 
@@ -123,13 +122,13 @@ def condition(
 
         return device.condition(kernel64, labelled, labelled_targets, initial, ridge, compute.device)
     gram = kernel64(labelled, labelled)
-    factor = cholesky(gram + ridge * np.eye(len(labelled)), lower=True)
-    residual = solve_triangular(factor, labelled_targets - initial[labelled], lower=True)
+    factor = scipy.linalg.cholesky(gram + ridge * np.eye(len(labelled)), lower=True)
+    residual = scipy.linalg.solve_triangular(factor, labelled_targets - initial[labelled], lower=True)
     whitened = np.empty((len(labelled), n), dtype=np.float32)
     predictions = np.empty((n, n_classes), dtype=np.float32)
 
     def solve(points: slice) -> None:
-        half = solve_triangular(factor, kernel64(labelled, points), lower=True)
+        half = scipy.linalg.solve_triangular(factor, kernel64(labelled, points), lower=True)
         whitened[:, points] = half
         predictions[points] = initial[points] + half.T @ residual
 
@@ -246,6 +245,8 @@ class Block:
         return len(self._stored) / max(len(self._positions), 1)
 
     def _move(self, gain: FloatArray, change: FloatArray) -> None:
+        from strategies.functional.counting import move_predictions
+
         def move(points: slice) -> None:
             move_predictions(
                 self._by_point, self._by_class, gain, change, self._problem.labels, points.start, points.stop,
@@ -274,6 +275,8 @@ class Block:
         map_tiles(lambda tile: self._visit_tile(tile, visit), len(self._positions), n_threads=self._n_threads)
 
     def _visit_tile(self, tile: slice, visit: Visitor) -> None:
+        from strategies.functional.counting import correct
+
         is_stored = tile.stop <= len(self._stored)
         block = self._stored[tile] if is_stored else self._build(tile)
         number = tile.start // TILE_ROWS
@@ -286,6 +289,8 @@ class Block:
         self._n_corrected[number] = len(self._accepted)
 
     def _count(self) -> IndexArray:
+        from strategies.functional.counting import count_wrong
+
         counts = np.zeros(len(self._positions), dtype=np.int64)
         undecided = np.zeros(len(self._positions), dtype=np.int64)
 

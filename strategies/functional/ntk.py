@@ -22,7 +22,6 @@ from typing import Any, Literal
 import numpy as np
 
 from strategies.base import FloatArray, IndexArray
-from strategies.functional.compiled import compiled
 
 KernelKind = Literal["empirical", "analytic"]
 Parameterisation = Literal["ntk", "standard"]
@@ -174,7 +173,9 @@ class AnalyticKernel:
         scales = (self._bias, self._hidden_gain, self._active_gain, self._output_bias)
         if not isinstance(block, np.ndarray):
             return _arc_cosine_tensor(block, self._roots[rows], self._roots[columns], *map(float, scales))
-        _arc_cosine(block, self._roots[rows], self._roots[columns], *scales)
+        from strategies.functional.arc_cosine import arc_cosine
+
+        arc_cosine(block, self._roots[rows], self._roots[columns], *scales)
         return block
 
     def moved(self, move: Callable[[FloatArray], Any]) -> Callable[[Any, Any], Any]:
@@ -213,7 +214,7 @@ def _arc_cosine_tensor(
     active_gain: float,
     output_bias: float,
 ) -> Any:
-    """`_arc_cosine` of a torch tensor; returns the kernel."""
+    """`arc_cosine` of a torch tensor; returns the kernel."""
     inner = block + bias
     scale = row_norms[:, None] * column_norms
     cosine = (inner / scale).clamp(-1, 1)
@@ -221,25 +222,3 @@ def _arc_cosine_tensor(
     sine = (1 - cosine * cosine).clamp(min=0).sqrt()
     hidden = scale * (sine / (2 * math.pi) + share * cosine)
     return (hidden_gain * hidden + active_gain * share * inner + output_bias).where(scale != 0, output_bias)
-
-
-@compiled
-def _arc_cosine(
-    block: Any, row_norms: Any, column_norms: Any, bias: Any, hidden_gain: Any, active_gain: Any, output_bias: Any
-) -> None:
-    """Turn inner products without bias into the kernel, in place; `norms` are those with bias."""
-    one = block.dtype.type(1)
-    zero = block.dtype.type(0)
-    pi = block.dtype.type(np.pi)
-    for i in range(block.shape[0]):
-        for j in range(block.shape[1]):
-            inner = block[i, j] + bias
-            scale = row_norms[i] * column_norms[j]
-            if scale == zero:
-                block[i, j] = output_bias
-                continue
-            cosine = min(one, max(-one, inner / scale))
-            share = (pi - math.acos(cosine)) / (pi + pi)
-            sine = math.sqrt(max(zero, one - cosine * cosine))
-            hidden = scale * (sine / (pi + pi) + share * cosine)
-            block[i, j] = hidden_gain * hidden + active_gain * share * inner + output_bias

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import entr
+import scipy
 
 from strategies.base import FloatArray, IndexArray, Selection
 
 
 def entropy(probabilities: FloatArray) -> FloatArray:
     """Shannon entropy in nats of each row of `probabilities`, `n x classes` -> `n`; 0 log 0 is 0."""
-    scores: FloatArray = entr(probabilities.astype(np.float64)).sum(axis=1)
+    scores: FloatArray = scipy.special.entr(probabilities.astype(np.float64)).sum(axis=1)
     return scores
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from analysis.statistics import Interval, paired_difference
 from harness.data import Dataset
 from harness.spec import TrajectorySpec
 from harness.store import Row, Store
 from studies.sweeps.trials import Record, Sweep, score
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def confirmed(sweep: Sweep, data: Dataset, finalists: Sequence[Record], n_seeds:
     """Compare finalists with the default, paired by seed, in the search and in the confirmation."""
     seeds = confirm_seeds(sweep, n_seeds)
     known = store.trajectories()
+
+    import pandas as pd
 
     def scores(specs: Sequence[TrajectorySpec]) -> pd.Series[float] | None:
         if any(known.get(spec.trajectory_id, {}).get("status") != "ok" for spec in specs):

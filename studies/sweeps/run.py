@@ -12,22 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from analysis import load
-from harness.cluster import Event, Failed, Finished, Paused, Resources, RoundDone, cluster, settle, unusable_gpus
 from harness.data import Dataset
-from harness.driver import Restarted, drive
+from harness.events import Event, Failed, Finished, Paused, Restarted, RoundDone
 from harness.exceptions import ResourceError, SpecError
 from harness.location import Location
 from harness.plan import Job, Plan, make_plan
+from harness.resources import Resources
 from harness.schedule import MAX_SEEDS
 from harness.spec import TrajectorySpec
 from harness.store import Row, Store
 from studies.progress import SweepProgress
-from studies.run import describe, describe_resources
+from studies.run import describe, machine, show_plan
 from studies.sweeps.confirm import confirm_plan, confirmed
 from studies.sweeps.search import Told, mirror, propose
 from studies.sweeps.space import Values
-from studies.sweeps.summary import show_confirmation, show_trials, write_figures
 from studies.sweeps.trials import REDUCTION, Record, Sweep, best_first, make_record, pareto_front, reports, values_of
 from studies.terminal import say, terminal
 
@@ -402,16 +400,13 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
     search = _Search(sweep, data, store, options)
     failures: list[Failed] = []
     if n_left := search.n_left:
-        data_bytes = sum(array.nbytes for array in (data.x_train, data.x_test, data.y_train, data.y_test))
         # The stack is outside: Tune's thread ends with the cluster.
-        with ExitStack() as stack, cluster(resources, data_bytes):
-            settled = settle(resources, n_left)
-            say(progress_console, str(search))
-            say(progress_console, describe_resources(settled, search.plan()))
-            if warning := unusable_gpus(settled):
-                say(progress_console, warning)
+        with ExitStack() as stack, machine(resources, data, n_left, dry_run=options.dry_run) as settled:
+            show_plan(progress_console, str(search), settled, search.plan())
             if options.dry_run:
                 return SweepOutcome(search.study, 0)
+            from harness.driver import drive
+
             with store.writing():
                 # Read again: another process may have written until the lock was taken.
                 search = _Search(sweep, data, store, options)
@@ -430,6 +425,9 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
         with store.writing():
             search.save()
             search.confirm()
+    from analysis import load
+    from studies.sweeps.summary import show_confirmation, show_trials, write_figures
+
     records = list(search.records.values())
     if records:
         show_trials(sweep, records, console)

@@ -14,10 +14,9 @@ import numpy as np
 from analysis.metrics import area_under_curve
 from analysis.statistics import mean_std
 from harness.data import Dataset, EvaluateOn
-from harness.driver import round_seconds
 from harness.exceptions import SpecError
 from harness.spec import TrajectorySpec, canonical_json
-from harness.store import Row
+from harness.store import Row, round_seconds
 from strategies.registry import make_strategy, parameter_names, strategy_class
 from studies.compare import Comparison
 from studies.sweeps.search import Search, Told

@@ -1,4 +1,4 @@
-"""Start a local cluster and print the addresses on which its processes listen, as /proc/net writes them."""
+"""Start a local cluster; print what it has, and the addresses on which its processes listen, as /proc/net does."""
 
 import os
 import re
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import ray
 
-from harness.cluster import Resources, cluster
+from harness.cluster import cluster
+from harness.resources import Resources, this_machine
 
 
 def family() -> set[int]:
@@ -34,6 +35,9 @@ def sockets(pid: int) -> set[str]:
 
 if __name__ == "__main__":
     with cluster(Resources(), 0):
+        (node,), counted = ray.nodes(), this_machine()
+        for name in ("CPU", "GPU"):
+            print("has", name, node["Resources"].get(name, 0), counted.get(name, 0))
         ray.get(ray.remote(lambda: None).remote())
         own = set().union(*(sockets(pid) for pid in family()))
         for table in ("tcp", "tcp6"):

@@ -9,39 +9,16 @@ import pandas as pd
 import pytest
 from ray.util.placement_group import placement_group, remove_placement_group
 
-from harness.cluster import Finished, Paused, Resources, RoundDone, _room, _temporary_folder, settle, unusable_gpus
+from harness.cluster import _temporary_folder, settle
 from harness.driver import drive
+from harness.events import Finished, Paused, RoundDone
 from harness.exceptions import ResourceError
 from harness.plan import make_plan
+from harness.resources import Resources
 from harness.store import Store
 from harness.trajectory import run_trajectory
 
 ONE = Resources(workers=1, gpus_per_trajectory=0)
-
-
-@pytest.mark.parametrize(
-    ("cpus_of_node", "gpus_of_node", "cpus", "gpus", "room"),
-    [
-        (8, 0, 1, 0, 8),
-        (8, 0, 3, 0, 2),
-        (8, 0, 1, 1, 0),
-        (8, 2, 1, 1, 2),
-        (8, 4, 1, 2, 2),
-        (8, 3, 1, 2, 1),
-        (8, 2, 1, 0.5, 4),
-        (8, 2, 1, 0.4, 4),
-        (8, 2, 1, 0.6, 2),
-        (8, 1, 1, 0.1, 8),
-        (16, 1, 1, 0.1, 10),
-        (16, 1, 1, 1 / 3, 3),
-        (2, 8, 1, 1, 2),
-        (0, 8, 1, 1, 0),
-        (1, 0, 1 / 5, 0, 5),
-        (2, 0, 1 / 10, 0, 20),
-    ],
-)
-def test_room_on_a_node(cpus_of_node, gpus_of_node, cpus, gpus, room):
-    assert _room({"CPU": cpus_of_node, "GPU": gpus_of_node}, cpus, gpus) == room
 
 
 class TestTemporaryFolder:
@@ -64,28 +41,6 @@ class TestTemporaryFolder:
         monkeypatch.setattr("os.access", lambda path, mode: False)
         with pytest.raises(ResourceError, match=r"at most 40 characters for .*, but got `/data/x+`; set TMPDIR"):
             _temporary_folder()
-
-
-class TestUnusableGpus:
-    """A study that asks for GPUs does not run on the CPU without a word."""
-
-    @pytest.mark.parametrize(
-        ("resources", "has_cuda", "is_said"),
-        [
-            (Resources(gpus_per_trajectory=1), False, True),
-            (Resources(gpus_per_trajectory=0.5), False, True),
-            (Resources(gpus_per_trajectory=1), True, False),
-            (Resources(gpus_per_trajectory=0), False, False),
-            (Resources(gpus_per_trajectory=1, address="10.0.0.1:6379"), False, False),
-        ],
-    )
-    def test_is_said_of_a_local_study_alone(self, monkeypatch, resources, has_cuda, is_said):
-        monkeypatch.setattr("torch.cuda.is_available", lambda: has_cuda)
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "8")
-        found = unusable_gpus(resources)
-        assert (found is not None) == is_said
-        if is_said:
-            assert found == "torch can use no GPU here, so all of this runs on the CPU. CUDA_VISIBLE_DEVICES is `8`."
 
 
 @pytest.mark.ray
@@ -123,12 +78,6 @@ class TestSettle:
     def test_refuses_what_does_not_fit(self, resources):
         with pytest.raises(ResourceError, match=r"cluster has 4 CPUs and 2 GPUs, room for \d"):
             settle(resources, 9)
-
-
-@pytest.mark.parametrize("gpus", [1.5, 1e-5, float("nan"), float("inf")])
-def test_shares_of_gpus_that_ray_does_not_know_are_refused(gpus):
-    with pytest.raises(ResourceError, match=f"whole number .* but got {gpus:g}"):
-        Resources(gpus_per_trajectory=gpus)
 
 
 def run(specs, data, store, resources=ONE):
@@ -343,9 +292,12 @@ LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "0000000000000000000
 
 @pytest.mark.ray
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; elsewhere Ray is on loopback by itself")
-def test_a_local_cluster_listens_on_loopback_alone():
+def test_a_local_cluster_has_what_was_counted_and_listens_on_loopback_alone():
     command = [sys.executable, str(Path(__file__).with_name("listening.py"))]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    has = [line.split()[2:] for line in printed.splitlines() if line.startswith("has")]
+    assert len(has) == 2
+    assert all(float(there) == float(counted) for there, counted in has)
     found = [line.split()[1] for line in printed.splitlines() if line.startswith("listens")]
     assert len(found) >= 4
     assert set(found) <= LOOPBACK

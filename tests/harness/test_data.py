@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 from harness import data
 from harness.data import BUILTIN, Dataset, Fields, describe_builtin, load_dataset
@@ -87,6 +89,13 @@ class TestLoading:
         assert digits.x_train.max() == 16
         assert np.bincount(digits.y_test).min() >= 35
         assert digits.content_hash == load_dataset("digits").content_hash
+
+    def test_digits_are_scikit_learns(self):
+        """They are read from its file, without importing it, by rows that lie beside the module."""
+        x, y = load_digits(return_X_y=True)
+        x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
+        split = Fields(x_train, y_train, x_test, y_test)
+        assert load_dataset("digits").content_hash == Dataset.from_arrays("digits", split).content_hash
 
     def test_builtin_names_have_a_line_each(self):
         descriptions = describe_builtin()

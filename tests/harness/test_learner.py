@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from harness.exceptions import SpecError
-from harness.learner import Inputs, LearnerSpec, _initialise, one_thread, train
+from harness.learner import Inputs, _initialise, one_thread, train
+from harness.spec import LearnerSpec
 from harness.streams import stream
 from strategies.exceptions import InvalidQuestionError
 from strategies.functional.scaling import fit_scaling

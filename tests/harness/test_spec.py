@@ -1,8 +1,7 @@
 import pytest
 
-from harness.learner import LearnerSpec
 from harness.schedule import Schedule
-from harness.spec import TrajectorySpec, canonical_json
+from harness.spec import LearnerSpec, TrajectorySpec, canonical_json
 
 CHANGES = {
     "data_hash": "f" * 64,

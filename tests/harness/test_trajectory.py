@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from harness.data import load_dataset
-from harness.learner import Inputs, LearnerSpec, train
-from harness.spec import TrajectorySpec
+from harness.learner import Inputs, train
+from harness.record import History
+from harness.spec import LearnerSpec, TrajectorySpec
 from harness.streams import stream
-from harness.trajectory import History, run_trajectory
+from harness.trajectory import run_trajectory
 from strategies.base import Compute, draw_uniformly
 from strategies.boss import PROPOSERS, Boss
 from strategies.registry import BUILT_IN

@@ -1,4 +1,3 @@
-import importlib
 import signal
 import subprocess
 import sys
@@ -65,9 +64,8 @@ def ntkcpl():
 @pytest.fixture
 def ntkcpl_on_ray(ntkcpl, ray_cluster, monkeypatch):
     """Run the command line in this process, on the cluster of all tests instead of one of its own."""
-    for module in ("run", "sweeps.run"):
-        importlib.import_module(f"studies.{module}")
-        monkeypatch.setattr(f"studies.{module}.cluster", lambda resources, data_bytes: nullcontext())
+    monkeypatch.setattr("harness.cluster.cluster", lambda resources, data_bytes: nullcontext())
+    monkeypatch.setattr("studies.run.this_machine", lambda num_gpus: {"CPU": 4, "GPU": 2})
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)  # its GPUs exist in Ray's books only
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr("studies.sweeps.tuning._ENDING_SECONDS", 0.1)  # Tune takes 5 s to put idle trials away

@@ -24,12 +24,11 @@ def expected(command, ray_cluster, tables, tmp_path_factory):
 
     from typer.testing import CliRunner
 
-    import studies.run
     from studies.cli import app
 
     out = tmp_path_factory.mktemp("folder")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(studies.run, "cluster", lambda resources, data_bytes: nullcontext())
+        patch.setattr("harness.cluster.cluster", lambda resources, data_bytes: nullcontext())
         result = CliRunner().invoke(app, [str(word) for word in command(out, **CPU)])
     assert result.exit_code == 0, result.stderr
     return tables(out)

@@ -101,7 +101,7 @@ class TestOutput:
 class TestAgain:
     def test_the_same_command_runs_nothing(self, undisturbed, ntkcpl, command, monkeypatch):
         study, out, *_ = undisturbed
-        monkeypatch.setattr("studies.run.cluster", None)
+        monkeypatch.setattr("studies.run.machine", None)
         before = {table: contents(out / table) for table in ("trajectories", "rounds", "queries")}
         result = ntkcpl(*command(out, **study))
         assert result.exit_code == 0
@@ -112,7 +112,7 @@ class TestAgain:
         study, out, printed, _ = undisturbed
         assert "other study" not in printed
         copied = shutil.copytree(out, tmp_path / "a [b]")
-        monkeypatch.setattr("studies.run.cluster", None)
+        monkeypatch.setattr("studies.run.machine", None)
         result = ntkcpl(*command(copied, **{**study, "strategies": "random"}))
         assert result.exit_code == 0
         assert f"`{copied}` has 1 other study, too: ntkcpl report '{copied}'\n" in result.stdout

@@ -108,7 +108,7 @@ class TestGrid:
     def test_again_it_runs_nothing_and_starts_nothing(self, grid, ntkcpl, sweep_command, monkeypatch):
         out, *_ = grid
         importlib.import_module("studies.sweeps.run")
-        monkeypatch.setattr("studies.sweeps.run.cluster", None)
+        monkeypatch.setattr("studies.sweeps.run.machine", None)
         before = {table: files(out / table) for table in ("trajectories", "rounds", "queries")}
         wanted = trials(out)
         result = ntkcpl(*sweep_command(out, gpus_per_trajectory=0))
@@ -121,7 +121,7 @@ class TestGrid:
         """A trial is a cache hit whichever study ran its trajectories; without a worker, without Tune."""
         out, *_ = grid
         importlib.import_module("studies.sweeps.run")
-        monkeypatch.setattr("studies.sweeps.run.cluster", None)
+        monkeypatch.setattr("studies.sweeps.run.machine", None)
         result = ntkcpl(*sweep_command(out, gpus_per_trajectory=0, search="random", trials=3, max_clusters="6,3,99"))
         assert result.exit_code == 0
         assert result.stderr == "3 trials of 2 seeds: 3 done already\n"

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from harness.cluster import Failed, Finished, RoundDone, Started, Summary
+from harness.events import Failed, Finished, RoundDone, Started, Summary
 from harness.plan import Job
 from harness.trajectory import run_trajectory
 from studies.progress import SweepProgress

@@ -1,5 +1,5 @@
-from harness.cluster import Resources
 from harness.plan import Job, Plan
+from harness.resources import Resources
 from studies.run import describe_resources
 
 RESOURCES = Resources(workers=2, gpus_per_trajectory=0)
