@@ -14,7 +14,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
@@ -22,6 +21,7 @@ from harness.exceptions import SpecError
 from harness.spec import LearnerSpec
 from harness.streams import Purpose
 from strategies.base import FloatArray, IndexArray, check_classes, check_features, check_positions
+from strategies.functional import libraries
 from strategies.functional.scaling import Scaler, Scaling, fit_scaling
 
 _ROWS = 4096
@@ -38,7 +38,7 @@ def one_thread() -> Iterator[None]:
     torch.set_deterministic_debug_mode("error")  # `use_deterministic_algorithms` would import torch's compiler as well
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
-        with threadpool_limits(1):
+        with libraries.one_thread():
             yield
     finally:
         torch.set_num_threads(n_threads)

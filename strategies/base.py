@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from strategies.exceptions import InvalidQuestionError, InvalidSelectionError, PoolExhaustedError
 
@@ -255,10 +254,10 @@ class Strategy(abc.ABC):
         """
         if not 1 <= n <= len(view.unlabelled):
             raise PoolExhaustedError(f"Expected a query of 1 to {len(view.unlabelled)} points, but got {n}.")
-        from strategies.functional import libraries  # noqa: F401  before the limit, which reaches what is loaded
+        from strategies.functional.libraries import one_thread  # late: it imports what strategies need
 
         # One BLAS and OpenMP thread: more would change the last bits with the share of the CPU.
-        with threadpool_limits(1):
+        with one_thread():
             if view.model is None and not self.chooses_first_round:
                 selection = draw_uniformly(view, n, rng)
             else:
