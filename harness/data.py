@@ -105,7 +105,7 @@ class Dataset:
             DataError: a field breaks the contract.
         """
         source = source or name
-        train, test = _features(source, "x_train", fields.x_train), _features(source, "x_test", fields.x_test)
+        train, test = as_features(source, "x_train", fields.x_train), as_features(source, "x_test", fields.x_test)
         if train.shape[1] != test.shape[1]:
             raise _error(source, "x_test", f"{train.shape[1]} columns, as in x_train", f"{test.shape[1]}")
         respelt: dict[str, str] = {}
@@ -267,7 +267,7 @@ def _read_parquet(path: Path) -> Fields:
     return Fields(x[is_train], y[is_train], x[~is_train], y[~is_train])
 
 
-def _features(source: str, field: str, x: NDArray[Any]) -> NDArray[np.float32]:
+def as_features(source: str, field: str, x: NDArray[Any]) -> NDArray[np.float32]:
     """`x` as finite float32, `n x dim`; shares memory with `x` where it can."""
     x = np.asarray(x)
     if x.dtype.kind not in "fiub":

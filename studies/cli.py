@@ -405,6 +405,49 @@ def picture(
         typer.echo(table)
 
 
+@app.command(cls=OnceCommand)
+def select(
+    data: Annotated[Path, typer.Option(help="Pool without labels: a .npy, .npz or .parquet file of features.")],
+    out: Annotated[Path, typer.Option(help="Picks to write, .csv or .parquet, with an empty column `label`.")],
+    strategy: Annotated[str, typer.Option(help="Name (`ntkcpl list strategies`) or module:Class.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="Points to label next.")],
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(help="Labels so far: earlier picks, filled in; repeatable, in the order of purchase."),
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Names of the classes with commas, or their number; default: the labels'.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same in all rounds.")] = 0,
+    settings: SettingsOption = None,
+    images: Annotated[Path | None, typer.Option(help="Folder in which the names of the pool are pictures.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="HTML page with the pictures of the picks.")] = None,
+) -> None:
+    """Choose the points of your own pool to label next, as a study in the same state would."""
+    with one_line_errors():
+        from strategies.registry import make_strategy
+        from studies.compare import LEARNER, parse_learner, parse_settings, parse_strategies
+        from studies.select import run_select
+
+        (name,) = parse_strategies(strategy)
+        parsed = parse_settings(settings or [], [name])
+        chosen, learner = make_strategy(name, parsed.get(name)), parse_learner(parsed.get(LEARNER, {}))
+        said = run_select(
+            data,
+            labels or [],
+            out,
+            strategy=chosen,
+            n=n,
+            classes=classes,
+            seed=seed,
+            learner=learner,
+            images=images,
+            sheet=sheet,
+        )
+        for line in said:
+            typer.echo(line)
+
+
 store_app = typer.Typer(help="Verify a store, or make it smaller.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 

@@ -66,7 +66,7 @@ class Comparison:
             StrategyError: an unknown strategy or a parameter that does not fit.
         """
         self.schedule.check_fits(len(data.x_train), data.name)
-        learner = self._learner()
+        learner = parse_learner(self.settings.get(LEARNER, {}))
         for key in self.shared:
             if not any(key in parameter_names(strategy_class(name)) for name in self.strategies):
                 raise SpecError(
@@ -119,17 +119,22 @@ class Comparison:
                 strategy = make_strategy(name, typed)
                 yield name, typed, strategy, strategy.canonical(self.schedule.queries)
 
-    def _learner(self) -> LearnerSpec:
-        values = self.settings.get(LEARNER, {})
-        for key in values:
-            if key not in LearnerSpec.model_fields:
-                listed = ", ".join(LearnerSpec.model_fields)
-                hint = did_you_mean(key, LearnerSpec.model_fields)
-                raise SpecError(f"Expected a setting of the learner among {listed}, but got `{key}`.{hint}")
-        try:
-            return LearnerSpec.model_validate(dict(values))
-        except ValidationError as error:
-            raise SpecError(describe_error(LEARNER, error)) from error
+
+def parse_learner(values: Mapping[str, Any]) -> LearnerSpec:
+    """The settings of the learner, from text or numbers.
+
+    Raises:
+        SpecError: there is no such setting, or it does not have such a value.
+    """
+    for key in values:
+        if key not in LearnerSpec.model_fields:
+            listed = ", ".join(LearnerSpec.model_fields)
+            hint = did_you_mean(key, LearnerSpec.model_fields)
+            raise SpecError(f"Expected a setting of the learner among {listed}, but got `{key}`.{hint}")
+    try:
+        return LearnerSpec.model_validate(dict(values))
+    except ValidationError as error:
+        raise SpecError(describe_error(LEARNER, error)) from error
 
 
 def parse_strategies(text: str) -> tuple[str, ...]:

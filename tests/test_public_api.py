@@ -44,6 +44,7 @@ OPTIONS = {
     "compare": f"out data strategies schedule study root seeds oracle max-clusters candidates set {RUN}",
     "sweep": "data strategy out max-clusters schedules space seeds confirm-seeds search trials search-seed scheduler "
     f"objective second-objective concurrent-trials optuna-storage candidates set {RUN}",
+    "select": "data out strategy labels classes seed set images sheet",
     "status": "",
     "report": "baseline format out study shared-seeds skip-damaged",
     "picture": "out data labels seed strategies set",

@@ -1,0 +1,209 @@
+"""`ntkcpl select`: from the labels so far to the points to label next, as a study would have chosen them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.exceptions import DataError
+from harness.location import write
+from harness.spec import LearnerSpec
+from harness.streams import stream
+from harness.unlabelled import Bought, Pool, load_pool, read_labels
+from strategies.base import Compute, FloatArray, IndexArray, PoolView, Selection, Strategy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.learner import Learner
+
+LEAST_LABELS = 10
+MOST_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Accuracy on the labelled points by cross-validation.
+
+    Attributes:
+        n_right: points that a classifier trained without their fold got right.
+        n: labelled points.
+        n_folds: how many.
+    """
+
+    n_right: int
+    n: int
+    n_folds: int
+
+    def __str__(self) -> str:
+        from scipy.stats import binomtest
+
+        low, high = binomtest(self.n_right, self.n).proportion_ci(0.95, method="wilson")
+        return (
+            f"Accuracy on the {self.n} labelled points by {self.n_folds}-fold cross-validation: "
+            f"{100 * self.n_right / self.n:.1f} % [95 % interval {100 * low:.1f} to {100 * high:.1f}, Wilson]. "
+            "It is biased, as a strategy chose these points: test data would say more."
+        )
+
+
+def select(
+    strategy: Strategy,
+    n: int,
+    features: FloatArray,
+    labelled: IndexArray,
+    labels: IndexArray,
+    n_classes: int,
+    queries: Sequence[int],
+    *,
+    seed: int = 0,
+    learner: LearnerSpec | None = None,
+    compute: Compute | None = None,
+) -> tuple[Selection, Learner | None]:
+    """Choose the points of the next round, which are those that a trajectory in the same state would buy.
+
+    Args:
+        strategy: who chooses.
+        n: how many points.
+        features: of the pool, `n_pool x dim` float32.
+        labelled: pool indices in the order of purchase.
+        labels: class of each, in [0, n_classes).
+        n_classes: number of classes.
+        queries: labels of each round so far.
+        seed: as of a trajectory.
+        learner: settings of the classifier.
+        compute: the share of the machine; it changes no pick.
+
+    Returns:
+        The picks, and the classifier that was asked; None before the first label.
+
+    Raises:
+        PoolExhaustedError: fewer than `n` points are left.
+    """
+    from harness.learner import Inputs, one_thread, train
+
+    round_, spec = len(queries), learner or LearnerSpec()
+    with one_thread():
+        model = None
+        if len(labelled):
+            inputs = Inputs.of(features, spec.scaling, "cpu")
+            draw = partial(stream, seed, round_=round_ - 1)
+            model = train(inputs, labelled, labels, n_classes, spec, draw)
+        view = PoolView(features, labelled, labels, n_classes, model, compute or Compute(), tuple(queries))
+        return strategy.select(view, n, rng=stream(seed, "selection" if round_ else "initial", round_)), model
+
+
+def cross_validate(model: Learner, labelled: IndexArray, labels: IndexArray) -> Estimate | str:
+    """Accuracy on the labelled points, each predicted by a classifier without its fold, or why there is none.
+
+    Folds are stratified; a class with one label is never right, since no classifier has seen it.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    from harness.learner import one_thread
+
+    n_folds = min(MOST_FOLDS, int(np.bincount(labels).max()))
+    if len(labels) < LEAST_LABELS or n_folds < 2 or len(np.unique(labels)) < 2:
+        return f"No accuracy by cross-validation yet: it takes {LEAST_LABELS} labels, of two classes."
+    n_right = 0
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of classes with fewer labels than folds
+        for kept, left in StratifiedKFold(n_folds).split(labelled, labels):
+            fold = model.refit(kept)
+            n_right += int((fold.predict_pool(labelled[left]) == labels[left]).sum())
+    return Estimate(n_right, len(labels), n_folds)
+
+
+def run_select(
+    data: Path,
+    labels: Sequence[Path],
+    out: Path,
+    *,
+    strategy: Strategy,
+    n: int,
+    classes: str | None,
+    seed: int,
+    learner: LearnerSpec,
+    images: Path | None,
+    sheet: Path | None,
+) -> list[str]:
+    """Read, choose, write; returns what to say.
+
+    Raises:
+        DataError: bad input, or a file that is there already; nothing is written.
+        StoreWriteError: a file cannot be written.
+    """
+    for path in (out, *([sheet] if sheet else [])):
+        if path.exists():
+            raise DataError(f"Expected the name of a new file, but `{path}` exists, maybe with labels in it.")
+    if out.suffix not in (".csv", ".parquet"):
+        raise DataError(f"Expected a name that ends in .csv or .parquet for --out, but got `{out}`.")
+    if (images is None) != (sheet is None):
+        raise DataError("Expected --images and --sheet together, a folder and the page to write, but got one of them.")
+    pool = load_pool(data)
+    bought = read_labels(labels, pool, classes)
+    compute = Compute(n_threads=os.cpu_count() or 1)
+    selection, model = select(
+        strategy,
+        n,
+        pool.features,
+        bought.rows,
+        bought.labels,
+        len(bought.classes),
+        bought.queries,
+        seed=seed,
+        learner=learner,
+        compute=compute,
+    )
+    table = _table(pool, bought, selection)
+    page = None
+    if images is not None:
+        from studies.sheet import contact_sheet  # late: it needs Pillow
+
+        page = contact_sheet(images, [pool.called(int(row)) for row in selection.indices])
+    write(out, table.to_csv(index=False).encode() if out.suffix == ".csv" else _parquet(table))
+    said = [_so_far(bought), f"{strategy.name} chose {n} points in round {len(bought.queries)}: {out}"]
+    if page is not None and sheet is not None:
+        write(sheet, page)
+        said.append(f"Their pictures: {sheet}")
+    if model is not None:
+        said.insert(1, str(cross_validate(model, bought.rows, bought.labels)))
+    return said
+
+
+def _table(pool: Pool, bought: Bought, selection: Selection) -> pd.DataFrame:
+    """Picks in order, with an empty label for a person to fill in."""
+    import pandas as pd
+
+    n = len(selection.indices)
+    columns: Mapping[str, Any] = {
+        "index": selection.indices,
+        **({} if pool.names is None else {"name": [pool.names[row] for row in selection.indices]}),
+        "round": len(bought.queries),
+        "position": np.arange(n),
+        "score": np.full(n, np.nan) if selection.scores is None else selection.scores,
+        "label": pd.Series([None] * n, dtype="string"),
+    }
+    return pd.DataFrame(columns)
+
+
+def _parquet(table: pd.DataFrame) -> Any:
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(table, preserve_index=False)
+
+
+def _so_far(bought: Bought) -> str:
+    if not len(bought.rows):
+        return f"No label yet; {len(bought.classes)} classes."
+    counts = np.bincount(bought.labels, minlength=len(bought.classes))
+    shown = ", ".join(f"{name} {count}" for name, count in zip(bought.classes, counts, strict=True))
+    n_rounds = len(bought.queries)
+    rounds = "1 round" if n_rounds == 1 else f"{n_rounds} rounds"
+    return f"{len(bought.rows)} labels so far, in {rounds}: {shown}."

@@ -1,0 +1,58 @@
+"""A page of pictures that needs no other file, so that a person can look at what is to be labelled."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.exceptions import DataError
+
+SIDE = 160
+"""Longest side of a picture on the page, in pixels."""
+_HEAD = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>To label</title><style>
+body { font: 14px sans-serif; margin: 1rem; } figure { display: inline-block; margin: .5rem; text-align: center; }
+figcaption { max-width: 160px; overflow-wrap: anywhere; }
+</style></head><body>
+"""
+
+
+def contact_sheet(folder: Path, names: Sequence[str]) -> bytes:
+    """The pictures of some files as one HTML page.
+
+    Args:
+        folder: that the names are paths in; nothing outside of it is read.
+        names: in the order of the page.
+
+    Raises:
+        DataError: Pillow is missing, or a name is no picture in the folder.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise DataError(
+            "Expected Pillow for --sheet, but it is not installed: pip install 'ntkcpl[features]'."
+        ) from error
+    root = folder.resolve()
+    figures = []
+    for number, name in enumerate(names):
+        path = (root / name).resolve()
+        if not path.is_relative_to(root) or not path.is_file():
+            raise DataError(f"Expected a picture in `{folder}` for each pick, but there is none called `{name}`.")
+        try:
+            with Image.open(path) as image:
+                small = image.convert("RGB")
+        except Exception as error:  # Pillow raises errors of many types on a damaged file
+            raise DataError(f"Expected a picture in `{path}`, but cannot read it: {error}.") from error
+        small.thumbnail((SIDE, SIDE))
+        buffer = io.BytesIO()
+        small.save(buffer, "PNG")
+        source = base64.b64encode(buffer.getvalue()).decode()
+        figures.append(
+            f'<figure><img alt="" src="data:image/png;base64,{source}">'
+            f"<figcaption>{number}: {html.escape(name)}</figcaption></figure>\n"
+        )
+    return (_HEAD + "".join(figures) + "</body></html>\n").encode()

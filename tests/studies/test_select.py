@@ -1,0 +1,268 @@
+"""Labelling one's own pool: the picks of a study in the same state, and one line for every mistake."""
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.exceptions import DataError
+from harness.spec import LearnerSpec
+from harness.trajectory import run_trajectory
+from harness.unlabelled import Pool, load_pool, read_labels
+from strategies.base import Compute
+from strategies.registry import make_strategy
+from studies.select import cross_validate, select
+from studies.sheet import contact_sheet
+
+LEARNER = LearnerSpec(hidden=16, epochs=3)
+
+
+@pytest.mark.parametrize("name", ["random", "badge", "typiclust", "uherding", "dropquery", "ntkcpl_al"])
+def test_picks_are_those_of_a_study_in_the_same_state(pool, make_spec, name):
+    spec, labelled = make_spec(name, schedule="5x4", seed=3), np.empty(0, dtype=np.int64)
+    for round_, record in enumerate(run_trajectory(spec, pool)):
+        found, _ = select(
+            make_strategy(name),
+            5,
+            pool.x_train,
+            labelled,
+            pool.y_train[labelled],
+            pool.n_classes,
+            [5] * round_,
+            seed=3,
+            learner=LEARNER,
+            compute=Compute(n_threads=2),
+        )
+        np.testing.assert_array_equal(found.indices, record.picks)
+        np.testing.assert_array_equal(found.scores, record.scores)
+        labelled = np.concatenate([labelled, record.picks])
+
+
+def test_cross_validation_is_of_classifiers_that_have_not_seen_the_point(pool):
+    labelled = np.arange(40)
+    _, model = select(
+        make_strategy("random"),
+        1,
+        pool.x_train,
+        labelled,
+        pool.y_train[labelled],
+        pool.n_classes,
+        [40],
+        learner=LEARNER,
+    )
+    found = cross_validate(model, labelled, pool.y_train[labelled])
+    assert (found.n, found.n_folds) == (40, 5)
+    assert 0 <= found.n_right <= 40
+    assert "It is biased" in str(found)
+    # Labels that follow nothing cannot be predicted by who has not seen them.
+    noise = np.random.default_rng(0).integers(2, size=40)
+    _, of_noise = select(make_strategy("random"), 1, pool.x_train, labelled, noise, 2, [40], learner=LearnerSpec())
+    assert (of_noise.predict_pool(labelled) == noise).mean() > 0.9
+    assert cross_validate(of_noise, labelled, noise).n_right < 32
+    assert "it takes 10 labels" in cross_validate(of_noise, labelled[:5], noise[:5])
+
+
+FEATURES = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+NAMES = tuple(f"p{row}.png" for row in range(30))
+NAMED = Pool(FEATURES, NAMES)
+
+
+def save(folder, kind, **changes):
+    path = folder / f"pool.{kind}"
+    if kind == "npy":
+        np.save(path, FEATURES)
+    elif kind == "npz":
+        np.savez(path, **({"features": FEATURES, "names": np.array(NAMES)} | changes))
+    else:
+        pd.DataFrame({"feature": list(FEATURES), "name": NAMES} | changes).to_parquet(path)
+    return path
+
+
+class TestPool:
+    @pytest.mark.parametrize("kind", ["npy", "npz", "parquet"])
+    def test_each_format_gives_the_points(self, tmp_path, kind):
+        pool = load_pool(save(tmp_path, kind))
+        np.testing.assert_array_equal(pool.features, FEATURES)
+        assert pool.names == (None if kind == "npy" else NAMES)
+        assert pool.called(4) == ("4" if kind == "npy" else "p4.png")
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"features": FEATURES[0]}, "2 dimensions"),
+            ({"features": np.where(FEATURES > 2, np.nan, FEATURES)}, "finite numbers"),
+            ({"names": np.array(NAMES[:3])}, "a name for each of 30 points"),
+            ({"names": np.array(["a"] * 30)}, "but got `a` 30 times"),
+            ({"features": np.array([{}], dtype=object)}, "pickled objects"),
+        ],
+    )
+    def test_what_is_no_pool_is_refused(self, tmp_path, changes, said):
+        with pytest.raises(DataError, match=said):
+            load_pool(save(tmp_path, "npz", **changes))
+
+    @pytest.mark.parametrize("name", ["nothere.npz", "pool.txt"])
+    def test_other_files_are_refused(self, tmp_path, name):
+        (tmp_path / "pool.txt").touch()
+        with pytest.raises(DataError, match=r"Expected a pool in a \.npy, \.npz or \.parquet file"):
+            load_pool(tmp_path / name)
+
+
+def write_csv(path, *rows, columns=("name", "label")):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+class TestLabels:
+    def test_are_read_in_the_order_of_purchase(self, tmp_path):
+        first = write_csv(tmp_path / "1.csv", ("p3.png", "dog"), ("p1.png", " cat "))
+        second = write_csv(tmp_path / "2.csv", (7, "cat"), columns=("index", "label"))
+        bought = read_labels([first, second], NAMED, None)
+        assert bought.rows.tolist() == [3, 1, 7]
+        assert bought.classes == ("cat", "dog")
+        assert bought.labels.tolist() == [1, 0, 0]
+        assert bought.queries == (2, 1)
+
+    def test_a_column_counts_the_rounds(self, tmp_path):
+        rows = [(0, 0, 10), (1, 0, 9), (2, 1, 10)]
+        bought = read_labels([write_csv(tmp_path / "1.csv", *rows, columns=("index", "round", "label"))], NAMED, None)
+        assert bought.queries == (2, 1)
+        assert bought.classes == ("9", "10")
+
+    def test_parquet_is_read_like_csv(self, tmp_path):
+        pd.DataFrame({"index": [4, 5], "label": [1, 0], "round": [0, 1]}).to_parquet(tmp_path / "1.parquet")
+        bought = read_labels([tmp_path / "1.parquet"], NAMED, None)
+        assert (bought.rows.tolist(), bought.labels.tolist(), bought.queries) == ([4, 5], [1, 0], (1, 1))
+
+    def test_no_labels_need_classes(self, tmp_path):
+        assert read_labels([], NAMED, "b,a").classes == ("a", "b")
+        assert len(read_labels([], NAMED, "10").classes) == 10
+        with pytest.raises(DataError, match="Expected --classes"):
+            read_labels([], NAMED, None)
+
+    @pytest.mark.parametrize(
+        ("columns", "rows", "classes", "said"),
+        [
+            (("name", "label"), [("p1.png", "a"), ("p1.png", "a")], None, "labelled twice"),
+            (("name", "label"), [("p1.png", "a"), ("p1.png", "b")], None, "`a` and `b`"),
+            (("name", "label"), [("q.png", "a")], None, "a name of the pool in row 0"),
+            (("name", "label"), [("p1.png", "")], None, "a label for p1.png in row 0"),
+            (("name", "label"), [("", "a")], None, "a name or an index in row 0"),
+            (("index", "label"), [(30, "a")], None, "an index from 0 to 29 in row 0"),
+            (("index", "label"), [("-1", "a")], None, "an index from 0 to 29"),
+            (("index", "label"), [("1.0", "a")], None, "an index from 0 to 29"),
+            (("index", "name", "label"), [(2, "p1.png", "a")], None, "index 2 is not `p1.png`"),
+            (("index", "round", "label"), [(1, 1, "a"), (2, 0, "b")], None, "rounds that do not go back"),
+            (("index", "round", "label"), [(1, "x", "a")], None, "a round such as 0"),
+            (("index", "label"), [(1, "a")], "b,c", "labels among `b`, `c`, but got `a`"),
+            (("index", "label"), [(1, "a"), (2, "b"), (3, "c")], "2", "--classes of 3 at least"),
+            (("index", "label"), [(1, "a")], "a", "two or more different names"),
+            (("index", "label"), [(1, "a")], "a,a", "two or more different names"),
+            (("index", "label"), [(1, "a")], None, "the labels have 1 of them"),
+            (("index", "class"), [(1, "a")], None, "the columns `label` and `name` or `index`"),
+            (("index", "label"), [(1, "a", "more")], None, "as many values as columns"),
+            (("index", "label"), [(1,)], None, "as many values as columns"),
+        ],
+    )
+    def test_mistakes_get_a_line(self, tmp_path, columns, rows, classes, said):
+        path = write_csv(tmp_path / "1.csv", *rows, columns=columns)
+        with pytest.raises(DataError) as error:
+            read_labels([path], NAMED, classes)
+        assert said in str(error.value)
+        assert len(str(error.value).splitlines()) == 1
+
+    @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'name,label\n"p1.png,a'])
+    def test_what_is_no_text_is_refused(self, tmp_path, content):
+        (tmp_path / "1.csv").write_bytes(content)
+        with pytest.raises(DataError):
+            read_labels([tmp_path / "1.csv"], NAMED, None)
+
+
+class TestSheet:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        image = pytest.importorskip("PIL.Image")
+        (tmp_path / "images").mkdir()
+        for name in ("a&b.png", "c.png"):
+            image.new("RGB", (400, 200), "red").save(tmp_path / "images" / name)
+        (tmp_path / "secret.png").write_bytes((tmp_path / "images/c.png").read_bytes())
+        (tmp_path / "images/broken.png").write_bytes(b"no picture")
+        return tmp_path / "images"
+
+    def test_needs_nothing_else_and_escapes_names(self, folder):
+        page = contact_sheet(folder, ["a&b.png", "c.png"]).decode()
+        assert page.count("data:image/png;base64,") == 2
+        assert "a&amp;b.png" in page
+        assert "http" not in page
+
+    @pytest.mark.parametrize("name", ["../secret.png", "nothere.png", "broken.png", ""])
+    def test_reads_nothing_outside_of_the_folder(self, folder, name):
+        with pytest.raises(DataError, match="Expected a picture"):
+            contact_sheet(folder, [name])
+
+
+class TestCommand:
+    @pytest.fixture
+    def command(self, tmp_path, ntkcpl):
+        """`command("picks.csv", "--labels", ...)` on a small pool, in its folder."""
+        save(tmp_path, "npz")
+
+        def run(out, *words, n=4):
+            fixed = ["--data", tmp_path / "pool.npz", "--strategy", "maxherding", "-n", n, "--classes", "a,b"]
+            return ntkcpl("select", *map(str, [*fixed, "--out", tmp_path / out, *words]))
+
+        return run
+
+    def label(self, path):
+        table = pd.read_csv(path)
+        table.assign(label=["a", "b"] * (len(table) // 2)).to_csv(path, index=False)
+
+    def test_a_person_labels_three_rounds(self, tmp_path, command):
+        files = []
+        for round_ in range(3):
+            result = command(f"{round_}.csv", *(word for file in files for word in ("--labels", file)))
+            assert result.exit_code == 0, result.output
+            files.append(tmp_path / f"{round_}.csv")
+            table = pd.read_csv(files[-1])
+            assert list(table) == ["index", "name", "round", "position", "score", "label"]
+            assert (table["round"] == round_).all()
+            assert [NAMES[row] for row in table["index"]] == table["name"].tolist()
+            self.label(files[-1])
+        bought = pd.concat(map(pd.read_csv, files))["index"]
+        assert bought.is_unique
+        assert "8 labels so far, in 2 rounds: a 4, b 4." in result.stdout
+
+    def test_parquet_goes_around_as_well(self, tmp_path, command):
+        assert command("0.parquet").exit_code == 0
+        table = pd.read_parquet(tmp_path / "0.parquet")
+        table.assign(label=list("abab")).to_parquet(tmp_path / "0.parquet")
+        assert command("1.csv", "--labels", tmp_path / "0.parquet").exit_code == 0
+
+    @pytest.mark.parametrize(
+        ("out", "words", "said"),
+        [
+            ("pool.npz", [], "exists, maybe with labels in it"),
+            ("x.txt", [], "ends in .csv or .parquet"),
+            ("x.csv", ["--sheet", "x.html"], "--images and --sheet together"),
+            ("x.csv", ["--strategy", "nobody"], "nobody"),
+            ("x.csv", ["--set", "learner.lr=fast"], "learner.lr"),
+            ("x.csv", ["--labels", "nothere.csv"], "no such file"),
+            ("x.csv", ["-n", "31"], "1 to 30 points, but got 31"),
+        ],
+    )
+    def test_mistakes_write_nothing(self, tmp_path, ntkcpl, out, words, said):
+        save(tmp_path, "npz")
+        fixed = {
+            "--data": tmp_path / "pool.npz",
+            "--strategy": "random",
+            "-n": 4,
+            "--classes": "2",
+            "--out": tmp_path / out,
+        }
+        options = fixed | dict(zip(words[::2], words[1::2], strict=True))
+        result = ntkcpl("select", *(str(word) for pair in options.items() for word in pair))
+        assert result.exit_code == 2, result.output
+        assert said in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+        assert [path.name for path in tmp_path.iterdir()] == ["pool.npz"]
