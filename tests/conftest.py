@@ -145,18 +145,19 @@ def place(request, tmp_path) -> Location:
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """A local Ray with 4 CPUs and 2 GPUs that exist in its books only."""
-    import harness.cluster  # noqa: F401, I001  sets Ray's environment before the import
+    from harness.cluster import _without_servants  # isort: skip  sets Ray's environment before the import
     import ray
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    ray.init(
-        address="local",
-        num_cpus=4,
-        num_gpus=2,
-        object_store_memory=200 * 2**20,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="CRITICAL",
-    )
+    with _without_servants():
+        ray.init(
+            address="local",
+            num_cpus=4,
+            num_gpus=2,
+            object_store_memory=200 * 2**20,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="CRITICAL",
+        )
     yield
     ray.shutdown()

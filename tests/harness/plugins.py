@@ -6,7 +6,7 @@ A fault happens once: to the trajectory that finds, and removes, the file `fault
 import os
 import signal
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import ray
@@ -67,6 +67,20 @@ class ShowsGPU(Strategy):
         picks = draw_uniformly(view, n, rng).indices
         gpus = ",".join(str(gpu) for gpu in ray.get_gpu_ids())
         return Selection(picks, stats={"gpus": gpus, "visible": os.environ.get("CUDA_VISIBLE_DEVICES", "")})
+
+
+@dataclass(frozen=True)
+class Meets(ShowsGPU):
+    """Waits in its only round for one that opens the other end of a pipe, in another process."""
+
+    name: ClassVar[str] = "meets"
+
+    pipe: str
+    end: Literal["r", "w"]
+
+    def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
+        with open(self.pipe, self.end):
+            return super()._select(view, n, rng=rng)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 import json
+import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -255,16 +258,23 @@ class TestWorkers:
         assert {row["status"] for row in store.trajectories().values()} == {"ok"}
 
     def test_every_worker_sees_its_own_gpu(self, ray_cluster, pool, make_spec, tmp_path):
-        specs = [make_spec("plugins:ShowsGPU", seed=seed, schedule="5x2") for seed in range(4)]
-        run(specs, pool, Store(tmp_path), settle(Resources(), 4))
+        os.mkfifo(pipe := tmp_path / "pipe")  # else one worker may be through before the other is there
+        specs = [make_spec("plugins:Meets", {"pipe": str(pipe), "end": end}, schedule="5") for end in "rw"]
+        run(specs, pool, Store(tmp_path), settle(Resources(), 2))
         stats = [json.loads(text) for text in pd.read_parquet(tmp_path / "rounds")["stats"]]
-        assert len(stats) == 8
+        assert len(stats) == 2
         assert {values["gpus"] for values in stats} == {"0", "1"}
         assert all(values["visible"] == values["gpus"] for values in stats)
 
     def test_a_trajectory_over_the_time_limit_is_given_up_and_the_rest_goes_on(
-        self, ray_cluster, pool, make_spec, tmp_path
+        self, ray_cluster, pool, make_spec, tmp_path, monkeypatch
     ):
+        def monotonic():
+            """The clock of the driver; it is ahead as soon as a trajectory hangs whose first round is stored."""
+            hangs = not fault.exists() and any((tmp_path / "out" / "rounds").glob("*.parquet"))
+            return time.monotonic() + 1000 * hangs
+
+        monkeypatch.setattr("harness.cluster.time", SimpleNamespace(monotonic=monotonic, sleep=time.sleep))
         (fault := tmp_path / "fault").touch()
         specs = [make_spec("plugins:Hangs", {"fault": str(fault)}, seed=seed, schedule="5x3") for seed in range(3)]
         store = Store(tmp_path / "out")
