@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}
-_BOUNDS = ["data", "strategy", "evaluate_on", "seed", "n_labels", "accuracy"]
+_BOUNDS = ["data", "strategy", "params", "evaluate_on", "seed", "n_labels", "accuracy"]
 _LISTING_ATTEMPTS = 5
 _READERS = 2
 _BATCH = 64
@@ -52,7 +52,7 @@ class Results:
         trials: the trials of sweeps that have one of these trajectories.
         confirmations: what those sweeps have confirmed.
         bounds: rounds of oracles, which see true labels and take part in nothing but the figures of accuracy: data,
-            strategy, evaluate_on, seed, n_labels, accuracy.
+            strategy, params, evaluate_on, seed, n_labels, accuracy.
         named: `configurations` of the results that these are a part of, where they keep the labels of those.
     """
 
@@ -271,9 +271,6 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     asked_of = trajectories
     is_oracle = trajectories["strategy"].isin(schema.ORACLES)
     oracles, trajectories = trajectories[is_oracle], trajectories[~is_oracle]
-    bounds = oracles.loc[oracles["status"] == "ok", ["trajectory_id", "_store", "evaluate_on"]].merge(
-        read["rounds"], on=["trajectory_id", "_store"]
-    )
     finished = trajectories[trajectories["status"] == "ok"]
     if damaged:
         finished = finished[finished["trajectory_id"].isin(read["rounds"]["trajectory_id"])]
@@ -287,8 +284,7 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     pictures = read["coverage"].drop(columns="_store").iloc[: None if study is None else 0]
     asked = read["studies"] if study is None else read["studies"][read["studies"]["study"] == study]
     studies = asked[asked["trajectory_id"].isin(trajectories["trajectory_id"])]
-    failed = oracles[oracles["status"] != "ok"]
-    notes = [f"Failed: {row.strategy} (oracle), seed {row.seed}: {row.message}" for row in failed.itertuples()]
+    bounds, remarks = _bounds(oracles, finished, read["rounds"])
     trials, confirmations = (
         read[name].drop(columns="_store").drop_duplicates(["study", "trial"]) for name in ("trials", "confirmations")
     )
@@ -302,13 +298,35 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         studies=studies.drop(columns="_store").drop_duplicates().reset_index(drop=True),
         coverage=pictures.drop_duplicates(["picture", "strategy", "point"], ignore_index=True),
         unread=tuple(dict.fromkeys(damaged or ())),
-        notes=(*_unfinished(asked, asked_of, trials), *notes),
+        notes=(*_unfinished(asked, asked_of, trials), *remarks),
         trials=trials.reset_index(drop=True),
         confirmations=confirmations.reset_index(drop=True),
-        bounds=bounds.drop_duplicates(["trajectory_id", "round"])[_BOUNDS].reset_index(drop=True),
+        bounds=bounds,
     )
     _refuse_mixed(results)
     return results
+
+
+def _bounds(oracles: pd.DataFrame, finished: pd.DataFrame, rounds: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """`Results.bounds`, and a sentence on each oracle that is none: it failed, or has other data or another learner."""
+
+    def settings(row: Any) -> tuple[str, str, str]:
+        return row.data, row.data_hash, _canonical(_as_settings(_parse(row.spec).get("learner")))
+
+    known = {settings(row) for row in finished.itertuples()}
+    remarks, kept = [], []
+    for row in oracles.itertuples():
+        if row.status != "ok":
+            remarks.append(f"Failed: {row.strategy} (oracle) on {row.data}, seed {row.seed}: {row.message}")
+        elif settings(row) not in known:
+            remarks.append(
+                f"Left out: {row.strategy} (oracle) on {row.data}, seed {row.seed}, of other data or another learner."
+            )
+        else:
+            kept.append(row.trajectory_id)
+    parts = oracles.loc[oracles["trajectory_id"].isin(kept), ["trajectory_id", "_store", "evaluate_on"]]
+    found = parts.merge(rounds, on=["trajectory_id", "_store"]).drop_duplicates(["trajectory_id", "round"])
+    return found[_BOUNDS].reset_index(drop=True), remarks
 
 
 def _unfinished(studies: pd.DataFrame, trajectories: pd.DataFrame, trials: pd.DataFrame) -> Iterator[str]:

@@ -14,7 +14,7 @@ from harness.data import Dataset, EvaluateOn
 from harness.exceptions import SpecError
 from harness.schedule import Schedule
 from harness.spec import LearnerSpec, TrajectorySpec
-from strategies.base import Strategy
+from strategies.base import Oracle, Strategy
 from strategies.exceptions import did_you_mean
 from strategies.registry import (
     ORACLES,
@@ -151,9 +151,9 @@ def parse_strategies(text: str) -> tuple[str, ...]:
             raise SpecError(f"Expected strategies such as `random,typiclust`, but got an empty name in `{text}`.")
         if names.count(name) > 1:
             raise SpecError(f"Expected each strategy once, but got `{name}` {names.count(name)} times in `{text}`.")
-        if name in ORACLES:
-            raise SpecError(f"Expected strategies, but `{name}` is an oracle, a bound for figures: --oracle {name}.")
-        strategy_class(name)
+        if issubclass(strategy_class(name), Oracle):
+            listed = " or ".join(f"--oracle {oracle}" for oracle in ORACLES)
+            raise SpecError(f"Expected strategies, but `{name}` is an oracle, a bound for figures: {listed}.")
     return tuple(names)
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from analysis import Results
 from analysis.exceptions import NoBaselineError
 from analysis.figures import save_curves
+from analysis.figures.curves import bounds_of
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
 from harness.location import Location, write
 from harness.store import from_json
@@ -52,10 +53,10 @@ def show_summary(results: Results, console: Console) -> None:
         else "gains need Random in the study"
     )
     show_table(console, title, _totals(summary, paired=paired), caption)
-    for name, rounds in results.bounds.groupby("strategy"):
-        means = rounds.groupby("n_labels")["accuracy"].mean()
-        shown = ", ".join(f"{n_labels} {100 * mean:.1f}" for n_labels, mean in means.items())
-        say(console, f"{name}, an oracle that sees true labels and test data, in % by labels: {shown}")
+    for name, means in bounds_of(results).groupby("label"):
+        pairs = zip(means["n_labels"], means["mean"], strict=True)
+        shown = ", ".join(f"{n_labels} {100 * mean:.1f}" for n_labels, mean in pairs)
+        say(console, f"{name}, which sees true labels and test data, in % by labels: {shown}")
     for row in missing_cells(results).itertuples():
         say(console, f"missing: {row.label} seed {row.seed}: {row.reason}")
     for line in _remarks(results):

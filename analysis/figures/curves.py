@@ -56,19 +56,20 @@ def curves_of(table: pd.DataFrame) -> pd.DataFrame:
 
 def bounds_of(results: Results) -> pd.DataFrame:
     """Rows of `curve_data` for the oracles of one data set, without a band: bounds, to be drawn behind the curves."""
-    groups = results.bounds.astype({"accuracy": float}).groupby(["strategy", "n_labels"])["accuracy"]
+    bounds = results.bounds.astype({"accuracy": float})
+    is_single = bounds.groupby("strategy")["params"].nunique() == 1
+    labels = [
+        f"{name} (oracle)" if is_single[name] else f"{name} (oracle) {params}"
+        for name, params in zip(bounds["strategy"], bounds["params"], strict=True)
+    ]
+    groups = bounds.assign(label=labels).groupby(["label", "n_labels"])["accuracy"]
     found = groups.agg(mean="mean", n_seeds="size").reset_index()
-    return found.assign(label=found["strategy"].map(bound_name), low=float("nan"), high=float("nan"))[_CURVE]
+    return found.assign(low=float("nan"), high=float("nan"))[_CURVE]
 
 
 def bound_note(results: Results) -> str:
     """What a caption adds where oracles are drawn."""
     return "" if results.bounds.empty else "; grey dots: a bound"
-
-
-def bound_name(oracle: str) -> str:
-    """What a figure calls an oracle."""
-    return f"{oracle} (oracle)"
 
 
 def with_bounds(

@@ -13,7 +13,7 @@ from analysis import load
 from analysis.exceptions import MixedSettingsError, SelectionError, StoreReadError
 from analysis.figures import save_curves
 from analysis.figures.axes import BOUND, line_styles
-from analysis.figures.curves import curve_data, with_bounds
+from analysis.figures.curves import bounds_of, curve_data, with_bounds
 from analysis.tables import summary_table
 from harness import schema
 from strategies.registry import ORACLES
@@ -341,6 +341,7 @@ class TestOracles:
         own = [trajectory(name, seed) for name in ("random", "badge") for seed in (0, 1)]
         bounds = [trajectory("boss", seed, (0.8, 0.9, 0.95 + seed / 100), schedule="10x4") for seed in (0, 1)]
         bounds += [trajectory("boss", 2, status="failed"), trajectory("boss", 0, data="other", data_hash="h2")]
+        bounds += [trajectory("boss", 4, learner={"epochs": 3})]
         stores = {"without": own, "with": [*own, *bounds]}
         return [load(write_store(tmp_path / name, rows)) for name, rows in stores.items()]
 
@@ -355,10 +356,22 @@ class TestOracles:
     def test_their_rounds_are_bounds(self, both):
         without, beside = both
         assert without.bounds.empty
-        bounds = beside.only("digits").bounds
-        assert len(bounds) == 6
+        bounds = beside.bounds
+        assert len(bounds) == 6  # none of other data, or with another learner
         assert bounds.groupby("n_labels")["accuracy"].mean().round(4).tolist() == [0.8, 0.9, 0.955]
-        assert any(note.startswith("Failed: boss (oracle), seed 2") for note in beside.notes)
+        assert [note.partition(" (")[0] for note in beside.notes] == [
+            "Failed: boss",
+            "Left out: boss",
+            "Left out: boss",
+        ]
+
+    def test_settings_of_an_oracle_are_lines_apart(self, tmp_path, trajectory, write_store):
+        rows = [trajectory("boss", accuracy=(n / 100,) * 3, params={"n_batches": n}) for n in (20, 90)]
+        bounds = bounds_of(load(write_store(tmp_path, [trajectory(), *rows])))
+        assert bounds.groupby("label")["mean"].first().to_dict() == {
+            'boss (oracle) {"n_batches": 20}': pytest.approx(0.2),
+            'boss (oracle) {"n_batches": 90}': pytest.approx(0.9),
+        }
 
     def test_the_figure_of_accuracy_has_them(self, both, tmp_path):
         beside = both[1]

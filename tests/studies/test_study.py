@@ -215,6 +215,7 @@ class TestOracle:
         ("typed", "said"),
         [
             ({"strategies": "random,boss"}, "`boss` is an oracle, a bound for figures: --oracle boss"),
+            ({"strategies": "strategies.boss:Boss"}, "`strategies.boss:Boss` is an oracle"),
             (
                 {"strategies": "random", "oracle": "bos"},
                 "among boss, but got `bos`. Did you mean `boss`",
