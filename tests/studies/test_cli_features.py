@@ -203,7 +203,8 @@ def test_studies_that_cannot_start(ntkcpl, tmp_path, words, complaint):
 def test_studies_are_listed_with_what_the_paper_leaves_open(ntkcpl):
     listed = " ".join(ntkcpl("list", "studies").output.split())
     assert "imagenet100" in listed
-    assert "schedule:" in listed
+    assert "(schedule):" in listed  # not stated by the paper
+    assert "(ridge):" in listed  # otherwise than the paper
 
 
 def test_labels_that_are_read_otherwise_are_said(ntkcpl, tmp_path):
