@@ -494,7 +494,11 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("test", "strategy", "arguments", "complaint"), BROKEN, ids=str)
+@pytest.mark.parametrize(
+    ("test", "strategy", "arguments", "complaint"),
+    BROKEN,
+    ids=[f"{test}-{type(strategy).__name__}-{n}" for n, (test, strategy, *_) in enumerate(BROKEN)],
+)
 def test_what_is_broken_is_found(test, strategy, arguments, complaint):
     with pytest.raises((Exception, pytest.fail.Exception), match=complaint):
         getattr(StrategyContract(), f"test_{test}")(strategy, **arguments)
