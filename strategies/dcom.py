@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from strategies.base import FloatArray, IndexArray, PoolView, Selection, Strategy
-from strategies.functional.balls import near, number_near, widest_pure_radii
+from strategies.functional.balls import all_near, members, near, number_near, widest_pure_radii
 from strategies.functional.distances import normalise_rows
 from strategies.functional.uncertainty import margin
 from strategies.subpool import draw_candidates, subpool
@@ -53,14 +53,14 @@ class DCoM(Strategy):
         if part.model is not None:
             predicted = part.model.probabilities.argmax(axis=1)
             within = near(points[:n_labelled], points, self.first_radius, n_threads=view.compute.n_threads)
-            threshold = 0.2 * float(np.unpackbits(within, axis=1, count=len(points)).any(axis=0).mean()) + 0.4
+            threshold = 0.2 * float(members(within, len(points)).any(axis=0).mean()) + 0.4
             radii, is_covered = widest_pure_radii(points, predicted, part.labels, threshold)
             radius = float(radii.mean())
             uncertainty = min_max(-margin(part.model.probabilities))
             uncertainty[:n_labelled] = 0
         coverage = float(is_covered.mean())
         competence = competence_of(coverage)
-        is_near = near(points, points, radius, n_threads=view.compute.n_threads)
+        is_near = all_near(points, radius, n_threads=view.compute.n_threads)
         rows, scores = greedy(is_near, is_covered, uncertainty, competence, np.arange(n_labelled), n)
         stats: dict[str, float | int | str] = {"radius": radius, "coverage": coverage, "competence": competence}
         return Selection(candidates[rows - n_labelled], scores, stats)
@@ -79,7 +79,7 @@ def min_max(values: FloatArray) -> FloatArray:
 
 
 def greedy(
-    is_near: NDArray[np.uint8],
+    is_near: NDArray[np.uint64],
     is_covered: NDArray[np.bool_],
     uncertainty: FloatArray,
     competence: float,
@@ -89,7 +89,7 @@ def greedy(
     """Picks of the largest weighted score; see `DCoM`. Ties go to the smallest index.
 
     Args:
-        is_near: bits of `near`, symmetric.
+        is_near: bits of `all_near`.
         is_covered: by labelled points.
         uncertainty: of each point, 0 for labelled ones.
         competence: weight of uncertainty.
@@ -109,7 +109,7 @@ def greedy(
         pick = picks[step] = np.argmax(np.where(is_free, score, -1))
         scores[step] = score[pick]
         is_free[pick], uncertainty[pick] = False, 0
-        reached = np.unpackbits(is_near[pick], count=len(density)).astype(bool) & ~is_covered
+        reached = members(is_near[pick], len(density)) & ~is_covered
         density -= number_near(is_near, reached)
         is_covered |= reached
     return picks, scores

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
-import scipy
+from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from strategies.base import FloatArray, IndexArray, PoolView, Selection, Strategy
+from strategies.functional.balls import all_near, members, number_near
 from strategies.functional.clustering import kmeans
 from strategies.functional.distances import normalise_rows, squared_distances, squared_norms
-from strategies.functional.tiles import TILE_ROWS, map_tiles
+from strategies.functional.tiles import map_tiles
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-PURITY_SAMPLE = 10_000
+PURITY_SAMPLE = 5_000
 FIXED_SEED = 0
 """Of the sample and the pseudo-labels behind delta: `PoolView.cached` allows no random stream."""
 
@@ -36,6 +34,7 @@ class ProbCover(Strategy):
     """
 
     name: ClassVar[str] = "probcover"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "Yehuda et al. 2022, Active Learning Through a Covering Lens, NeurIPS"
     chooses_first_round: ClassVar[bool] = True
 
@@ -54,14 +53,15 @@ class ProbCover(Strategy):
                     normalise_rows(features), view.n_classes, self.purity, n_threads=n_threads
                 ),
             )
-        graph = view.cached(
+        is_near = view.cached(
             f"probcover/graph/{delta!r}",
-            lambda features: ball_graph(normalise_rows(features), delta, n_threads=n_threads),
+            lambda features: all_near(normalise_rows(features), delta, n_threads=n_threads),
         )
-        picks, scores = greedy_cover(graph, view.labelled, n)
-        covered = np.unique(graph[np.concatenate([view.labelled, picks])].indices)
+        picks, scores = greedy_cover(is_near, view.labelled, n)
+        reached = np.bitwise_or.reduce(is_near[np.concatenate([view.labelled, picks])])
         # Unit vectors are at most 2 apart; JSON has no word for the infinite radius of a single pseudo-class.
-        stats: dict[str, float | int | str] = {"delta": min(delta, 2.0), "covered": len(covered) / len(view.features)}
+        covered = float(members(reached, len(view.features)).mean())
+        stats: dict[str, float | int | str] = {"delta": min(delta, 2.0), "covered": covered}
         return Selection(picks, scores, stats)
 
 
@@ -70,7 +70,7 @@ def purity_radius(points: FloatArray, n_classes: int, purity: float, *, n_thread
 
     A ball is pure while its radius is at most the distance to the nearest point of another pseudo-class,
     so the answer is an order statistic of these distances. Pseudo-labels are those of K-means with a fixed
-    seed; distances are measured from at most 10,000 points, a fixed sample, to all points.
+    seed; distances are measured from at most 5,000 points, a fixed sample, to all points.
 
     Args:
         points: `n x dim`.
@@ -97,65 +97,34 @@ def purity_radius(points: FloatArray, n_classes: int, purity: float, *, n_thread
     return math.sqrt(squared[n_sample - n_pure])
 
 
-def ball_graph(
-    points: FloatArray, delta: float, *, tile_rows: int = TILE_ROWS, n_threads: int = 1
-) -> csr_array[np.int32]:
-    """Symmetric adjacency of points nearer than `delta`, each point adjacent to itself.
-
-    Args:
-        points: `n x dim`.
-        delta: radius; an edge needs a Euclidean distance strictly below it.
-        tile_rows: points handled at once; memory is O(tile_rows x n) and the edges.
-        n_threads: tiles handled at once.
-
-    Returns:
-        `n x n`, ones.
-    """
-    norms = squared_norms(points)
-
-    def upper_edges(tile: slice) -> tuple[IndexArray, IndexArray]:
-        block = squared_distances(points[tile], points[tile.start :], norms[tile.start :])
-        rows, columns = np.nonzero(np.triu(block < delta**2, 1))
-        return np.bincount(rows, minlength=len(block)), (columns + tile.start).astype(np.int32)
-
-    counts, columns = zip(*map_tiles(upper_edges, len(points), tile_rows=tile_rows, n_threads=n_threads), strict=True)
-    indices = np.concatenate(columns)
-    ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    sparse = scipy.sparse
-    upper = sparse.csr_array((np.ones(len(indices), dtype=np.int32), indices, ends), shape=(len(points), len(points)))
-    return sparse.csr_array(upper + upper.T + sparse.eye_array(len(points), dtype=np.int32, format="csr"))
-
-
-def greedy_cover(graph: csr_array[np.int32], labelled: IndexArray, n: int) -> tuple[IndexArray, FloatArray]:
+def greedy_cover(is_near: NDArray[np.uint64], labelled: IndexArray, n: int) -> tuple[IndexArray, FloatArray]:
     """Greedy maximum coverage, continued fold by fold when all is covered; see `ProbCover`.
 
-    O(edges) for every fold of coverage.
-
     Args:
-        graph: symmetric adjacency with self-loops, `n_points x n_points`.
+        is_near: bits of `all_near`.
         labelled: points that cover already and cannot be picked.
         n: picks, at most the number of points that are not labelled.
 
     Returns:
         Distinct picks in order and the number of uncovered points that each reached.
     """
-    n_points = graph.shape[0]
-    times_covered = np.bincount(graph[labelled].indices, minlength=n_points)
-    is_candidate = np.ones(n_points, dtype=np.int32)
-    is_candidate[labelled] = 0
+    n_points = len(is_near)
+    times_covered = np.zeros(n_points, dtype=np.int64)
+    for label in labelled:
+        times_covered += members(is_near[label], n_points)
+    is_candidate = np.ones(n_points, dtype=bool)
+    is_candidate[labelled] = False
     fold = 0
-    gains = graph @ (times_covered <= fold).astype(np.int32)
+    gains = number_near(is_near, times_covered <= fold)
     picks, scores = np.empty(n, dtype=np.int64), np.empty(n)
     for step in range(n):
-        if not (gains * is_candidate).any():
-            has_candidate = np.asarray(graph @ is_candidate) > 0
-            fold = times_covered[has_candidate].min()
-            gains = graph @ (times_covered <= fold).astype(np.int32)
+        if not gains[is_candidate].any():
+            fold = times_covered[number_near(is_near, is_candidate) > 0].min()
+            gains = number_near(is_near, times_covered <= fold)
         pick = picks[step] = np.argmax(np.where(is_candidate, gains, -1))
         scores[step] = gains[pick]
-        is_candidate[pick] = 0
-        reached = graph[[pick]].indices
-        times_covered[reached] += 1
-        saturated = reached[times_covered[reached] == fold + 1]
-        gains = gains - np.bincount(graph[saturated].indices, minlength=n_points)
+        is_candidate[pick] = False
+        reached = members(is_near[pick], n_points)
+        times_covered += reached
+        gains -= number_near(is_near, reached & (times_covered == fold + 1))
     return picks, scores

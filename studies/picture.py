@@ -23,8 +23,9 @@ from harness.store import Row, Store
 from harness.streams import stream
 from strategies.base import FloatArray, IndexArray, PoolView, Selection, Strategy
 from strategies.coreset_self import CoresetSelf
+from strategies.functional.balls import members, near
 from strategies.functional.distances import normalise_rows, squared_distances_to
-from strategies.probcover import ProbCover, ball_graph
+from strategies.probcover import ProbCover
 from strategies.registry import make_strategy
 from studies.compare import Comparison, study_name
 from studies.reading import read_dataset
@@ -141,9 +142,8 @@ def _estimate(strategy: Strategy, selection: Selection, view: PoolView) -> tuple
         return covered, None
     if isinstance(strategy, ProbCover):
         radius = float(selection.stats["delta"])
-        graph = ball_graph(normalise_rows(view.features), radius)
-        covered[:] = False
-        covered[graph[picks].indices] = True
+        unit = normalise_rows(view.features)
+        covered[:] = members(near(unit[picks], unit, radius), len(unit)).any(axis=0)
         return covered, radius
     if isinstance(strategy, CoresetSelf):
         # The covering radius is the least that covers all: what it takes depends on the picks, not how much it covers.

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from strategies.dcom import DCoM, competence_of, min_max
-from strategies.functional.balls import near, number_near, widest_pure_radii
+from strategies.functional.balls import widest_pure_radii
 from strategies.functional.distances import normalise_rows
 from strategies.testing import choose, make_view
 
@@ -69,16 +69,6 @@ def test_without_labels_the_densest_ball_comes_first():
     assert selection.indices[0] == is_near.sum(axis=1).argmax()
     rest = ~is_near[selection.indices[0]]
     assert is_near[selection.indices[1]][rest].sum() == is_near[:, rest].sum(axis=1).max()
-
-
-@pytest.mark.parametrize("n_threads", [1, 3])
-def test_bits_are_comparisons(n_threads):
-    points = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32)
-    bits = near(points[:7], points, 2.0, n_threads=n_threads)
-    expected = distances_of(points)[:7] < 2
-    np.testing.assert_array_equal(np.unpackbits(bits, axis=1, count=300), expected)
-    which = np.random.default_rng(1).random(300) < 0.3
-    np.testing.assert_array_equal(number_near(bits, which), expected[:, which].sum(axis=1))
 
 
 def test_a_pure_pool_has_the_widest_balls():

@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.spatial.distance import cdist
 
+from strategies.functional.balls import all_near
 from strategies.functional.distances import normalise_rows
 from strategies.functional.herding import TILE, herd
 from strategies.maxherding import MaxHerding
-from strategies.probcover import ball_graph, greedy_cover
+from strategies.probcover import greedy_cover
 from strategies.testing import choose, make_view
 
 NEAR = 1e-5
@@ -96,7 +97,7 @@ def test_a_first_pick_of_far_clusters_is_that_of_probcover(sigma):
     centres = np.repeat(np.eye(3), sizes, axis=0)
     points = normalise_rows((centres + np.random.default_rng(0).normal(0, 1e-3, (120, 3))).astype(np.float32))
     cluster_of = np.repeat([0, 1, 2], sizes)
-    of_balls, _ = greedy_cover(ball_graph(points, 0.5), np.empty(0, dtype=np.int64), 3)
+    of_balls, _ = greedy_cover(all_near(points, 0.5), np.empty(0, dtype=np.int64), 3)
     picks, _ = herd(points, points[:0], 3, sigma=sigma)
     np.testing.assert_array_equal(cluster_of[picks], cluster_of[of_balls])
     np.testing.assert_array_equal(cluster_of[picks], [1, 0, 2])

@@ -15,9 +15,10 @@ from sklearn.datasets import load_digits, make_blobs
 
 from strategies.coreset_self import CoresetSelf
 from strategies.exceptions import InvalidParameterError, UnknownStrategyError
+from strategies.functional.balls import all_near, members
 from strategies.functional.distances import normalise_rows
 from strategies.maxherding import MaxHerding
-from strategies.probcover import ball_graph, purity_radius
+from strategies.probcover import purity_radius
 from strategies.registry import make_strategy, parameter_names, strategy_class
 from strategies.testing import FakeModel, LeastSquaresModel, StrategyContract, choose, fresh, make_view, view_of
 from strategies.typiclust import TypiClust
@@ -274,7 +275,7 @@ class TestBesideOurs:
     def test_probcover(self, delta, n_labelled):
         view = make_view(n_pool=150, n_labelled=n_labelled)
         picks = choose(adapted("ProbCover", delta=delta, normalise=True), view, 10).indices
-        graph = ball_graph(normalise_rows(view.features), delta).toarray().astype(bool)
+        graph = members(all_near(normalise_rows(view.features), delta), 150)
         for step, pick in enumerate(picks):
             earlier = np.concatenate([view.labelled, picks[:step]])
             gains = (graph & ~graph[earlier].any(axis=0)).sum(axis=1)
