@@ -20,6 +20,7 @@ from strategies.base import Oracle, Strategy
 from strategies.boss import Boss
 from strategies.coreset_al import CoresetAL
 from strategies.coreset_self import CoresetSelf
+from strategies.coverahead import CoverAhead
 from strategies.dcom import DCoM
 from strategies.dropquery import DropQuery
 from strategies.entropy import Entropy
@@ -70,6 +71,7 @@ GROUPS: dict[str, dict[type[Strategy], Budget]] = {
         TCM: "any",
         Refine: "any",
         LookAhead: "many labels",
+        CoverAhead: "any",
         NTKCPLSelf: "few labels",
         NTKCPLAL: "any",
     },

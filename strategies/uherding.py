@@ -12,12 +12,10 @@ from pydantic.dataclasses import dataclass
 from strategies.base import Model, PoolView, Selection, Strategy
 from strategies.functional.calibration import best_temperature, tempered
 from strategies.functional.distances import normalise_rows
-from strategies.functional.herding import herd
+from strategies.functional.herding import SMALLEST_SIGMA, herd
 from strategies.functional.uncertainty import margin
 from strategies.subpool import draw_candidates
 
-SMALLEST_SIGMA = 0.1
-"""Below it float32 cannot tell a kernel's neighbours apart."""
 HELD_OUT = 0.3
 """Share of the labels, the last ones bought, on which the temperature is chosen."""
 

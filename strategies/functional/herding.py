@@ -1,21 +1,26 @@
-"""MaxHerding: greedy maximum of a generalised coverage, the mean similarity of a point to its nearest label."""
+"""Generalised coverage, the mean similarity of a point to its nearest label: its greedy maximum, and exchanges."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from strategies.base import FloatArray, IndexArray
 from strategies.functional.tiles import map_tiles, slices
 
+SMALLEST_SIGMA = 0.1
+"""Below it float32 cannot tell a kernel's neighbours apart."""
 TILE = 512
 """Rows and columns of a tile; part of the arithmetic."""
 BATCHES = (64, 128, 256, 512, 1024)
 """Largest gains that are brought up to date at once, more each time it was not enough; part of the arithmetic."""
 ROUNDING = 2.0**-18
 """What squared distances are lowered by: more than float32 errs by between unit vectors, so copies are at 0."""
+TURNS = 10
+"""How often `exchange` looks at each pick at most."""
 RESOLUTION = 2.0**-22
 """Gains are multiples of it, so that float32's rounding does not come between equal ones."""
 
@@ -55,68 +60,14 @@ def herd(
 
     Source: Bae et al. 2024, arXiv 2407.12212, algorithm 1; weights: Bae et al. 2025, arXiv 2412.20644.
     """
-    factor = np.float32(math.sqrt(2) / sigma)
-    points, covering = points * factor, covering * factor
-    halves = _half_norms(points)
-    lowered = halves - np.float32(ROUNDING / sigma**2)
-    weights = np.ones(len(points), dtype=np.float32) if weights is None else weights.astype(np.float32)
-    unit = 1 / (RESOLUTION * (len(points) + len(covering)))
-
-    def kernel(rows: FloatArray, row_halves: FloatArray, columns: slice) -> FloatArray:
-        # -(||i - j|| / sigma)^2 = a.b - |a|^2 / 2 - |b|^2 / 2 of points multiplied by sqrt(2) / sigma.
-        block: FloatArray = rows @ points[columns].T
-        block -= lowered[columns]
-        block -= row_halves[:, None]
-        return np.exp(np.minimum(block, 0, out=block), out=block)
-
-    def excess(block: FloatArray, covered: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        above = np.subtract(block, covered, out=out)
-        return np.maximum(above, 0, out=above)
-
-    def in_resolution(sums: list[FloatArray]) -> FloatArray:
-        gains: FloatArray = np.round(np.sum(sums, axis=0, dtype=np.float64) * unit) * RESOLUTION
-        return gains
-
-    def all_gains() -> FloatArray:
-        def of_upper_tiles(rows: slice) -> FloatArray:
-            sums = np.zeros(len(points))
-            for columns in slices(rows.start, len(points), TILE):
-                block = kernel(points[rows], halves[rows], columns)
-                above = excess(block, nearest[columns])
-                sums[rows] += above @ weights[columns]
-                if columns != rows:
-                    sums[columns] += weights[rows] @ excess(block, nearest[rows, None], out=above)
-            return sums
-
-        return in_resolution(map_tiles(of_upper_tiles, len(points), tile_rows=TILE, n_threads=n_threads))
-
-    def gains_of(candidates: IndexArray) -> FloatArray:
-        rows, row_halves = points[candidates], halves[candidates]
-
-        def in_tile(columns: slice) -> FloatArray:
-            above = excess(kernel(rows, row_halves, columns), nearest[columns])
-            sums: FloatArray = above @ weights[columns]
-            return sums
-
-        return in_resolution(map_tiles(in_tile, len(points), tile_rows=TILE, n_threads=n_threads))
-
-    def largest_to(rows: FloatArray) -> FloatArray:
-        row_halves = _half_norms(rows)
-        parts = map_tiles(
-            lambda columns: kernel(rows, row_halves, columns).max(axis=0),
-            len(points),
-            tile_rows=TILE,
-            n_threads=n_threads,
-        )
-        return np.concatenate(parts)
-
-    nearest = largest_to(covering) if len(covering) else np.zeros(len(points), dtype=np.float32)
-    gains = all_gains()
+    coverage = _Coverage(points, covering, sigma, weights, n_threads)
+    nearest = coverage.largest_to_covering()
+    gains = coverage.all_gains(nearest)
     right_at = np.zeros(len(points), dtype=np.int64)
     picks, scores = np.empty(n, dtype=np.int64), np.empty(n)
     for step in range(n):
         if step == 1 and not len(covering):
-            gains = np.where(gains < 0, gains, all_gains())
+            gains = np.where(gains < 0, gains, coverage.all_gains(nearest))
             right_at[:] = step
         for batch in itertools.chain(BATCHES, itertools.repeat(BATCHES[-1])):
             order = np.argsort(-gains, kind="stable")[:batch]
@@ -124,12 +75,174 @@ def herd(
             stale = order[(right_at[order] < step) & (gains[order] > 0)]
             if order[0] not in stale:
                 break
-            gains[stale], right_at[stale] = gains_of(stale), step
+            gains[stale], right_at[stale] = coverage.gains_of(stale, nearest), step
         pick = picks[step] = order[0]
         scores[step] = gains[pick]
-        np.maximum(nearest, largest_to(points[pick, None]), out=nearest)
+        np.maximum(nearest, coverage.kernel_to(picks[step, None])[0], out=nearest)
         gains[pick] = -1
     return picks, scores
+
+
+def exchange(
+    points: FloatArray,
+    covering: FloatArray,
+    picks: IndexArray,
+    *,
+    sigma: float,
+    weights: FloatArray | None = None,
+    n_threads: int = 1,
+) -> tuple[IndexArray, FloatArray]:
+    """Exchanges picks for other points, one by one in their order, while that raises the coverage.
+
+    Greedy picks are made without knowing the later ones: the first lies in the middle of everything. Here each pick
+    in turn is taken out and the point with the largest gain takes its place, until no single exchange raises the
+    coverage, or after ten turns of each. This is the exchange of k-medoids (PAM: Kaufman and Rousseeuw 1990) for the
+    coverage of `herd`, with its arithmetic and its ties.
+
+    Taking out a pick changes the gains through the points alone whose largest similarity it is, so a turn of all picks
+    costs about as much as one computation of all gains, however many picks there are.
+
+    Args:
+        points: as for `herd`, and so are all but `picks`.
+        covering: what covers already and stays.
+        picks: distinct rows of `points`, at least one.
+        sigma: width of the kernel.
+        weights: of each of `points`.
+        n_threads: tiles handled at once.
+
+    Returns:
+        As many rows, each in the place of the one that it was exchanged for, and the gain of each over all others.
+    """
+    coverage = _Coverage(points, covering, sigma, weights, n_threads)
+    picks = picks.copy()
+    similarities = coverage.kernel_to(picks)
+    base = coverage.largest_to_covering()
+    owner, largest, second = _two_largest(similarities, base)
+    gains = coverage.all_gains(largest, rounded=False)
+    scores = np.zeros(len(picks))
+    for _ in range(TURNS):
+        is_changed = False
+        for place, pick in enumerate(picks.tolist()):
+            owned = np.flatnonzero(owner == place)
+            units = gains + coverage.difference(owned, second, largest)
+            units[np.delete(picks, place)] = -np.inf
+            without = _rounded(units)
+            best = int(without.argmax())
+            scores[place] = without[best]
+            if without[best] > without[pick]:
+                picks[place], similarities[place] = best, coverage.kernel_to(np.array([best]))[0]
+                before = largest
+                owner, largest, second = _two_largest(similarities, base)
+                gains += coverage.difference(np.flatnonzero(before != largest), largest, before)
+                is_changed = True
+        if not is_changed:
+            break
+    return picks, scores
+
+
+def _two_largest(similarities: FloatArray, base: FloatArray) -> tuple[IndexArray, FloatArray, FloatArray]:
+    """Row with the largest similarity of each column and its value, and the largest of the other rows and `base`.
+
+    The row is -1 where `base` is as large.
+    """
+    columns = np.arange(len(base))
+    owner = similarities.argmax(axis=0)
+    largest = similarities[owner, columns]
+    rest = similarities.copy()
+    rest[owner, columns] = 0
+    second = np.maximum(rest.max(axis=0), base)
+    return np.where(largest > base, owner, -1), np.maximum(largest, base), second
+
+
+class _Coverage:
+    """Gains of points in coverage, and the kernel behind them; see `herd`."""
+
+    def __init__(
+        self, points: FloatArray, covering: FloatArray, sigma: float, weights: FloatArray | None, n_threads: int
+    ) -> None:
+        factor = np.float32(math.sqrt(2) / sigma)
+        self._points, self._covering = points * factor, covering * factor
+        self._halves = _half_norms(self._points)
+        self._lowered = self._halves - np.float32(ROUNDING / sigma**2)
+        self._weights = np.ones(len(points), dtype=np.float32) if weights is None else weights.astype(np.float32)
+        self._unit = 1 / (RESOLUTION * (len(points) + len(covering)))
+        self._n_threads = n_threads
+
+    def all_gains(self, nearest: FloatArray, *, rounded: bool = True) -> FloatArray:
+        """Gain of each point where `nearest` is the largest similarity; not rounded, in units of `RESOLUTION`."""
+
+        def of_upper_tiles(rows: slice) -> FloatArray:
+            sums = np.zeros(len(self._points))
+            for columns in slices(rows.start, len(self._points), TILE):
+                block = self._kernel(self._points[rows], self._halves[rows], columns)
+                above = _excess(block, nearest[columns])
+                sums[rows] += above @ self._weights[columns]
+                if columns != rows:
+                    sums[columns] += self._weights[rows] @ _excess(block, nearest[rows, None], out=above)
+            return sums
+
+        gains = self._units(self._map(of_upper_tiles))
+        return _rounded(gains) if rounded else gains
+
+    def gains_of(self, candidates: IndexArray, nearest: FloatArray) -> FloatArray:
+        """Gains of some points."""
+        rows, row_halves = self._points[candidates], self._halves[candidates]
+
+        def in_tile(columns: slice) -> FloatArray:
+            above = _excess(self._kernel(rows, row_halves, columns), nearest[columns])
+            sums: FloatArray = above @ self._weights[columns]
+            return sums
+
+        return _rounded(self._units(self._map(in_tile)))
+
+    def difference(self, which: IndexArray, low: FloatArray, high: FloatArray) -> FloatArray:
+        """By how much unrounded gains are larger where the similarities of `which` are `low` instead of `high`."""
+        rows, row_halves = self._points[which], self._halves[which]
+
+        def in_tile(columns: slice) -> FloatArray:
+            block = self._kernel(rows, row_halves, columns)
+            more = _excess(block, low[which, None]) - _excess(block, high[which, None])
+            sums: FloatArray = self._weights[which] @ more
+            return sums
+
+        return self._units([np.concatenate(self._map(in_tile))])
+
+    def kernel_to(self, rows: IndexArray) -> FloatArray:
+        """Kernel of some points with all, `len(rows) x n_points`."""
+        row_halves = self._halves[rows]
+        blocks = self._map(lambda columns: self._kernel(self._points[rows], row_halves, columns))
+        return np.concatenate(blocks, axis=1)
+
+    def largest_to_covering(self) -> FloatArray:
+        """The largest similarity of each point to what covers already; 0 where nothing does."""
+        if not len(self._covering):
+            return np.zeros(len(self._points), dtype=np.float32)
+        row_halves = _half_norms(self._covering)
+        return np.concatenate(self._map(lambda columns: self._kernel(self._covering, row_halves, columns).max(axis=0)))
+
+    def _kernel(self, rows: FloatArray, row_halves: FloatArray, columns: slice) -> FloatArray:
+        # -(||i - j|| / sigma)^2 = a.b - |a|^2 / 2 - |b|^2 / 2 of points multiplied by sqrt(2) / sigma.
+        block: FloatArray = rows @ self._points[columns].T
+        block -= self._lowered[columns]
+        block -= row_halves[:, None]
+        return np.exp(np.minimum(block, 0, out=block), out=block)
+
+    def _map(self, work: Callable[[slice], FloatArray]) -> list[FloatArray]:
+        return map_tiles(work, len(self._points), tile_rows=TILE, n_threads=self._n_threads)
+
+    def _units(self, sums: list[FloatArray]) -> FloatArray:
+        """Means over all points, in units of `RESOLUTION`."""
+        return np.asarray(np.sum(sums, axis=0, dtype=np.float64)) * self._unit
+
+
+def _excess(block: FloatArray, covered: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    above = np.subtract(block, covered, out=out)
+    return np.maximum(above, 0, out=above)
+
+
+def _rounded(units: FloatArray) -> FloatArray:
+    gains: FloatArray = np.round(units) * RESOLUTION
+    return gains
 
 
 def _half_norms(rows: FloatArray) -> FloatArray:

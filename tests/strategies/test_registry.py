@@ -47,6 +47,7 @@ NAMES = [
     "tcm",
     "refine",
     "lookahead",
+    "coverahead",
     "ntkcpl_self",
     "ntkcpl_al",
 ]
