@@ -1,8 +1,8 @@
 """The Parquet tables of a store: the only contract between running and reading.
 
 Column meanings: accuracies and coverages are in [0, 1]; seconds are wall time; `round` and `position`
-count from 0; `n_labels` is the number of labels after the round; `pool_index` is a row of x_train;
-columns that hold JSON say so. What does not apply is null.
+count from 0; `n_labels` is the number of labels bought after the round; `pool_index` is a row of x_train, as
+`harness.pools` made it; columns that hold JSON say so. What does not apply is null.
 """
 
 from __future__ import annotations

@@ -48,6 +48,11 @@ def out(tmp_path):
             ["normalise, alpha, delta", "Did you mean `delta`?"],
             marks=NEEDS_SKACTIVEML,
         ),
+        ({"pool": "longtail:0.5"}, ["an imbalance of at least 1", "`longtail:0.5`"]),
+        ({"pool": "subset:121"}, ["1 to 120 points of pool"]),
+        ({"label_noise": "1"}, ["label noise in [0, 1)"]),
+        ({"ood": "digits:0.1"}, ["6 features in digits, as in pool", "64"]),
+        ({"pool_seed": 1}, ["to draw with pool seed 1"]),
         ({"set": "entropy.temperature=1"}, ["temperature", "among none"]),
         ({"strategies": "ntkcpl_al", "set": "ntkcpl_al.ridge=much"}, ["ntkcpl_al.ridge", "'much'", "number"]),
         (
