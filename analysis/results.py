@@ -393,7 +393,7 @@ def _merged(paths: Sequence[str]) -> list[str]:
 
 def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list[str] | None) -> pa.Table:
     try:
-        return _read_file(filesystem, path, schema.ALL_TABLES[name])
+        return _read_file(filesystem, path, name)
     except DamagedFileError:
         if damaged is None:
             raise
@@ -401,10 +401,10 @@ def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list
         return schema.ALL_TABLES[name].empty_table()
 
 
-def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.Table:
+def _read_file(filesystem: fs.FileSystem, path: str, name: str) -> pa.Table:
     try:
         if isinstance(filesystem, fs.LocalFileSystem):
-            return _parse_file(pa.OSFile(path), path, expected)
+            return _parse_file(pa.OSFile(path), path, name)
         # Fetched whole: what a server does not give is no damage, and an error of its own.
         with filesystem.open_input_file(path) as file:
             content = file.read_buffer()
@@ -415,7 +415,7 @@ def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.
             raise
         raise _damaged(path, error) from error
     try:
-        return _parse_file(pa.BufferReader(content), path, expected)
+        return _parse_file(pa.BufferReader(content), path, name)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
 
@@ -424,18 +424,19 @@ def _damaged(path: str, error: Exception) -> DamagedFileError:
     return DamagedFileError(f"Expected a readable Parquet file, but got {path}: {_first_line(error)}.")
 
 
-def _parse_file(source: pa.NativeFile, path: str, expected: pa.Schema) -> pa.Table:
+def _parse_file(source: pa.NativeFile, path: str, name: str) -> pa.Table:
+    expected = schema.ALL_TABLES[name]
     with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
         found = file.schema_arrow
         version = (found.metadata or {}).get(schema.VERSION_KEY, b"none").decode()
-        if version != schema.VERSION:
+        if not schema.is_readable(version):
             raise StoreReadError(f"Expected schema version {schema.VERSION}, but got {version} in {path}.")
         # Many small files: threads per file would cost more than they save.
-        names = found.names
-        if missing := [column for column in expected.names if column not in names]:
+        known = [column for column in expected.names if column in found.names]
+        table = schema.completed(file.read(columns=known, use_threads=False), name, version)
+        if missing := [column for column in expected.names if column not in table.column_names]:
             raise StoreReadError(f"Expected the columns {_listing(missing)}, but got none of that name in {path}.")
-        table = file.read(columns=expected.names, use_threads=False)
-        if not found.equals(expected):
+        if not table.schema.equals(expected):
             table = table.select(expected.names).cast(expected)
     keys = [] if expected is schema.COVERAGE else [name for name in expected.names if name in schema.KEYS]
     if nulls := [name for name in keys if table.column(name).null_count]:

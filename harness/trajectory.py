@@ -12,6 +12,7 @@ import numpy as np
 from harness.data import NO_CLASS, Dataset
 from harness.learner import Inputs, Learner, one_thread, train
 from harness.memory import peak_bytes, reset_peak
+from harness.metrics import Metrics, measure, reached
 from harness.record import History, RoundRecord
 from harness.spec import TrajectorySpec
 from harness.streams import stream
@@ -82,7 +83,7 @@ class _Trajectory:
         self.buy(selection.indices)
         self.train(round_)
         trained = time.perf_counter()
-        accuracy = self.accuracy()
+        accuracy, metrics = self.accuracy(), self._metrics()
         stats = dict(selection.stats)
         n_clusters = stats.pop("n_clusters", None)
         coverage: dict[str, float] = {}
@@ -104,6 +105,7 @@ class _Trajectory:
             stats={**stats, "measure_seconds": ended - trained, "peak_bytes": peak_bytes()},
             picks=np.asarray(selection.indices, dtype=np.int64),
             scores=selection.scores,
+            metrics=metrics,
         )
 
     def repeats(self, history: History) -> bool:
@@ -139,10 +141,23 @@ class _Trajectory:
         draw = partial(stream, self._spec.seed, round_=round_)
         return train(self._inputs, labelled, labels, self._data.n_classes, self._spec.learner, draw)
 
+    def _predicted(self, learner: Learner | None) -> IndexArray:
+        """Classes of the test points; without a classifier all are taken for the first class."""
+        if learner is None:
+            return np.zeros(len(self._test), dtype=np.int64)
+        return learner.predict(self._test_inputs)[self._test]
+
     def _accuracy_of(self, learner: Learner | None) -> float:
-        """Share of test points that are right; without a classifier all are taken for the first class."""
-        predicted = np.zeros(len(self._data.y_test)) if learner is None else learner.predict(self._test_inputs)
-        return float((predicted[self._test] == self._data.y_test[self._test]).mean())
+        return float((self._predicted(learner) == self._data.y_test[self._test]).mean())
+
+    def _metrics(self) -> Metrics:
+        data, learner = self._data, self._learner
+        uniform = np.full((len(self._test), data.n_classes), 1 / data.n_classes)
+        probabilities = uniform if learner is None else learner.predict_proba(data.x_test[self._test])
+        return {
+            **measure(self._predicted(learner), probabilities, data.y_test[self._test]),
+            **reached(data.y_train[self._labelled], data.n_classes),
+        }
 
     def _best_batch(self, oracle: Oracle, round_: int, n_query: int, rng: np.random.Generator) -> Selection:
         """The batch of an oracle after which this round's classifier will be the most accurate on the test data."""
