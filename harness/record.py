@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.metrics import Metrics
+from harness.measures import Metrics
 from strategies.base import FloatArray, IndexArray
 
 

@@ -155,6 +155,9 @@ ADDED: dict[str, dict[str, frozenset[str]]] = {
 }
 """Columns that files of an earlier version lack, by version and table; they read as null."""
 
+METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro-F1"}
+"""What a report or a sweep can look at: columns of `rounds` in [0, 1], more is better, and what each is called."""
+
 MERGED = "compact-"
 """How the names of files begin that hold several finished trajectories (`ntkcpl store compact`)."""
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from harness.data import NO_CLASS, Dataset
 from harness.learner import Inputs, Learner, one_thread, train
+from harness.measures import Metrics, measure, reached
 from harness.memory import peak_bytes, reset_peak
-from harness.metrics import Metrics, measure, reached
 from harness.record import History, RoundRecord
 from harness.spec import TrajectorySpec
 from harness.streams import stream

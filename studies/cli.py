@@ -224,6 +224,14 @@ class ObjectiveOption(StrEnum):
     final = "final"
 
 
+class MetricOption(StrEnum):
+    """What is looked at: columns of the table `rounds` (`harness.schema.METRICS`)."""
+
+    accuracy = "accuracy"
+    balanced_accuracy = "balanced_accuracy"
+    macro_f1 = "macro_f1"
+
+
 class SecondOption(StrEnum):
     """What a sweep minimises as well."""
 
@@ -264,6 +272,9 @@ def sweep(
             " accuracy at the budget."
         ),
     ] = ObjectiveOption.area,
+    metric: Annotated[
+        MetricOption, typer.Option(help="What the objective is made of, on the test data.")
+    ] = MetricOption.accuracy,
     second_objective: Annotated[
         SecondOption | None, typer.Option(help="Minimise the seconds of selection as well: a Pareto front.")
     ] = None,
@@ -314,6 +325,7 @@ def sweep(
             objective=objective.value,
             by_seconds=second_objective is not None,
             scheduler=scheduler.value,
+            metric=metric.value,
         )
         resources = _resources(
             memory_limit,
@@ -376,6 +388,9 @@ def report(
         bool, typer.Option("--shared-seeds", help="Keep the seeds that all have finished.")
     ] = False,
     skip_damaged: Annotated[bool, typer.Option("--skip-damaged", help="Leave out files that cannot be read.")] = False,
+    metric: Annotated[
+        MetricOption, typer.Option(help="What the report looks at in place of accuracy.")
+    ] = MetricOption.accuracy,
 ) -> None:
     """Write tables, figures and a page from the results of one store or several."""
     with one_line_errors():
@@ -391,6 +406,7 @@ def report(
             study=study,
             shared_seeds=shared_seeds,
             skip_damaged=skip_damaged,
+            metric=metric.value,
         )
         typer.echo(folder / "index.html" if "html" in wanted else folder)
 

@@ -44,10 +44,10 @@ POOL = "pool label-noise ood pool-seed"
 OPTIONS = {
     "compare": f"out data strategies schedule study root seeds {POOL} oracle max-clusters candidates set {RUN}",
     "sweep": f"data strategy out max-clusters schedules space seeds {POOL} confirm-seeds search trials search-seed "
-    f"scheduler objective second-objective concurrent-trials optuna-storage candidates set {RUN}",
+    f"scheduler objective metric second-objective concurrent-trials optuna-storage candidates set {RUN}",
     "select": "data out strategy labels classes seed set images sheet",
     "status": "",
-    "report": "baseline format out study shared-seeds skip-damaged",
+    "report": "baseline format out study shared-seeds skip-damaged metric",
     "picture": "out data labels seed strategies set",
     "list": "",
     "features pretrain": "data out recipe method backbone epochs set seed root image-column label-column limit "
