@@ -58,7 +58,7 @@ ROUNDS = _table(
     ("coverage_estimated", pa.float64()),
     ("coverage_ntk_true", pa.float64()),
     ("coverage_true", pa.float64()),
-    ("stats", pa.string()),  # JSON
+    ("stats", pa.string()),  # JSON; `n_no_class`: labels so far that were lost on points of no class
     ("balanced_accuracy", pa.float64()),  # mean recall of the classes; this and what follows: null before version 2
     ("macro_f1", pa.float64()),  # mean F1 of the classes
     ("nll", pa.float64()),  # negative log-likelihood of the true class, mean in nats; less is better

@@ -86,6 +86,8 @@ class _Trajectory:
         accuracy, metrics = self.accuracy(), self._metrics()
         stats = dict(selection.stats)
         n_clusters = stats.pop("n_clusters", None)
+        if (n_lost := sum(self._queries) - len(self._labelled)) > 0:
+            stats["n_no_class"] = n_lost
         coverage: dict[str, float] = {}
         if selection.diagnostics is not None and self._learner is not None:
             coverage, errors = _measure(selection.diagnostics, self._labelled, self._data, self._learner)

@@ -288,6 +288,7 @@ class TestHardPools:
         assert [record.n_labels for record in records] == [10, 20, 30, 40]
         n_lost = np.cumsum([(hard.labels[record.picks] == NO_CLASS).sum() for record in records])
         assert n_lost[-2] > 0
+        assert [record.stats.get("n_no_class", 0) for record in records] == n_lost.tolist()
         views = seen[-3:]  # of rounds 1 to 3; without a classifier some are not asked
         for round_, view in enumerate(views, start=1):
             lost = int(n_lost[round_ - 1])
