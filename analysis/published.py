@@ -43,7 +43,7 @@ def against_published(results: Results, accuracies: pd.DataFrame) -> pd.DataFram
     """
     ours = {str(name).rpartition("-")[0] for name in results.studies["study"]}
     tables = [published_table(name) for name in published_names() if name in ours]
-    if not tables or accuracies.empty:
+    if not tables or accuracies.empty or results.metric != "accuracy":
         return pd.DataFrame(columns=_COLUMNS)
     theirs = pd.concat(tables).rename(columns={"mean": "published_mean", "std": "published_std"})
     both = accuracies.merge(theirs, on=["strategy", "n_labels"])

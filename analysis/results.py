@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -53,6 +54,7 @@ class Results:
         confirmations: what those sweeps have confirmed.
         bounds: rounds of oracles, which see true labels and take part in nothing but the figures of accuracy: data,
             strategy, params, evaluate_on, seed, n_labels, accuracy.
+        metric: the column of `rounds` that stands in `accuracy` (`harness.schema.METRICS`).
         named: `configurations` of the results that these are a part of, where they keep the labels of those.
     """
 
@@ -67,7 +69,13 @@ class Results:
     trials: pd.DataFrame = field(default_factory=lambda: schema.TRIALS.empty_table().to_pandas())
     confirmations: pd.DataFrame = field(default_factory=lambda: schema.CONFIRMATIONS.empty_table().to_pandas())
     bounds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_BOUNDS))
+    metric: str = "accuracy"
     named: pd.DataFrame | None = field(default=None, repr=False)
+
+    def worded(self, text: str) -> str:
+        """A text about accuracy as one about the metric that stands in its place."""
+        said = schema.METRICS[self.metric]
+        return re.sub("[aA]ccuracy", lambda word: said if word[0][0] == "a" else said[0].upper() + said[1:], text)
 
     @cached_property
     def data_names(self) -> list[str]:
@@ -222,7 +230,13 @@ class Results:
         )
 
 
-def load(*stores: str | Path, study: str | None = None, queries: bool = True, skip_damaged: bool = False) -> Results:
+def load(
+    *stores: str | Path,
+    study: str | None = None,
+    queries: bool = True,
+    skip_damaged: bool = False,
+    metric: str = "accuracy",
+) -> Results:
     """Read stores, also while a study still writes to them.
 
     A trajectory found in several stores counts once: a finished one before a failed one, then the first
@@ -234,14 +248,17 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         queries: read the labels bought, too; without them `Results.queries` is empty.
         skip_damaged: leave files out that cannot be read, and name them in `Results.unread`; a trajectory
             without readable rounds counts as not finished.
+        metric: the column of `rounds` to look at in place of `accuracy`, one of `harness.schema.METRICS`.
 
     Raises:
         StoreReadError: there is no store, or a file is of another schema, or truncated and not to be
             skipped; names the file.
-        SelectionError: `study` is in none of the stores.
+        SelectionError: `study` is in none of the stores; there is no such metric, or a round without it.
         MixedSettingsError: one data name stands for several learner settings or data hashes, or one
             configuration and seed for several trajectories.
     """
+    if metric not in schema.METRICS:
+        raise SelectionError(f"Expected a metric among {', '.join(schema.METRICS)}, but got `{metric}`.")
     # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
     damaged: list[str] | None = [] if skip_damaged else None
     tables = [
@@ -255,6 +272,8 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
     ]
     read = {name: _read(stores, name, damaged) for name in tables}
     read.setdefault("queries", schema.QUERIES.empty_table().to_pandas().assign(_store=0))
+    if metric != "accuracy":
+        read["rounds"] = read["rounds"].assign(accuracy=read["rounds"][metric])
     trajectories = read["trajectories"]
     if study is not None:
         known = read["studies"]
@@ -302,7 +321,9 @@ def load(*stores: str | Path, study: str | None = None, queries: bool = True, sk
         trials=trials.reset_index(drop=True),
         confirmations=confirmations.reset_index(drop=True),
         bounds=bounds,
+        metric=metric,
     )
+    _refuse_missing(results)
     _refuse_mixed(results)
     return results
 
@@ -326,7 +347,7 @@ def _bounds(oracles: pd.DataFrame, finished: pd.DataFrame, rounds: pd.DataFrame)
             kept.append(row.trajectory_id)
     parts = oracles.loc[oracles["trajectory_id"].isin(kept), ["trajectory_id", "_store", "evaluate_on"]]
     found = parts.merge(rounds, on=["trajectory_id", "_store"]).drop_duplicates(["trajectory_id", "round"])
-    return found[_BOUNDS].reset_index(drop=True), remarks
+    return found[_BOUNDS].dropna(subset="accuracy").reset_index(drop=True), remarks
 
 
 def _unfinished(studies: pd.DataFrame, trajectories: pd.DataFrame, trials: pd.DataFrame) -> Iterator[str]:
@@ -393,7 +414,7 @@ def _merged(paths: Sequence[str]) -> list[str]:
 
 def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list[str] | None) -> pa.Table:
     try:
-        return _read_file(filesystem, path, schema.ALL_TABLES[name])
+        return _read_file(filesystem, path, name)
     except DamagedFileError:
         if damaged is None:
             raise
@@ -401,10 +422,10 @@ def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list
         return schema.ALL_TABLES[name].empty_table()
 
 
-def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.Table:
+def _read_file(filesystem: fs.FileSystem, path: str, name: str) -> pa.Table:
     try:
         if isinstance(filesystem, fs.LocalFileSystem):
-            return _parse_file(pa.OSFile(path), path, expected)
+            return _parse_file(pa.OSFile(path), path, name)
         # Fetched whole: what a server does not give is no damage, and an error of its own.
         with filesystem.open_input_file(path) as file:
             content = file.read_buffer()
@@ -415,7 +436,7 @@ def _read_file(filesystem: fs.FileSystem, path: str, expected: pa.Schema) -> pa.
             raise
         raise _damaged(path, error) from error
     try:
-        return _parse_file(pa.BufferReader(content), path, expected)
+        return _parse_file(pa.BufferReader(content), path, name)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
 
@@ -424,23 +445,35 @@ def _damaged(path: str, error: Exception) -> DamagedFileError:
     return DamagedFileError(f"Expected a readable Parquet file, but got {path}: {_first_line(error)}.")
 
 
-def _parse_file(source: pa.NativeFile, path: str, expected: pa.Schema) -> pa.Table:
+def _parse_file(source: pa.NativeFile, path: str, name: str) -> pa.Table:
+    expected = schema.ALL_TABLES[name]
     with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
         found = file.schema_arrow
         version = (found.metadata or {}).get(schema.VERSION_KEY, b"none").decode()
-        if version != schema.VERSION:
+        if not schema.is_readable(version):
             raise StoreReadError(f"Expected schema version {schema.VERSION}, but got {version} in {path}.")
         # Many small files: threads per file would cost more than they save.
-        names = found.names
-        if missing := [column for column in expected.names if column not in names]:
+        known = [column for column in expected.names if column in found.names]
+        table = schema.completed(file.read(columns=known, use_threads=False), name, version)
+        if missing := [column for column in expected.names if column not in table.column_names]:
             raise StoreReadError(f"Expected the columns {_listing(missing)}, but got none of that name in {path}.")
-        table = file.read(columns=expected.names, use_threads=False)
-        if not found.equals(expected):
+        if not table.schema.equals(expected):
             table = table.select(expected.names).cast(expected)
     keys = [] if expected is schema.COVERAGE else [name for name in expected.names if name in schema.KEYS]
     if nulls := [name for name in keys if table.column(name).null_count]:
         raise DamagedFileError(f"Expected a {_listing(nulls)} in every row, but got nulls in {path}.")
     return table
+
+
+def _refuse_missing(results: Results) -> None:
+    rounds = results.rounds[results.rounds["accuracy"].isna()]
+    if results.metric != "accuracy" and len(rounds):
+        row, n = rounds.iloc[0], rounds["trajectory_id"].nunique()
+        raise SelectionError(
+            f"Expected {results.metric} in every round, but {n} of {len(results.trajectories)} trajectories have "
+            f"rounds from before it was kept, such as {row['strategy']} on {row['data']} with seed {row['seed']}; run "
+            "them again in another store."
+        )
 
 
 def _refuse_mixed(results: Results) -> None:

@@ -18,6 +18,7 @@ from analysis.statistics import detectable_difference, holm, mean_std, paired_di
 
 _TRAJECTORY = ["label", "seed", "n_labels", "area", "final_accuracy", "select_seconds", "train_seconds"]
 _PAIRED = ["label", "baseline", "difference", "low", "high", "n_pairs", "method", "won", "total", "p", "detectable"]
+_METRICS = ["balanced_accuracy", "macro_f1", "nll", "ece", "least_recall", "classes_reached", "class_balance"]
 _MOST_NAMED = 5
 
 
@@ -43,6 +44,28 @@ def accuracy_table(results: Results, data: str | None = None) -> pd.DataFrame:
     table = settings.merge(estimates, on="label")
     table["complete"] = ~table["label"].isin(incomplete)
     return table
+
+
+def metrics_table(results: Results, data: str | None = None) -> pd.DataFrame:
+    """What was measured beside accuracy, at every label count, as means over seeds.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+
+    Returns:
+        One row per configuration and label count, in display order: label, n_labels, balanced_accuracy, macro_f1,
+        nll, ece, least_recall (of the classes of a seed), classes_reached, class_balance, n_seeds. Rounds from before
+        these were kept are left out.
+
+    Raises:
+        SelectionError: `data` does not name one data set of the results.
+    """
+    curves = results.only(data).curves
+    kept = curves[curves["nll"].notna()]
+    kept = kept.assign(least_recall=[np.nanmin(np.asarray(each, dtype=float)) for each in kept["recall"]])
+    cells = kept.groupby(["label", "n_labels"], sort=False)
+    return cells[_METRICS].mean().assign(n_seeds=cells.size()).reset_index()
 
 
 def wide(table: pd.DataFrame, value: str = "mean") -> pd.DataFrame:

@@ -39,6 +39,8 @@ SCALE = "x_scale"
 MAX_SHOWN = 5
 CHECKED_ROWS = 4096
 SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
+NO_CLASS = -1
+"""Instead of a class, of points that have none: they were added to the pool (harness.pools)."""
 _DIGITS_TRAIN = 1437
 _IMPORT = (
     "`ntkcpl features import` makes a file from separate arrays or other names; --x, --y, --x-test and --y-test say "
@@ -69,13 +71,16 @@ class Dataset:
     Attributes:
         name: what the `data` column of the store says.
         x_train: features of the pool, `n_train x dim` float32, C-contiguous, finite.
-        y_train: class of each, `n_train` int64 in 0..n_classes-1; each class occurs.
+        y_train: true class of each, `n_train` int64 in 0..n_classes-1, or `NO_CLASS`; each class occurs.
         x_test: features of the test data, `n_test x dim` float32.
         y_test: class of each, `n_test` int64.
         class_names: the labels as they were given, sorted as integers or strings; strings without blanks at their
             ends and in Unicode's composed form (NFC).
         content_hash: sha256 (hex) of features, labels and class names; the same for every file format.
         notes: a line for whatever was read otherwise than it was given.
+        given: what a bought label says of each, `n_train` int64 like `y_train`; None where it is the true class.
+        rows: where each point of a harder pool comes from (harness.pools), `n_train` rows of the source's `x_train`,
+            of points of no class those of their own source; None where nothing was changed.
     """
 
     name: str
@@ -86,6 +91,13 @@ class Dataset:
     class_names: tuple[str, ...]
     content_hash: str
     notes: tuple[str, ...] = ()
+    given: IndexArray | None = None
+    rows: IndexArray | None = None
+
+    @property
+    def labels(self) -> IndexArray:
+        """What buying the label of each point gives, noise and all."""
+        return self.y_train if self.given is None else self.given
 
     @property
     def n_classes(self) -> int:

@@ -91,6 +91,7 @@ def _round_row(job: Job, record: RoundRecord) -> Row:
         "coverage_ntk_true": record.coverage_ntk_true,
         "coverage_true": record.coverage_true,
         "stats": canonical_json(record.stats),
+        **record.metrics,
     }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from harness.measures import Metrics
 from strategies.base import FloatArray, IndexArray
 
 
@@ -26,6 +27,7 @@ class RoundRecord:
     stats: dict[str, Any]
     picks: IndexArray
     scores: FloatArray | None
+    metrics: Metrics = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

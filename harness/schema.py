@@ -1,15 +1,18 @@
 """The Parquet tables of a store: the only contract between running and reading.
 
 Column meanings: accuracies and coverages are in [0, 1]; seconds are wall time; `round` and `position`
-count from 0; `n_labels` is the number of labels after the round; `pool_index` is a row of x_train;
-columns that hold JSON say so. What does not apply is null.
+count from 0; `n_labels` is the number of labels bought after the round; `pool_index` is a row of x_train, as
+`harness.pools` made it; columns that hold JSON say so. What does not apply is null.
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-VERSION = "1"
+VERSION = "2"
+"""Raised where columns change. 2: `rounds` has what `ADDED` names."""
+IDENTITY = "1"
+"""Part of every trajectory's id; raised where results change, not for further columns."""
 VERSION_KEY = b"ntkcpl.schema_version"
 ORACLES = ("boss",)
 """Values of the column `strategy` that saw true labels and test data: bounds, never to be compared."""
@@ -55,7 +58,14 @@ ROUNDS = _table(
     ("coverage_estimated", pa.float64()),
     ("coverage_ntk_true", pa.float64()),
     ("coverage_true", pa.float64()),
-    ("stats", pa.string()),  # JSON
+    ("stats", pa.string()),  # JSON; `n_no_class`: labels so far that were lost on points of no class
+    ("balanced_accuracy", pa.float64()),  # mean recall of the classes; this and what follows: null before version 2
+    ("macro_f1", pa.float64()),  # mean F1 of the classes
+    ("nll", pa.float64()),  # negative log-likelihood of the true class, mean in nats; less is better
+    ("ece", pa.float64()),  # expected calibration error, 15 bins of equal width; less is better
+    ("recall", pa.list_(pa.float64())),  # share of right predictions of each class; null where the test data has none
+    ("classes_reached", pa.int64()),  # classes with a bought point, by true class
+    ("class_balance", pa.float64()),  # of the points bought so far: entropy over that of equal shares, 0 to 1
 )
 
 QUERIES = _table(
@@ -136,6 +146,18 @@ ALL_TABLES: dict[str, pa.Schema] = {**TABLES, "coverage": COVERAGE, "confirmatio
 """What a store may have: `coverage` once a picture has been made (`ntkcpl picture`), `confirmations` once a sweep has
 confirmed its best trials (`ntkcpl sweep --confirm-seeds`)."""
 
+ADDED: dict[str, dict[str, frozenset[str]]] = {
+    "1": {
+        "rounds": frozenset(
+            {"balanced_accuracy", "macro_f1", "nll", "ece", "recall", "classes_reached", "class_balance"}
+        )
+    }
+}
+"""Columns that files of an earlier version lack, by version and table; they read as null."""
+
+METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro-F1"}
+"""What a report or a sweep can look at: columns of `rounds` in [0, 1], more is better, and what each is called."""
+
 MERGED = "compact-"
 """How the names of files begin that hold several finished trajectories (`ntkcpl store compact`)."""
 
@@ -143,3 +165,23 @@ KEYS = frozenset(
     {"trajectory_id", "round", "position", "pool_index", "n_labels", "n_query", "study", "trial", "status"}
 )
 """Columns that are never null in the tables that every store has."""
+
+
+def is_readable(version: str) -> bool:
+    """Whether files of a schema version can be read: this one, or one that lacks columns alone."""
+    return version == VERSION or version in ADDED
+
+
+def completed(content: pa.Table, table: str, version: str) -> pa.Table:
+    """The rows of a file of an earlier version with the columns that it lacks, as far as it may lack them.
+
+    Args:
+        content: all columns of the file.
+        table: name of the table.
+        version: of the file, one that is readable.
+    """
+    added = ADDED.get(version, {}).get(table, frozenset())
+    for column in ALL_TABLES[table]:
+        if column.name in added and column.name not in content.column_names:
+            content = content.append_column(column, pa.nulls(len(content), column.type))
+    return content.replace_schema_metadata(ALL_TABLES[table].metadata)

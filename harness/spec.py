@@ -112,7 +112,7 @@ class TrajectorySpec(BaseModel):
         return canonical_json(self.params)
 
     def _hash(self, exclude: set[str]) -> str:
-        content = {"schema": schema.VERSION, **self.model_dump(mode="json", exclude=exclude)}
+        content = {"schema": schema.IDENTITY, **self.model_dump(mode="json", exclude=exclude)}
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:20]
 
 

@@ -282,7 +282,7 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
 
     def parse(content: pa.NativeFile) -> pa.Table:
         with pq.ParquetFile(content, page_checksum_verification=True) as file:
-            _check_version(file.schema_arrow, path)
+            version = _check_version(file.schema_arrow, path)
             if trajectory_id is None:
                 table = file.read(columns=columns, use_threads=False)
             else:
@@ -290,7 +290,7 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
                 content.seek(0)
                 table = pq.read_table(content, filters=own, partitioning=None, page_checksum_verification=True)
         table.validate(full=True)
-        return table
+        return table if columns else schema.completed(table, path.parent.name, version)
 
     table = parsed(path, parse)
     expected = schema.ALL_TABLES[path.parent.name]
@@ -323,14 +323,14 @@ def _check_file(path: Location) -> None:
     parsed(path, check)
 
 
-def _check_version(found_schema: pa.Schema, path: Location) -> None:
+def _check_version(found_schema: pa.Schema, path: Location) -> str:
     metadata: Mapping[bytes, bytes] = found_schema.metadata or {}
-    found = metadata.get(schema.VERSION_KEY)
-    if found != schema.VERSION.encode():
-        named = "none" if found is None else found.decode(errors="replace")
+    found = metadata.get(schema.VERSION_KEY, b"none").decode(errors="replace")
+    if not schema.is_readable(found):
         raise StoreError(
-            f"Expected a store of schema version {schema.VERSION}, but `{path}` has {named}; choose another --out."
+            f"Expected a store of schema version {schema.VERSION}, but `{path}` has {found}; choose another --out."
         )
+    return found
 
 
 def _listed(table: pa.Table, path: Location) -> list[Row]:

@@ -19,6 +19,9 @@ Purpose = Literal[
     "order",
     "augmentation",
     "split",
+    "pool",
+    "noise",
+    "ood",
 ]
 
 

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from harness.data import Dataset
+from harness.data import NO_CLASS, Dataset
 from harness.learner import Inputs, Learner, one_thread, train
+from harness.measures import Metrics, measure, reached
 from harness.memory import peak_bytes, reset_peak
 from harness.record import History, RoundRecord
 from harness.spec import TrajectorySpec
 from harness.streams import stream
 from strategies.base import Compute, IndexArray, LookAheadDiagnostics, Oracle, PoolView, Selection
 from strategies.registry import make_strategy
+from strategies.subpool import in_whole, remaining
 
 
 def run_trajectory(
@@ -64,6 +66,7 @@ class _Trajectory:
         self._test_inputs = self._inputs.scaled(data.x_test)
         self._test = data.test_half(spec.evaluate_on)
         self._labelled: IndexArray = np.empty(0, dtype=np.int64)
+        self._remaining: IndexArray = np.arange(len(data.x_train))
         self._queries: tuple[int, ...] = ()
         self._learner: Learner | None = None
         self._memo: dict[str, Any] = {}
@@ -75,22 +78,24 @@ class _Trajectory:
         if isinstance(self._strategy, Oracle):
             selection = self._best_batch(self._strategy, round_, n_query, rng)
         else:
-            selection = self._strategy.select(self._view(), n_query, rng=rng)
+            selection = in_whole(self._strategy.select(self._view(), n_query, rng=rng), self._remaining)
         selected = time.perf_counter()
         self.buy(selection.indices)
         self.train(round_)
         trained = time.perf_counter()
-        accuracy = self.accuracy()
+        accuracy, metrics = self.accuracy(), self._metrics()
         stats = dict(selection.stats)
         n_clusters = stats.pop("n_clusters", None)
+        if (n_lost := sum(self._queries) - len(self._labelled)) > 0:
+            stats["n_no_class"] = n_lost
         coverage: dict[str, float] = {}
         if selection.diagnostics is not None and self._learner is not None:
-            coverage, errors = _measure(selection.diagnostics, self._labelled, self._data.y_train, self._learner)
+            coverage, errors = _measure(selection.diagnostics, self._labelled, self._data, self._learner)
             stats |= errors
         ended = time.perf_counter()
         return RoundRecord(
             round=round_,
-            n_labels=len(self._labelled),
+            n_labels=sum(self._queries),
             n_query=n_query,
             accuracy=accuracy,
             select_seconds=selected - started,
@@ -102,6 +107,7 @@ class _Trajectory:
             stats={**stats, "measure_seconds": ended - trained, "peak_bytes": peak_bytes()},
             picks=np.asarray(selection.indices, dtype=np.int64),
             scores=selection.scores,
+            metrics=metrics,
         )
 
     def repeats(self, history: History) -> bool:
@@ -113,30 +119,53 @@ class _Trajectory:
             return self.accuracy() == history.accuracy
 
     def buy(self, picks: IndexArray) -> None:
-        self._labelled = np.concatenate([self._labelled, picks])
+        """Spend a label on each pick; one of no class leaves the pool and teaches nothing."""
+        has_class = self._data.labels[picks] != NO_CLASS
+        self._labelled = np.concatenate([self._labelled, picks[has_class]])
         self._labelled.flags.writeable = False
         self._queries += (len(picks),)
+        if not has_class.all():
+            self._remaining = np.setdiff1d(self._remaining, picks[~has_class])
+            self._memo = {}  # what a strategy computed of the features of a larger pool
 
     def train(self, round_: int) -> None:
         self._learner = self._trained_on(self._labelled, round_)
 
     def accuracy(self) -> float:
-        assert self._learner is not None
         return self._accuracy_of(self._learner)
 
-    def _trained_on(self, labelled: IndexArray, round_: int) -> Learner:
-        labels = self._data.y_train[labelled]
+    def _trained_on(self, bought: IndexArray, round_: int) -> Learner | None:
+        """A classifier of this round; None where no bought point has a class."""
+        labelled = bought[self._data.labels[bought] != NO_CLASS]
+        if not len(labelled):
+            return None
+        labels = self._data.labels[labelled]
         draw = partial(stream, self._spec.seed, round_=round_)
         return train(self._inputs, labelled, labels, self._data.n_classes, self._spec.learner, draw)
 
-    def _accuracy_of(self, learner: Learner) -> float:
-        right = learner.predict(self._test_inputs)[self._test] == self._data.y_test[self._test]
-        return float(right.mean())
+    def _predicted(self, learner: Learner | None) -> IndexArray:
+        """Classes of the test points; without a classifier all are taken for the first class."""
+        if learner is None:
+            return np.zeros(len(self._test), dtype=np.int64)
+        return learner.predict(self._test_inputs)[self._test]
+
+    def _accuracy_of(self, learner: Learner | None) -> float:
+        return float((self._predicted(learner) == self._data.y_test[self._test]).mean())
+
+    def _metrics(self) -> Metrics:
+        data, learner = self._data, self._learner
+        uniform = np.full((len(self._test), data.n_classes), 1 / data.n_classes)
+        probabilities = uniform if learner is None else learner.predict_proba(data.x_test[self._test])
+        return {
+            **measure(self._predicted(learner), probabilities, data.y_test[self._test]),
+            **reached(data.y_train[self._labelled], data.n_classes),
+        }
 
     def _best_batch(self, oracle: Oracle, round_: int, n_query: int, rng: np.random.Generator) -> Selection:
         """The batch of an oracle after which this round's classifier will be the most accurate on the test data."""
         judged: dict[tuple[int, ...], tuple[float, str]] = {}
-        for proposer, picks in oracle.propose(self._view(), n_query, rng=rng):
+        for proposer, proposed in oracle.propose(self._view(), n_query, rng=rng):
+            picks = self._remaining[proposed]
             key = tuple(picks.tolist())
             if key not in judged:
                 learner = self._trained_on(np.concatenate([self._labelled, picks]), round_)
@@ -147,22 +176,24 @@ class _Trajectory:
         return Selection(np.array(best, dtype=np.int64), stats=stats)
 
     def _view(self) -> PoolView:
-        return PoolView(
+        """What a strategy sees: bought points of no class are no longer in the pool."""
+        view = PoolView(
             features=self._data.x_train,
             labelled=self._labelled,
-            labels=self._data.y_train[self._labelled],
+            labels=self._data.labels[self._labelled],
             n_classes=self._data.n_classes,
             model=self._learner,
             compute=self._compute,
             queries=self._queries,
             _memo=self._memo,
         )
+        return remaining(view, self._remaining)
 
 
 def _measure(
-    found: LookAheadDiagnostics, labelled: IndexArray, truth: IndexArray, learner: Learner
+    found: LookAheadDiagnostics, labelled: IndexArray, data: Dataset, learner: Learner
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Coverage and error decomposition on the risk set, where true labels are known (arXiv 2306.04099).
+    """Coverage and error decomposition on the points of the risk set that have a class (arXiv 2306.04099).
 
     Coverage is that of Fig. 4. The decomposition follows eq. 5 to 7: a prediction of the kernel regression on
     pseudo-labels stands for the class with the largest sum of outputs over the clusters it dominates (eq. 6).
@@ -172,18 +203,21 @@ def _measure(
         class, wrong cluster), `ntk_error` (the classifier predicts another class than the kernel regression), whose sum
         is at least `estimate_error`: how far `estimated_risk` is from the classifier's true risk (eq. 5).
     """
-    labels = truth[found.risk_set]
-    of_classifier = learner.predict_pool(found.risk_set)
-    n_clusters, n_classes = found.outputs.shape[1], int(truth.max()) + 1
-    members = np.zeros((n_clusters, n_classes))
-    np.add.at(members, (found.pseudo_labels, labels), 1)
-    dominates = np.eye(n_classes)[members.argmax(axis=1)]
-    of_kernel = (found.outputs @ dominates).argmax(axis=1)
-    right_cluster = found.outputs.argmax(axis=1) == found.pseudo_labels
+    has_class = data.y_train[found.risk_set] != NO_CLASS
+    points, pseudo_labels, outputs = (
+        values[has_class] for values in (found.risk_set, found.pseudo_labels, found.outputs)
+    )
+    labels = data.y_train[points]
+    of_classifier = learner.predict_pool(points)
+    members = np.zeros((outputs.shape[1], data.n_classes))
+    np.add.at(members, (pseudo_labels, labels), 1)
+    dominates = np.eye(data.n_classes)[members.argmax(axis=1)]
+    of_kernel = (outputs @ dominates).argmax(axis=1)
+    right_cluster = outputs.argmax(axis=1) == pseudo_labels
     right_class = of_kernel == labels
     coverage = {
         "coverage_estimated": right_cluster.mean(),
-        "coverage_ntk_true": (found.predict(labelled, truth[labelled]) == labels).mean(),
+        "coverage_ntk_true": (found.predict(labelled, data.labels[labelled])[has_class] == labels).mean(),
         "coverage_true": (of_classifier == labels).mean(),
     }
     errors = {

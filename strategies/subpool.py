@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from strategies.base import FloatArray, IndexArray, Model, PoolView, Strategy
+from strategies.base import FloatArray, IndexArray, Model, PoolView, Selection, Strategy
 
 
 def draw_candidates(view: PoolView, size: int | Literal["all"], n: int, rng: np.random.Generator) -> IndexArray:
@@ -34,6 +34,33 @@ def subpool(view: PoolView, candidates: IndexArray, refits: dict[bytes, Model] |
     return PoolView(
         view.features[rows], np.arange(len(view.labelled)), view.labels, view.n_classes, model, view.compute
     )
+
+
+def remaining(view: PoolView, rows: IndexArray) -> PoolView:
+    """A pool that some unlabelled points have left, as if they had never been there; the view itself if none has.
+
+    Args:
+        view: the pool.
+        rows: pool indices of what remains, ascending; all labelled points are among them.
+    """
+    if len(rows) == len(view.features):
+        return view
+    model = None if view.model is None else _PartModel(view.model, rows, {})
+    labelled = np.searchsorted(rows, view.labelled)
+    return replace(view, features=view.features[rows], labelled=labelled, model=model)
+
+
+def in_whole(found: Selection, rows: IndexArray) -> Selection:
+    """A selection from `remaining`, in indices of the whole pool."""
+    diagnostics = found.diagnostics
+    if diagnostics is not None:
+        predict = diagnostics.predict
+        diagnostics = replace(
+            diagnostics,
+            risk_set=rows[diagnostics.risk_set],
+            predict=lambda points, labels: predict(np.searchsorted(rows, points), labels),
+        )
+    return replace(found, indices=rows[found.indices], diagnostics=diagnostics)
 
 
 def propose(

@@ -64,6 +64,15 @@ TimeOption = Annotated[
     str | None, typer.Option(help="Give a trajectory up that takes longer, such as 90s, 15min or 2h.")
 ]
 AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; default: a local one.")]
+PoolOption = Annotated[str | None, typer.Option(help="Pool to make of the data: longtail:RATIO, or subset:N points.")]
+LabelNoiseOption = Annotated[
+    str | None,
+    typer.Option(help="Probability of a wrong label in the pool, or a CSV file with a confusion matrix."),
+]
+OodOption = Annotated[
+    str | None, typer.Option(help="FILE:SHARE, points of no class in the pool: a label bought of one is lost.")
+]
+PoolSeedOption = Annotated[int, typer.Option(min=0, help="Of what these three draw; one pool serves all --seeds.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
 
@@ -104,6 +113,10 @@ def compare(
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the study's images, where --data is not given.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Number of seeds, or a range such as 10-14; default: 5.")] = None,
+    pool: PoolOption = None,
+    label_noise: LabelNoiseOption = None,
+    ood: OodOption = None,
+    pool_seed: PoolSeedOption = 0,
     oracle: Annotated[
         str | None, typer.Option(help="boss: a bound for figures that sees true labels; 100 trainings a round.")
     ] = None,
@@ -126,13 +139,14 @@ def compare(
     """Run strategies x seeds as full active-learning trajectories and compare their accuracy."""
     with one_line_errors():
         from harness.exceptions import SpecError
-        from studies.reading import read_dataset
+        from studies.reading import make_pool, read_dataset
         from studies.run import run_comparison
-        from studies.study import Options, feature_path, load_study
+        from studies.study import Options, asked_pools, feature_path, load_study
 
         place = _to_write(out)
         options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [], oracle)
         plan = None if study is None else load_study(study)
+        pools = asked_pools(plan, pool, label_noise, ood, pool_seed)
         comparison = options.comparison(plan)
         if data is not None and (root is not None or options.feature_changes()):
             raise SpecError("Expected --root and features settings for a --study without --data, but got --data too.")
@@ -163,20 +177,26 @@ def compare(
 
                 path = make_features(plan[1].data, stage, root, folder)
             data = str(path)
-        outcome = run_comparison(
-            comparison,
-            read_dataset(data or ""),
-            place,
-            resources,
-            command=shlex.join(["ntkcpl", *sys.argv[1:]]),
-            dry_run=dry_run,
-        )
+        source = read_dataset(data or "")
+        datasets = [make_pool(source, each) for each in pools]
+        for each in datasets:
+            comparison.specs(each)  # what cannot be is refused before anything runs
+        n_failed = 0
+        for each in datasets:
+            n_failed += run_comparison(
+                comparison,
+                each,
+                place,
+                resources,
+                command=shlex.join(["ntkcpl", *sys.argv[1:]]),
+                dry_run=dry_run,
+            ).n_failed
         if plan is not None and not dry_run:
             from studies.report import report_store
 
             typer.echo(report_store([place], remarks={plan[0]: plan[1].remarks}) / "index.html")
-    if outcome.n_failed:
-        typer.echo(f"{outcome.n_failed} trajectories failed; the same command tries them again.", err=True)
+    if n_failed:
+        typer.echo(f"{n_failed} trajectories failed; the same command tries them again.", err=True)
         raise typer.Exit(FAILED)
 
 
@@ -204,6 +224,14 @@ class ObjectiveOption(StrEnum):
     final = "final"
 
 
+class MetricOption(StrEnum):
+    """What is looked at: columns of the table `rounds` (`harness.schema.METRICS`)."""
+
+    accuracy = "accuracy"
+    balanced_accuracy = "balanced_accuracy"
+    macro_f1 = "macro_f1"
+
+
 class SecondOption(StrEnum):
     """What a sweep minimises as well."""
 
@@ -223,6 +251,10 @@ def sweep(
     ] = None,
     space: Annotated[Path | None, typer.Option(help="YAML file with further hyperparameters, or schedules.")] = None,
     seeds: SeedsOption = "3",
+    pool: PoolOption = None,
+    label_noise: LabelNoiseOption = None,
+    ood: OodOption = None,
+    pool_seed: PoolSeedOption = 0,
     confirm_seeds: Annotated[
         int,
         typer.Option(min=0, help="Further seeds of the best trial and the default on the other half of the test data."),
@@ -240,6 +272,9 @@ def sweep(
             " accuracy at the budget."
         ),
     ] = ObjectiveOption.area,
+    metric: Annotated[
+        MetricOption, typer.Option(help="What the objective is made of, on the test data.")
+    ] = MetricOption.accuracy,
     second_objective: Annotated[
         SecondOption | None, typer.Option(help="Minimise the seconds of selection as well: a Pareto front.")
     ] = None,
@@ -269,7 +304,8 @@ def sweep(
         from harness.exceptions import SpecError
         from harness.schedule import parse_seeds
         from studies.compare import parse_settings, parse_strategies
-        from studies.reading import read_dataset
+        from studies.reading import make_pool, read_dataset
+        from studies.study import asked_pools
         from studies.sweeps.run import Options, run_sweep
         from studies.sweeps.space import make_space
         from studies.sweeps.trials import Sweep
@@ -289,6 +325,7 @@ def sweep(
             objective=objective.value,
             by_seconds=second_objective is not None,
             scheduler=scheduler.value,
+            metric=metric.value,
         )
         resources = _resources(
             memory_limit,
@@ -303,7 +340,7 @@ def sweep(
         stop_on_sigterm()
         outcome = run_sweep(
             asked,
-            read_dataset(data),
+            make_pool(read_dataset(data), *asked_pools(None, pool, label_noise, ood, pool_seed)),
             _to_write(out),
             resources,
             Options(
@@ -351,6 +388,9 @@ def report(
         bool, typer.Option("--shared-seeds", help="Keep the seeds that all have finished.")
     ] = False,
     skip_damaged: Annotated[bool, typer.Option("--skip-damaged", help="Leave out files that cannot be read.")] = False,
+    metric: Annotated[
+        MetricOption, typer.Option(help="What the report looks at in place of accuracy.")
+    ] = MetricOption.accuracy,
 ) -> None:
     """Write tables, figures and a page from the results of one store or several."""
     with one_line_errors():
@@ -366,6 +406,7 @@ def report(
             study=study,
             shared_seeds=shared_seeds,
             skip_damaged=skip_damaged,
+            metric=metric.value,
         )
         typer.echo(folder / "index.html" if "html" in wanted else folder)
 

@@ -24,6 +24,7 @@ def report_store(
     study: str | None = None,
     shared_seeds: bool = False,
     skip_damaged: bool = False,
+    metric: str = "accuracy",
     remarks: Mapping[str, Sequence[str]] | None = None,
 ) -> Location:
     """Write the report of one store, or of several merged.
@@ -39,6 +40,7 @@ def report_store(
         study: report on this study alone.
         shared_seeds: keep only the seeds that all configurations have finished.
         skip_damaged: go on without files that cannot be read; the report names them.
+        metric: what to look at, one of `harness.schema.METRICS`.
         remarks: on studies, by name; None takes those of the paper's studies that the stores have.
 
     Returns:
@@ -53,7 +55,9 @@ def report_store(
     """
     check_formats(formats)
     folder = stores[0] / "report" if out is None else out
-    results = load(*(str(store) for store in stores), study=study, queries=False, skip_damaged=skip_damaged)
+    results = load(
+        *(str(store) for store in stores), study=study, queries=False, skip_damaged=skip_damaged, metric=metric
+    )
     from analysis.report import make_report, report_files  # late: it draws
 
     if remarks is None:

@@ -110,7 +110,7 @@ def machine(resources: Resources, data: Dataset, n_jobs: int, *, dry_run: bool) 
         return
     from harness.cluster import cluster, settle
 
-    data_bytes = sum(array.nbytes for array in (data.x_train, data.x_test, data.y_train, data.y_test))
+    data_bytes = sum(array.nbytes for array in (data.x_train, data.x_test, data.y_train, data.y_test, data.labels))
     with cluster(resources, data_bytes):
         yield settle(resources, n_jobs)
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.exceptions import SpecError
+from harness.pools import PoolSpec
 from harness.schedule import Schedule, parse_seeds
 from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error, parameter_names, strategy_class
@@ -91,6 +92,7 @@ class Study(BaseModel):
         max_clusters, candidates: for the strategies that have them.
         learner: settings that differ from the default.
         oracle: name of a bound that is run beside the strategies.
+        pools: what is made of the data, each a comparison of its own in the same store; none takes it as it is.
         not_stated: what the source leaves open, and what was chosen.
         deviations: what the study does otherwise than the source.
     """
@@ -108,6 +110,7 @@ class Study(BaseModel):
     candidates: int | Literal["all"] | None = None
     learner: dict[str, Any] = {}
     oracle: str | None = None
+    pools: tuple[PoolSpec, ...] = ()
     not_stated: dict[str, str] = {}
     deviations: dict[str, str] = {}
 
@@ -195,6 +198,18 @@ def _variants(configurations: Sequence[Configuration], overruled: Collection[str
         own = {key: value for key, value in each.parameters.items() if key not in overruled}
         found.setdefault(each.name, []).append(own)
     return found
+
+
+def asked_pools(
+    study: tuple[str, Study] | None, pool: str | None, label_noise: str | None, ood: str | None, pool_seed: int
+) -> tuple[PoolSpec, ...]:
+    """What is to be made of the data: what was typed, else what the study lists, else nothing."""
+    typed = PoolSpec(pool=pool, label_noise=label_noise, ood=ood, pool_seed=pool_seed)
+    listed = study[1].pools if study and typed == PoolSpec() else ()
+    if repeated := [each for each in listed if listed.count(each) > 1]:
+        found = repeated[0].model_dump_json(exclude_defaults=True)
+        raise SpecError(f"Expected pools that differ, but got {found} twice.")
+    return listed or (typed,)
 
 
 def feature_path(data: str, out: Path) -> Path:

@@ -40,13 +40,14 @@ PUBLIC = {
 }
 
 RUN = "workers cpus-per-trajectory gpus-per-trajectory num-gpus shards memory-limit time-limit address dry-run"
+POOL = "pool label-noise ood pool-seed"
 OPTIONS = {
-    "compare": f"out data strategies schedule study root seeds oracle max-clusters candidates set {RUN}",
-    "sweep": "data strategy out max-clusters schedules space seeds confirm-seeds search trials search-seed scheduler "
-    f"objective second-objective concurrent-trials optuna-storage candidates set {RUN}",
+    "compare": f"out data strategies schedule study root seeds {POOL} oracle max-clusters candidates set {RUN}",
+    "sweep": f"data strategy out max-clusters schedules space seeds {POOL} confirm-seeds search trials search-seed "
+    f"scheduler objective metric second-objective concurrent-trials optuna-storage candidates set {RUN}",
     "select": "data out strategy labels classes seed set images sheet",
     "status": "",
-    "report": "baseline format out study shared-seeds skip-damaged",
+    "report": "baseline format out study shared-seeds skip-damaged metric",
     "picture": "out data labels seed strategies set",
     "list": "",
     "features pretrain": "data out recipe method backbone epochs set seed root image-column label-column limit "

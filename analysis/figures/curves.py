@@ -99,7 +99,12 @@ def caption(data: pd.DataFrame) -> str:
 
 
 def draw_curves(
-    data: pd.DataFrame, ax: Axes, *, log: bool | None = None, styles: dict[str, LineStyle] | None = None
+    data: pd.DataFrame,
+    ax: Axes,
+    *,
+    log: bool | None = None,
+    styles: dict[str, LineStyle] | None = None,
+    name: str = "Accuracy",
 ) -> Axes:
     """Draw mean and band of every curve over the true label counts, and name the curves.
 
@@ -111,6 +116,7 @@ def draw_curves(
         ax: axis to draw into, of its final size.
         log: logarithmic label axis; None decides by `needs_log`.
         styles: style of each label; None takes `line_styles` of the labels in `data`.
+        name: of what is drawn.
 
     Returns:
         `ax`.
@@ -125,7 +131,7 @@ def draw_curves(
         every = max(1, len(curve) // 12)
         ax.plot(curve["n_labels"], curve["mean"], markevery=every, label=names[label], **line(style))
     label_axis(ax, data["n_labels"], log=needs_log(data) if log is None else log)
-    percent_axis(ax, "Accuracy (%)")
+    percent_axis(ax, f"{name} (%)")
     if len(labels) > _MAX_DIRECT_LABELS:
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=LABEL_SIZE, handlelength=3.5)
     elif labels:

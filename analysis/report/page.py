@@ -90,6 +90,7 @@ class Report:
         remarks: what must be said of a study, by its name.
         seed: of the resampling.
         baseline: name of the strategy compared with.
+        metric: what is looked at, a column of `rounds`.
     """
 
     title: str
@@ -105,6 +106,7 @@ class Report:
     remarks: Mapping[str, Sequence[str]]
     seed: int
     baseline: str
+    metric: str
 
     def numbered(self, *, halves: bool) -> list[tuple[int, Section]]:
         """The sections on halves of the test data, or the others, with their numbers among all."""
@@ -147,7 +149,8 @@ def make_report(
     across, notes = overall.across(results, baseline, seed) if len(results.data_names) > 1 else ([], [])
     commands = pd.concat([frame[["study", "command"]] for frame in (study_table(results), _pictured(results))])
     return Report(
-        title=f"Active learning on {', '.join(results.data_names or results.coverage['data'].unique())}",
+        title=f"Active learning on {', '.join(results.data_names or results.coverage['data'].unique())}"
+        + ("" if results.metric == "accuracy" else f": {results.worded('accuracy')}"),
         sections=sections,
         sweeps=sweep_sections(results),
         across=across,
@@ -160,6 +163,7 @@ def make_report(
         remarks=remarks or {},
         seed=seed,
         baseline=baseline,
+        metric=results.metric,
     )
 
 
@@ -297,7 +301,13 @@ def _interactive(estimates: Estimates) -> dict[str, Any]:
             )
         dash = "" if isinstance(style.dash, str) else " ".join(str(3 * length / 2) for length in style.dash[1])
         series.append({"name": label, "colour": style.colour, "dash": dash, "marker": style.marker, "points": points})
-    return {"log": needs_log(curves), "caption": caption(curves) + bound_note(estimates.results), "series": series}
+    return {
+        "name": estimates.results.worded("Accuracy"),
+        "metric": estimates.results.worded("accuracy"),
+        "log": needs_log(curves),
+        "caption": caption(curves) + bound_note(estimates.results),
+        "series": series,
+    }
 
 
 def _finite(*values: Any) -> list[float | None] | None:

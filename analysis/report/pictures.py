@@ -124,9 +124,10 @@ def _select(estimates: Estimates) -> _Selection:
 def _curves(estimates: Estimates, selection: _Selection) -> list[Picture]:
     data = selection.of(curves.curves_of(estimates.accuracies))
     drawn, styles = curves.with_bounds(data, selection.styles, estimates.results)
-    draw = partial(curves.draw_curves, drawn, log=selection.log, styles=styles)
+    name = estimates.results.worded("Accuracy")
+    draw = partial(curves.draw_curves, drawn, log=selection.log, styles=styles, name=name)
     note = curves.caption(data) + selection.note + curves.bound_note(estimates.results)
-    return [Picture("curves", "Accuracy", note, draw)]
+    return [Picture("curves", name, note, draw)]
 
 
 def _gain(estimates: Estimates, selection: _Selection) -> list[Picture]:
@@ -155,7 +156,7 @@ def _penalties(estimates: Estimates, selection: _Selection) -> list[Picture]:
 def _cost(estimates: Estimates, selection: _Selection) -> list[Picture]:
     draw = partial(diagnostics.draw_cost, selection.of(estimates.costs), estimates.areas, styles=selection.styles)
     note = f"Mean over seeds of the area under the curve and of the seconds of selection{selection.note}"
-    return [Picture("cost", "Accuracy against cost", note, draw)]
+    return [Picture("cost", estimates.results.worded("Accuracy against cost"), note, draw)]
 
 
 def _clusters(estimates: Estimates, selection: _Selection) -> list[Picture]:

@@ -48,6 +48,8 @@ def sheets(estimates: Estimates) -> tuple[list[Table], list[Refusal]]:
         else:
             if "strategy" not in table.frame:
                 table = replace(table, frame=table.frame.rename(columns={"label": "strategy"}))
+            worded = estimates.results.worded
+            table = replace(table, title=worded(table.title), note=worded(table.note), method=worded(table.method))
             made += [table] if len(table.rows) else []
     return made, refused
 
@@ -412,6 +414,35 @@ def _clusters(estimates: Estimates, title: str) -> Table:
     )
 
 
+def _metrics(estimates: Estimates, title: str) -> Table:
+    frame = tables.metrics_table(estimates.results)
+    columns = [
+        _STRATEGY,
+        Column("n_labels", "labels", integer),
+        Column("balanced_accuracy", "balanced", percent),
+        Column("macro_f1", "macro-F1", percent),
+        Column("least_recall", "least recall", percent),
+        Column("nll", "NLL", number(3)),
+        Column("ece", "ECE", percent),
+        Column("classes_reached", "classes reached", number(1)),
+        Column("class_balance", "class balance", number(2)),
+        Column("n_seeds", "seeds", integer),
+    ]
+    last = frame.groupby("label", sort=False).tail(1)
+    shown = table_of(
+        "metrics",
+        title,
+        last,
+        columns,
+        "Mean over seeds after the last round, shares in percent; the CSV file has every label count.",
+        "Balanced: the mean recall of the classes, the share of right predictions among the test points of each. Least"
+        " recall: of the class that is worst off. NLL: mean negative log-likelihood of the true class, in nats. ECE:"
+        " expected calibration error over 15 bins of equal width. Of these two less is better. Classes reached: those"
+        " with a bought point. Class balance: entropy of the classes of the bought points, over that of equal shares.",
+    )
+    return replace(shown, frame=frame)
+
+
 def _configurations(estimates: Estimates, title: str) -> Table:
     cells = estimates.results.configurations
     keys = ["label", "strategy", "params", "schedule", "evaluate_on"]
@@ -457,6 +488,7 @@ _SHEETS: dict[str, Callable[[Estimates, str], Table]] = {
     "Labels needed and saved": _saved,
     "Wins, ties and losses": _outcomes,
     "Pairwise penalties": _penalties,
+    "Further metrics": _metrics,
     "Cost": _cost,
     "Number of clusters": _clusters,
     "Coverage and error decomposition": _diagnosis,

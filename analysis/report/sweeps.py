@@ -79,9 +79,10 @@ def sweep_pictures(results: Results, study: str) -> list[Picture]:
             curves = ablation_data(results, study, schedule, parameter)
             if 1 < curves["label"].nunique() <= MOST_DRAWN:
                 name = f"ablation-{slug(parameter)}-{slug(schedule)}"
-                title = f"Accuracy by {parameter}, schedule {schedule}"
+                accuracy = results.worded("Accuracy")
+                title = f"{accuracy} by {parameter}, schedule {schedule}"
                 note = f"Best trial of each value. {caption(curves)}"
-                made.append(Picture(name, title, note, partial(draw_curves, curves)))
+                made.append(Picture(name, title, note, partial(draw_curves, curves, name=accuracy)))
     for parameter in parameters if len(schedules) <= _MOST_ABLATIONS else []:
         cells = interaction_data(trials, parameter)
         note = "Mean over seeds of the best trial at each point; bars: 95 % interval, Student's t over seeds"

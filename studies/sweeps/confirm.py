@@ -97,7 +97,7 @@ def confirmed(sweep: Sweep, data: Dataset, finalists: Sequence[Record], n_seeds:
         if any(known.get(spec.trajectory_id, {}).get("status") != "ok" for spec in specs):
             return None
         curves = [store.rounds(spec.trajectory_id)[0] for spec in specs]
-        values = [score(curve, sweep.objective, sweep.space.window) for curve in curves]
+        values = [score(curve, sweep.objective, sweep.space.window, metric=sweep.metric) for curve in curves]
         return pd.Series(values, index=[spec.seed for spec in specs])
 
     def difference(own: Sequence[TrajectorySpec], other: Sequence[TrajectorySpec]) -> Interval | None:

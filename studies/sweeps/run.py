@@ -294,7 +294,7 @@ class _Search:
             self._record(trial, "failed", min(curve[-1]["n_labels"] if curve else 0 for curve in curves))
             found, is_over = [], True
         else:
-            found = reports(curves, self.sweep.objective, self.sweep.space.window, self.sweep.rungs)
+            found = reports(curves, self.sweep.objective, self.sweep.space.window, self.sweep.rungs, self.sweep.metric)
             is_over = bool(found) and found[-1][0] == self.sweep.space.budget
             is_over = is_over and all(self._is_done(spec) for spec in trial.specs)
             if is_over:
@@ -431,7 +431,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
     records = list(search.records.values())
     if records:
         show_trials(sweep, records, console)
-    results = load(str(out), study=search.study, queries=False)
+    results = load(str(out), study=search.study, queries=False, metric=sweep.metric)
     show_confirmation(results, console)
     for path in write_figures(results, out / search.study):
         say(console, str(path))

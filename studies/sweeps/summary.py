@@ -12,6 +12,7 @@ from analysis.report.sweeps import confirmation_lines, picture_files
 from analysis.statistics import mean_interval
 from analysis.sweeps import setting_text
 from harness.location import Location, write
+from harness.schema import METRICS
 from studies.sweeps.space import SCHEDULE
 from studies.sweeps.trials import Record, Sweep, best_first, pareto_front
 from studies.terminal import plain_table, say, show_table
@@ -42,7 +43,10 @@ def show_trials(sweep: Sweep, records: Sequence[Record], console: Console) -> No
             escape("; ".join(notes)),
             style="bold" if place == 0 and record.scores else "",
         )
-    title = f"Trials of {sweep.strategy}: {_NAMES[sweep.objective]} {where}, in % of the tune half of the test data"
+    what = _NAMES[sweep.objective].replace("accuracy", METRICS[sweep.metric])
+    if sweep.metric != "accuracy" and sweep.objective != "final":
+        what += f" of {METRICS[sweep.metric]}"
+    title = f"Trials of {sweep.strategy}: {what} {where}, in % of the tune half of the test data"
     show_table(console, title, table, _CAPTION if len(sweep.seeds) > 1 else _ONE_SEED)
 
 

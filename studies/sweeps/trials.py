@@ -45,6 +45,7 @@ class Sweep:
         objective: what is maximised.
         by_seconds: whether the seconds of selection are minimised as well.
         scheduler: whether trials are stopped early.
+        metric: what the objective is made of, a column of `rounds` (`harness.schema.METRICS`).
 
     Raises:
         SpecError: a space that does not fit the strategy or the search.
@@ -61,6 +62,7 @@ class Sweep:
     objective: Objective = "area"
     by_seconds: bool = False
     scheduler: Scheduler = "none"
+    metric: str = "accuracy"
 
     def __post_init__(self) -> None:
         known = parameter_names(strategy_class(self.strategy))
@@ -135,13 +137,21 @@ class Sweep:
             "search": [self.search, *sampled],
             "scheduler": [self.scheduler, self.objective],
         }
+        if self.metric != "accuracy":
+            content["metric"] = self.metric
         return f"sweep-{hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]}"
 
     def _with(self, values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         return {**self.settings, self.strategy: {**self.settings.get(self.strategy, {}), **values}}
 
 
-def score(curve: Sequence[Row], objective: Objective, window: tuple[int, int], labels: float | None = None) -> float:
+def score(
+    curve: Sequence[Row],
+    objective: Objective,
+    window: tuple[int, int],
+    labels: float | None = None,
+    metric: str = "accuracy",
+) -> float:
     """The objective of one trajectory.
 
     Args:
@@ -149,18 +159,31 @@ def score(curve: Sequence[Row], objective: Objective, window: tuple[int, int], l
         objective: area, log_area, or final (accuracy at the last label count).
         window: label counts of the area.
         labels: where to end instead of the window's end.
+        metric: the column that stands for accuracy.
 
     Returns:
         In units of accuracy.
+
+    Raises:
+        SpecError: a row from before the metric was kept.
     """
     low, high = window[0], window[1] if labels is None else labels
-    x, y = [row["n_labels"] for row in curve], [row["accuracy"] for row in curve]
+    x, y = [row["n_labels"] for row in curve], [row[metric] for row in curve]
+    if None in y:
+        raise SpecError(
+            f"Expected {metric} in every round, but trajectory {curve[0]['trajectory_id']} has rounds from before it "
+            "was kept; choose another --out."
+        )
     ends = (high, high) if objective == "final" else (low, high)
     return area_under_curve(x, y, log=objective == "log_area", window=ends)
 
 
 def reports(
-    curves: Sequence[Sequence[Row]], objective: Objective, window: tuple[int, int], rungs: Iterable[int] = ()
+    curves: Sequence[Sequence[Row]],
+    objective: Objective,
+    window: tuple[int, int],
+    rungs: Iterable[int] = (),
+    metric: str = "accuracy",
 ) -> list[tuple[int, float]]:
     """What is known of a trial so far: mean objective over seeds at each label count that all of them have reached.
 
@@ -169,11 +192,12 @@ def reports(
         objective: as in `score`.
         window: as in `score`.
         rungs: label counts to report beside those of the rounds.
+        metric: as in `score`.
     """
     reached = min((curve[-1]["n_labels"] if curve else 0 for curve in curves), default=0)
     counts = {row["n_labels"] for curve in curves for row in curve} | set(rungs)
     return [
-        (labels, float(np.mean([score(curve, objective, window, labels) for curve in curves])))
+        (labels, float(np.mean([score(curve, objective, window, labels, metric) for curve in curves])))
         for labels in sorted(counts)
         if window[0] <= labels <= min(reached, window[1])
     ]
@@ -190,7 +214,7 @@ class Record:
         status: complete, stopped early, or failed.
         labels: label count that all seeds have reached.
         scores: objective by seed; of a complete trial alone, like what follows.
-        finals: accuracy at the budget by seed.
+        finals: accuracy, or the sweep's metric, at the budget by seed.
         selection: seconds of selection by seed.
         seconds: of all its trajectories.
         reports: mean objective so far by label count.
@@ -254,7 +278,7 @@ def make_record(
 ) -> Record:
     """A trial that has ended, from the rounds of its trajectories."""
     window = sweep.space.window
-    known = () if status == "failed" else tuple(reports(curves, sweep.objective, window, sweep.rungs))
+    known = () if status == "failed" else tuple(reports(curves, sweep.objective, window, sweep.rungs, sweep.metric))
     record = Record(
         number=number,
         values=dict(values),
@@ -268,8 +292,8 @@ def make_record(
         return record
     return replace(
         record,
-        scores=tuple(score(curve, sweep.objective, window) for curve in curves),
-        finals=tuple(float(curve[-1]["accuracy"]) for curve in curves),
+        scores=tuple(score(curve, sweep.objective, window, metric=sweep.metric) for curve in curves),
+        finals=tuple(float(curve[-1][sweep.metric]) for curve in curves),
         selection=tuple(float(sum(row["select_seconds"] for row in curve)) for curve in curves),
     )
 

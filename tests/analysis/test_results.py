@@ -169,7 +169,7 @@ def test_other_schemas_are_refused(tmp_path, trajectory, write_store):
     with pytest.raises(StoreReadError, match=f"columns accuracy, but got none of that name in .*{file.name}"):
         load(store)
     pq.write_table(table.replace_schema_metadata({schema.VERSION_KEY: b"99"}), file)
-    with pytest.raises(StoreReadError, match=f"version 1, but got 99 in .*{file.name}"):
+    with pytest.raises(StoreReadError, match=f"version 2, but got 99 in .*{file.name}"):
         load(store)
 
 
@@ -380,3 +380,34 @@ class TestOracles:
         assert styles["boss (oracle)"] == BOUND
         save_curves(beside, tmp_path / "curves.png")
         assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+class TestMetric:
+    @pytest.fixture
+    def store(self, tmp_path, trajectory, write_store):
+        rows = [
+            trajectory(name, s, rounds=[{"balanced_accuracy": 0.1 * k + 0.01 * s} for k in (1, 2, 3)])
+            for name in ("random", "boss")
+            for s in range(2)
+        ]
+        return write_store(tmp_path, rows)
+
+    def test_stands_in_the_place_of_accuracy(self, store):
+        results = load(store, metric="balanced_accuracy")
+        assert results.metric == "balanced_accuracy"
+        assert results.seed_curves["random"].loc[0].to_list() == pytest.approx([0.1, 0.2, 0.3])
+        assert results.bounds["accuracy"].max() == pytest.approx(0.31)
+        assert results.only("digits").worded("Accuracy and accuracy") == "Balanced accuracy and balanced accuracy"
+
+    def test_by_default_it_is_accuracy(self, store):
+        results = load(store)
+        assert results.seed_curves["random"].loc[0].to_list() == [0.4, 0.6, 0.8]
+        assert results.worded("Accuracy") == "Accuracy"
+
+    def test_that_is_not_in_every_round_is_refused(self, store):
+        with pytest.raises(SelectionError, match=r"Expected macro_f1 in every round, but 2 of 2 .* such as random on"):
+            load(store, metric="macro_f1")
+
+    def test_that_there_is_not(self, store):
+        with pytest.raises(SelectionError, match="among accuracy, balanced_accuracy, macro_f1, but got `nll`"):
+            load(store, metric="nll")

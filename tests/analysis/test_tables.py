@@ -10,6 +10,7 @@ from analysis.statistics import paired_difference
 from analysis.tables import (
     accuracy_table,
     common_window,
+    metrics_table,
     missing_cells,
     paired_table,
     ranks,
@@ -198,3 +199,37 @@ def test_the_published_table_as_a_notebook_reads_it(published):
     ax = Figure().add_subplot()
     assert draw_curves(curve_data(results), ax) is ax
     assert [text.get_text() for text in ax.texts if text.get_text()]
+
+
+METRICS = {
+    "balanced_accuracy": 0.5,
+    "macro_f1": 0.25,
+    "nll": 2.0,
+    "ece": 0.1,
+    "classes_reached": 2,
+    "class_balance": 0.9,
+}
+
+
+def measured(recall, **changed):
+    return {**METRICS, "recall": recall, **changed}
+
+
+def test_metrics_table(tmp_path, trajectory, write_store):
+    rounds = [
+        [measured([0.5, None, 0.25]), measured([1.0, 0.5, 0.75], nll=1.0)],
+        [measured([0.5, 0.5, 0.75]), measured([1.0, 0.5, 0.25], nll=2.0)],
+    ]
+    rows = [trajectory("random", s, (0.4, 0.6), n_labels=(10, 20), rounds=rounds[s]) for s in range(2)]
+    old = trajectory("badge", 0, (0.4, 0.6), n_labels=(10, 20))
+    table = metrics_table(load(write_store(tmp_path, [*rows, old])))
+    assert table["label"].to_list() == ["random"] * 2
+    assert table["n_labels"].to_list() == [10, 20]
+    assert table["least_recall"].to_list() == [0.375, 0.375]
+    assert table["nll"].to_list() == [2.0, 1.5]
+    assert table["n_seeds"].to_list() == [2, 2]
+    assert table["balanced_accuracy"].to_list() == [0.5, 0.5]
+
+
+def test_no_metrics_in_an_old_store(results):
+    assert metrics_table(results).empty

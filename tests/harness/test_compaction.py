@@ -14,9 +14,9 @@ from harness import compaction, schema
 from harness.check import check_store
 from harness.compaction import compact
 from harness.exceptions import StoreError
-from harness.location import Address
+from harness.location import Address, write
 from harness.plan import make_plan
-from harness.store import Store
+from harness.store import Store, read_file
 
 KEYS = {"trajectories": ["trajectory_id"], "rounds": ["trajectory_id", "round"]}
 KEYS["queries"] = [*KEYS["rounds"], "position"]
@@ -82,6 +82,50 @@ def forget_the_lock(root):
     """As if so much time had gone by that the lock of an address is stale."""
     if isinstance(root, Address):
         (root / ".lock").unlink(missing_ok=True)
+
+
+def make_version_1(root, table, name):
+    """Write a file as it was before `rounds` had metrics."""
+    path = root / table / f"{name}.parquet"
+    content = read_file(path)
+    kept = [column for column in content.column_names if column not in schema.ADDED["1"].get(table, ())]
+    write(path, content.select(kept).replace_schema_metadata({schema.VERSION_KEY: b"1"}))
+
+
+@pytest.mark.parametrize("place", ["local"], indirect=True)
+class TestVersion1:
+    """A store that was begun before `rounds` had metrics, and went on after."""
+
+    @pytest.fixture
+    def mixed(self, copied):
+        root, specs = copied
+        for spec in specs[:4]:
+            for table in KEYS:
+                make_version_1(root, table, spec.trajectory_id)
+        return root, specs
+
+    def test_is_read_checked_and_reported(self, mixed):
+        root, specs = mixed
+        assert check_store(root).problems == []
+        assert make_plan(specs, Store(root)).jobs == []
+        rounds = load(root).rounds.set_index("trajectory_id")
+        for spec in specs:
+            assert rounds.loc[spec.trajectory_id, "nll"].isna().all() == (spec in specs[:4])
+
+    def test_is_merged(self, mixed):
+        root, specs = mixed
+        merge(root)
+        assert check_store(root).problems == []
+        found = pd.read_parquet(str(root / "rounds")).set_index("trajectory_id")
+        assert found.loc[specs[0].trajectory_id, ["nll", "recall"]].isna().all(axis=None)
+        assert (found.loc[specs[5].trajectory_id, "recall"].map(len) == 3).all()
+
+    def test_is_continued(self, mixed, make_spec, run_serially):
+        store = Store(mixed[0])
+        longer = make_spec("random", seed=0, schedule="5x3")
+        (job,) = run_serially([longer], store).jobs
+        assert job.origin == "continued"
+        assert [row["nll"] is None for row in store.rounds(longer.trajectory_id)[0]] == [True, True, False]
 
 
 class TestCompact:

@@ -17,6 +17,22 @@ from harness.exceptions import StoreError
 from harness.location import source, write
 from harness.store import Store, from_json, read_file
 
+METRICS = {
+    "balanced_accuracy": 0.25,
+    "macro_f1": 0.2,
+    "nll": 1.5,
+    "ece": 0.125,
+    "recall": [0.5, None, 0.0],
+    "classes_reached": 2,
+    "class_balance": 0.75,
+}
+
+
+def as_version_1(content):
+    """A file as it was written before `rounds` had metrics."""
+    kept = [name for name in content.column_names if name not in METRICS]
+    return content.select(kept).replace_schema_metadata({schema.VERSION_KEY: b"1"})
+
 
 def round_row(name="a", round_=0, n_query=2, **changed):
     row = {
@@ -36,6 +52,7 @@ def round_row(name="a", round_=0, n_query=2, **changed):
         "coverage_ntk_true": None,
         "coverage_true": None,
         "stats": '{"peak_bytes":1}',
+        **METRICS,
     }
     return row | changed
 
@@ -133,7 +150,40 @@ class TestPlainReader:
         with source(path) as file:
             found = pq.read_schema(file)
         assert found.equals(schema.TABLES[table])
-        assert found.metadata == {b"ntkcpl.schema_version": b"1"}
+        assert found.metadata == {b"ntkcpl.schema_version": b"2"}
+
+
+class TestVersion1:
+    @pytest.fixture
+    def old(self, store):
+        store.write_trajectory(trajectory_row())
+        for table in ("rounds", "queries", "trajectories"):
+            (path,) = (store.root / table).glob("*.parquet")
+            write(path, as_version_1(read_file(path)))
+        return Store(store.root)
+
+    def test_what_it_lacks_is_null(self, old):
+        assert old.rounds("a")[0] == [round_row(round_=k, **dict.fromkeys(METRICS)) for k in range(2)]
+        assert old.trajectories() == {"a": trajectory_row()}
+
+    def test_it_is_continued_in_this_version(self, old):
+        rounds, _, queries = old.rounds("a")
+        old.write_rounds("a", [*rounds, round_row(round_=2)], [*queries, query_rows(round_=2)])
+        found = Store(old.root).rounds("a")[0]
+        assert [row["balanced_accuracy"] for row in found] == [None, None, 0.25]
+        assert [row["recall"] for row in found] == [None, None, [0.5, None, 0.0]]
+
+    def test_other_columns_are_needed_all_the_same(self, old):
+        (path,) = (old.root / "rounds").glob("*.parquet")
+        write(path, read_file(path).drop_columns(["accuracy"]).replace_schema_metadata({schema.VERSION_KEY: b"1"}))
+        with pytest.raises(StoreError, match="Expected a column `accuracy` of double"):
+            old.rounds("a")
+
+    def test_a_file_of_this_version_must_have_them(self, store):
+        (path,) = (store.root / "rounds").glob("*.parquet")
+        write(path, read_file(path).drop_columns(["nll"]))
+        with pytest.raises(StoreError, match="Expected a column `nll` of double"):
+            store.rounds("a")
 
 
 class TestCompleteRounds:
@@ -242,7 +292,7 @@ class TestDamage:
     def test_another_schema_version_is_refused(self, store, metadata, found):
         path = store.root / "rounds" / "a.parquet"
         write(path, read_file(path).replace_schema_metadata(metadata))
-        with pytest.raises(StoreError, match=rf"schema version 1, but .*rounds/a\.parquet` has {found};"):
+        with pytest.raises(StoreError, match=rf"schema version 2, but .*rounds/a\.parquet` has {found};"):
             Store(store.root)
 
     @pytest.mark.parametrize("keep", [0, 5, 0.5, 0.99])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.data import load_dataset
+from harness.data import NO_CLASS, load_dataset
 from harness.learner import Inputs, train
 from harness.record import History
 from harness.spec import LearnerSpec, TrajectorySpec
@@ -39,6 +39,7 @@ def outcome(records):
             "coverage": [record.coverage_estimated, record.coverage_ntk_true, record.coverage_true],
             "picks": record.picks.tolist(),
             "scores": None if record.scores is None else record.scores.tolist(),
+            "metrics": record.metrics,
         }
         for record in records
     ]
@@ -206,13 +207,13 @@ class TestRule3FinalCheckpoint:
             learner = train(inputs, labelled, pool.y_train[labelled], pool.n_classes, spec.learner, draw)
             assert record.accuracy == (learner.predict(test) == pool.y_test).mean()
 
-    def test_test_labels_change_the_accuracy_alone(self, pool, trajectories):
+    def test_test_labels_change_nothing_but_what_is_measured_on_them(self, pool, trajectories):
         spec, records = trajectories["ntkcpl_al"]
         flipped = replace(pool, y_test=scrambled(pool.y_test, np.arange(0, len(pool.y_test), 2)))
         rerun = list(run_trajectory(spec, flipped))
         assert [r.accuracy for r in rerun] != [r.accuracy for r in records]
         for record, other in zip(outcome(records), outcome(rerun), strict=True):
-            assert {**other, "accuracy": record["accuracy"]} == record
+            assert {**other, "accuracy": record["accuracy"], "metrics": record["metrics"]} == record
 
 
 class TestRule4TuneAndConfirm:
@@ -235,6 +236,99 @@ class TestRule4TuneAndConfirm:
         np.testing.assert_array_equal(renamed.test_half("tune"), pool.test_half("tune"))
         rehashed = replace(pool, content_hash="0" * 64)
         assert rehashed.test_half("tune").tolist() != pool.test_half("tune").tolist()
+
+
+@pytest.fixture(scope="module")
+def hard(pool):
+    """A third of the labels wrong, and 40 of 160 points without a class, far from all others."""
+    rng = np.random.default_rng(5)
+    given = scrambled(pool.y_train, np.arange(0, 120, 3))
+    nothing = np.full(40, NO_CLASS)
+    order = rng.permutation(160)
+    outside = (rng.normal(size=(40, pool.x_train.shape[1])) - 4).astype(np.float32)
+    return replace(
+        pool,
+        x_train=np.concatenate([pool.x_train, outside])[order],
+        y_train=np.concatenate([pool.y_train, nothing])[order],
+        given=np.concatenate([given, nothing])[order],
+    )
+
+
+class TestHardPools:
+    @pytest.mark.parametrize("name", STRATEGIES)
+    def test_a_strategy_sees_the_labels_that_it_bought_and_no_others(self, hard, make_spec, name):
+        """Neither true classes, nor labels that are never bought, nor which of those points have a class."""
+        spec = make_spec(name, PARAMETERS.get(name), schedule="6x4")
+        records = list(run_trajectory(spec, hard))
+        bought = picks_of(records)
+        assert len(np.unique(bought)) == 24
+        never = np.setdiff1d(np.arange(160), bought)
+        truth = hard.y_train.copy()
+        truth[truth != NO_CLASS] = (truth[truth != NO_CLASS] + 1) % 3
+        given = hard.given.copy()
+        given[never] = np.where(given[never] == NO_CLASS, 0, NO_CLASS)
+        for record, expected in zip(
+            run_trajectory(spec, replace(hard, y_train=truth, given=given)), records, strict=True
+        ):
+            np.testing.assert_array_equal(record.picks, expected.picks)
+            np.testing.assert_array_equal(record.scores, expected.scores)
+            assert record.accuracy == expected.accuracy
+
+    @pytest.mark.parametrize("name", ["random", "coreset_self", "typiclust", "ntkcpl_al"])
+    def test_a_label_of_no_class_is_spent_and_teaches_nothing(self, hard, make_spec, monkeypatch, name):
+        seen = []
+        select = BUILT_IN[name]._select
+
+        def watch(self, view, n, *, rng):
+            seen.append(view)
+            return select(self, view, n, rng=rng)
+
+        monkeypatch.setattr(BUILT_IN[name], "_select", watch)
+        records = list(run_trajectory(make_spec(name, schedule="10x4"), hard))
+        assert [record.n_labels for record in records] == [10, 20, 30, 40]
+        n_lost = np.cumsum([(hard.labels[record.picks] == NO_CLASS).sum() for record in records])
+        assert n_lost[-2] > 0
+        assert [record.stats.get("n_no_class", 0) for record in records] == n_lost.tolist()
+        views = seen[-3:]  # of rounds 1 to 3; without a classifier some are not asked
+        for round_, view in enumerate(views, start=1):
+            lost = int(n_lost[round_ - 1])
+            assert (len(view.labelled), len(view.features)) == (10 * round_ - lost, 160 - lost)
+            assert len(view.unlabelled) == 160 - 10 * round_
+            bought = np.concatenate([record.picks for record in records[:round_]])
+            kept = bought[hard.labels[bought] != NO_CLASS]
+            np.testing.assert_array_equal(view.features[view.labelled], hard.x_train[kept])
+            np.testing.assert_array_equal(view.labels, hard.labels[kept])
+            assert view.model.probabilities.shape == (160 - lost, 3)
+            assert len(view.model.embedding) == 160 - lost
+            assert view.queries == (10,) * round_
+
+    @pytest.mark.parametrize("name", ["typiclust", "ntkcpl_al", "uherding"])
+    def test_after_resumption(self, hard, make_spec, name):
+        spec = make_spec(name, schedule="10x4")
+        records = list(run_trajectory(spec, hard))
+        history = History([record.picks for record in records[:2]], records[1].accuracy)
+        assert outcome(run_trajectory(spec, hard, history=history)) == outcome(records[2:])
+
+    def test_a_first_round_without_a_class(self, hard, make_spec):
+        only_outside = replace(hard, given=np.full(160, NO_CLASS))
+        for name in ("random", "entropy", "ntkcpl_al", "typiclust"):
+            records = list(run_trajectory(make_spec(name, schedule="5x2"), only_outside))
+            assert [record.accuracy for record in records] == [(hard.y_test == 0).mean()] * 2
+            assert len(np.unique(picks_of(records))) == 10
+
+    def test_an_oracle_judges_what_it_would_get(self, hard, make_spec):
+        records = list(run_trajectory(make_spec("boss", {"n_batches": 6}, schedule="10x3"), hard))
+        assert len(np.unique(picks_of(records))) == 30
+        assert all(record.accuracy >= record.stats["mean_judged"] for record in records)
+
+    def test_coverage_is_that_of_true_classes(self, hard, make_spec):
+        spec = make_spec("ntkcpl_al", schedule="20x2", learner=LearnerSpec(hidden=16, epochs=30))
+        (_, record) = run_trajectory(spec, hard)
+        truth = np.where(hard.y_train == NO_CLASS, NO_CLASS, (hard.y_train + 1) % 3)
+        (_, other) = run_trajectory(spec, replace(hard, y_train=truth))
+        assert other.coverage_estimated == record.coverage_estimated
+        assert other.coverage_true != record.coverage_true
+        assert other.coverage_ntk_true != record.coverage_ntk_true
 
 
 class TestRule10SamePicksEverywhere:

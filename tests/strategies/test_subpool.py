@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from strategies.subpool import draw_candidates, subpool
+from strategies.registry import make_strategy
+from strategies.subpool import draw_candidates, in_whole, remaining, subpool
 from strategies.testing import make_view
 
 
@@ -30,6 +31,39 @@ def test_a_refit_is_that_of_the_pool_and_is_shared():
         expected = whole[np.concatenate([view.labelled, view.unlabelled[: len(part.features) - len(view.labelled)]])]
         np.testing.assert_array_equal(part.model.refit(positions).probabilities, expected)
     assert len(refits) == 1
+
+
+class TestRemaining:
+    @pytest.fixture
+    def rows(self):
+        return np.setdiff1d(np.arange(60), make_view().unlabelled[[0, 7, 30]])
+
+    def test_is_the_pool_as_if_the_others_had_never_been_there(self, rows):
+        view = make_view()
+        part = remaining(view, rows)
+        assert (len(part.features), len(part.unlabelled)) == (57, 48)
+        np.testing.assert_array_equal(part.features[part.labelled], view.features[view.labelled])
+        np.testing.assert_array_equal(part.labels, view.labels)
+        np.testing.assert_array_equal(part.model.probabilities, view.model.probabilities[rows])
+        np.testing.assert_array_equal(
+            part.model.refit(np.arange(5)).embedding, view.model.refit(np.arange(5)).embedding[rows]
+        )
+        assert remaining(view, np.arange(60)) is view
+
+    @pytest.mark.parametrize("name", ["ntkcpl_al", "coreset_self"])
+    def test_a_selection_is_told_in_indices_of_the_pool(self, rows, name):
+        view = make_view()
+        part = remaining(view, rows)
+        own = make_strategy(name).select(part, 5, rng=np.random.default_rng(0))
+        whole = in_whole(own, rows)
+        np.testing.assert_array_equal(view.features[whole.indices], part.features[own.indices])
+        assert np.isin(whole.indices, view.unlabelled).all()
+        if own.diagnostics is not None:
+            np.testing.assert_array_equal(whole.diagnostics.risk_set, rows[own.diagnostics.risk_set])
+            np.testing.assert_array_equal(
+                whole.diagnostics.predict(view.labelled, view.labels),
+                own.diagnostics.predict(part.labelled, part.labels),
+            )
 
 
 def test_without_labels_there_is_no_model():

@@ -48,6 +48,11 @@ def out(tmp_path):
             ["normalise, alpha, delta", "Did you mean `delta`?"],
             marks=NEEDS_SKACTIVEML,
         ),
+        ({"pool": "longtail:0.5"}, ["an imbalance of at least 1", "`longtail:0.5`"]),
+        ({"pool": "subset:121"}, ["1 to 120 points of pool"]),
+        ({"label_noise": "1"}, ["label noise in [0, 1)"]),
+        ({"ood": "digits:0.1"}, ["6 features in digits, as in pool", "64"]),
+        ({"pool_seed": 1}, ["to draw with pool seed 1"]),
         ({"set": "entropy.temperature=1"}, ["temperature", "among none"]),
         ({"strategies": "ntkcpl_al", "set": "ntkcpl_al.ridge=much"}, ["ntkcpl_al.ridge", "'much'", "number"]),
         (
@@ -201,7 +206,7 @@ def test_out_holds_another_schema_version(ntkcpl, command, out, table):
     result = ntkcpl(*command(out))
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
-    assert line.startswith("Error: Expected a store of schema version 1, but ")
+    assert line.startswith("Error: Expected a store of schema version 2, but ")
     assert "has 0" in line
     assert [file for file in out.rglob("*") if file.is_file()] == [path]
     assert path.read_bytes() == before

@@ -5,8 +5,10 @@ import shutil
 import signal
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from analysis import load
 from analysis.exceptions import MixedSettingsError
@@ -20,6 +22,39 @@ def contents(folder):
     """All files that a reader sees, with the time of their last change."""
     files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+@pytest.mark.ray
+def test_harder_pools_of_a_study(ntkcpl_on_ray, pool_file, fields, tmp_path):
+    """Each is a data set of its own: paired across strategies and seeds, done once, and ranked over by the report."""
+    outside = fields._replace(x_train=fields.x_train - 9)
+    np.savez(tmp_path / "outside.npz", **outside._asdict())
+    study = {
+        "title": "Harder",
+        "data": "pool",
+        "features": {"recipe": "simsiam_cifar"},
+        "strategies": ["random", "coreset_self"],
+        "schedule": "8x2",
+        "seeds": 2,
+        "learner": {"epochs": 3, "hidden": 16},
+        "pools": [{}, {"pool": "longtail:4", "label_noise": 0.3}, {"ood": f"{tmp_path / 'outside.npz'}:0.25"}],
+    }
+    (tmp_path / "hard.yaml").write_text(yaml.safe_dump(study))
+    words = ["compare", "--study", tmp_path / "hard.yaml", "--data", pool_file, "--out", tmp_path / "out"]
+    result = ntkcpl_on_ray(*words)
+    assert result.exit_code == 0, result.stderr
+    names = ["pool", "pool[longtail:4,noise:0.3]", "pool[ood:outside:0.25]"]
+    results = load(tmp_path / "out")
+    assert results.data_names == names
+    assert results.trajectories.groupby("data")["data_hash"].nunique().to_list() == [1, 1, 1]
+    assert results.rounds.groupby("trajectory_id")["n_labels"].apply(list).to_list() == [[8, 16]] * 12
+    assert f"{names[2]}: 120 of 120 points of pool, 0 of them with a wrong label, and 40 of no class." in result.stderr
+    page = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert "Across data sets" in page
+    assert all(name in page for name in names)
+    again = ntkcpl_on_ray(*words)
+    assert again.stderr.count("4 trajectories: 4 done already") == 3
+    assert ntkcpl_on_ray("store", "check", tmp_path / "out").stdout.endswith("0 problems\n")
 
 
 @pytest.mark.ray

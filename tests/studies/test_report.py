@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from harness.store import Store
@@ -66,3 +67,21 @@ def test_an_unknown_baseline_is_refused_and_the_page_stays(ntkcpl, root):
     assert result.exit_code == 2
     assert "among margin, random, but got `margn`. Did you mean `margin`?" in result.stderr
     assert (root / "report" / "index.html").read_bytes() == before
+
+
+def test_another_metric(ntkcpl, root):
+    """All numbers and words are of that metric, and its own columns are a table."""
+    result = ntkcpl("report", root, "--format", "html,csv,md", "--metric", "balanced_accuracy")
+    assert result.exit_code == 0, result.stderr
+    rounds = pd.concat(pd.read_parquet(path) for path in sorted((root / "rounds").glob("*.parquet")))
+    means = rounds[rounds["strategy"] == "random"].groupby("n_labels")["balanced_accuracy"].mean()
+    table = pd.read_csv(root / "report" / "tables" / "accuracy.csv").query("strategy == 'random'")
+    assert table["mean"].to_list() == pytest.approx(means.to_list())
+    page = (root / "report" / "index.html").read_text()
+    assert "<h1>Active learning on pool: balanced accuracy</h1>" in page
+    assert "Balanced accuracy by label count" in page
+    assert "Accuracy by label count" not in page
+    metrics = pd.read_csv(root / "report" / "tables" / "metrics.csv")
+    assert len(metrics) == 8
+    assert metrics["classes_reached"].between(1, 3).all()
+    assert len((root / "report" / "tables" / "metrics.md").read_text().split("random")) == 2

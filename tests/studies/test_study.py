@@ -7,12 +7,13 @@ from harness.data import load_dataset
 from harness.exceptions import SpecError
 from harness.features.images import NAMED
 from harness.features.recipes import make_recipe
+from harness.pools import PoolSpec
 from harness.schedule import Schedule
 from strategies.exceptions import StrategyError
 from strategies.ntkcpl import PAPER
 from strategies.registry import BUILT_IN, SETS
 from studies.compare import parse_strategies
-from studies.study import Options, load_study, study_names
+from studies.study import Options, asked_pools, load_study, study_names
 
 FACTS = {  # schedule, most clusters, backbone, method: method section of the paper
     "cifar10": ("20x5,100x4,500x3", 100, "resnet18", "simsiam"),
@@ -138,6 +139,38 @@ class TestConfigurations:
         with pytest.raises((SpecError, StrategyError), match=complaint) as error:
             compare(strategies).specs(load_dataset("digits"))
         assert "\n" not in str(error.value)
+
+
+class TestPools:
+    def test_a_study_lists_some_and_options_replace_them(self, tmp_path):
+        study = load_study("cifar10")[1].model_dump(mode="json")
+        pools = [{}, {"pool": "longtail:20"}, {"pool": "subset:300", "label_noise": 0.1, "pool_seed": 2}]
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(study | {"pools": pools}))
+        plan = load_study(str(tmp_path / "mine.yaml"))
+        noisy = PoolSpec(pool="subset:300", label_noise="0.1", pool_seed=2)
+        assert asked_pools(plan, None, None, None, 0) == (PoolSpec(), PoolSpec(pool="longtail:20"), noisy)
+        assert asked_pools(plan, None, "0.3", None, 0) == (PoolSpec(label_noise="0.3"),)
+
+    def test_without_any_the_data_is_taken_as_it_is(self):
+        assert asked_pools(None, None, None, None, 0) == (PoolSpec(),)
+        assert asked_pools(load_study("cifar10"), None, None, None, 0) == (PoolSpec(),)
+
+    @pytest.mark.parametrize(
+        ("pools", "complaint"),
+        [
+            (
+                [{"pool": "subset:9"}, {"pool": "subset:9"}],
+                'Expected pools that differ, but got {"pool":"subset:9"} twice',
+            ),
+            ([{"size": 3}], "Expected a valid `mine.pools"),
+            ([{"pool_seed": -1}], "Expected a valid `mine.pools"),
+        ],
+    )
+    def test_bad_ones_are_one_line(self, tmp_path, pools, complaint):
+        study = load_study("cifar10")[1].model_dump(mode="json") | {"pools": pools}
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(study))
+        with pytest.raises(SpecError, match=complaint):
+            asked_pools(load_study(str(tmp_path / "mine.yaml")), None, None, None, 0)
 
 
 def test_without_a_study_the_options_must_say_all():

@@ -56,7 +56,7 @@
       }
       controls.append(set);
     }
-    if (hasGain) choice("Show", [["accuracy", "accuracy"], ["gain over the baseline", "gain"]], "accuracy", (v) => { state.value = v; });
+    if (hasGain) choice("Show", [[data.metric, "accuracy"], ["gain over the baseline", "gain"]], "accuracy", (v) => { state.value = v; });
     choice("Label axis", [["linear", false], ["logarithmic", true]], data.log, (v) => { state.log = v; });
 
     const buttons = data.series.map((s) => {
@@ -98,7 +98,7 @@
       const along = (x) => (first === last ? 0.5 : log ? Math.log(x / first) / Math.log(last / first) : (x - first) / (last - first));
       const px = (x) => box.left + 8 + along(x) * (box.right - box.left - 16);
       const py = (y) => box.bottom - ((y - low) / (high - low)) * (box.bottom - box.top);
-      const what = state.value === "gain" ? "Gain (percentage points)" : "Accuracy (%)";
+      const what = state.value === "gain" ? "Gain (percentage points)" : `${data.name} (%)`;
       const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, tabindex: "0", role: "img",
         "aria-label": `${what} by labels bought, ${series.length} curves; left and right arrow keys read values` });
       for (const y of ticks(low, high, 5)) {

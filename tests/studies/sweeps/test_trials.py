@@ -52,6 +52,29 @@ class TestObjective:
         assert found[1][1] == pytest.approx(0.5)
 
 
+class TestMetric:
+    @pytest.fixture
+    def curves(self):
+        return [[{**row, "macro_f1": row["accuracy"] / 2} for row in curve(0.2, 0.4, 0.8)]]
+
+    def test_takes_the_place_of_accuracy(self, curves):
+        assert score(curves[0], "final", (20, 40), metric="macro_f1") == 0.4
+        assert reports(curves, "area", (20, 40), metric="macro_f1")[-1] == (40, pytest.approx(0.3))
+
+    def test_is_part_of_the_study_and_of_no_trajectory(self, pool):
+        plain, other = sweep(), sweep(metric="macro_f1")
+        assert plain.study(pool) != other.study(pool)
+        values = {"max_clusters": 3, "schedule": "5x4"}
+        assert plain.specs(values, pool) == other.specs(values, pool)
+
+    def test_rounds_from_before_it_was_kept_are_refused(self, curves):
+        rows = [{**row, "macro_f1": None} for row in curves[0]]
+        for row in rows:
+            row["trajectory_id"] = "abc"
+        with pytest.raises(SpecError, match="Expected macro_f1 in every round, but trajectory abc"):
+            score(rows, "area", (20, 40), metric="macro_f1")
+
+
 class TestCap:
     def test_lowered_it_gives_the_same_picks(self, pool, make_spec):
         spec = sweep("50").specs({"max_clusters": 50, "schedule": "5x4"}, pool)[0]

@@ -1,0 +1,72 @@
+"""How good predictions on the test data are, beside accuracy, and which classes the bought labels have reached."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data import NO_CLASS
+from strategies.base import FloatArray, IndexArray
+
+N_BINS = 15
+"""Bins of the expected calibration error (Guo et al. 2017, arXiv 1706.04599)."""
+_LEAST = float(np.finfo(np.float32).eps)
+"""Probability that counts for less, as a log would be infinite; scikit-learn takes the same."""
+
+Metrics = dict[str, float | int | list[float | None]]
+
+
+def measure(predicted: IndexArray, probabilities: FloatArray, truth: IndexArray) -> Metrics:
+    """Metrics of predictions by the name of their column in `rounds`.
+
+    Args:
+        predicted: class of each of `n` points.
+        probabilities: `n x n_classes`, each row sums to 1.
+        truth: true class of each, `n`.
+
+    Returns:
+        `balanced_accuracy`, the mean recall of the classes that occur; `macro_f1`, the mean F1 of the classes that
+        occur or are predicted; `nll`, the mean negative log-likelihood in nats; `ece`, the expected calibration error
+        over `N_BINS` bins of equal width; `recall` of each class, None where it does not occur.
+    """
+    n_classes = probabilities.shape[1]
+    right = predicted == truth
+    n_right = np.bincount(truth[right], minlength=n_classes)
+    n_true, n_predicted = (np.bincount(classes, minlength=n_classes) for classes in (truth, predicted))
+    occurs, counts = n_true > 0, n_true + n_predicted > 0
+    recall = n_right[occurs] / n_true[occurs]
+    own = probabilities[np.arange(len(truth)), truth].astype(np.float64)
+    by_class = iter(recall.tolist())
+    return {
+        "balanced_accuracy": float(recall.mean()),
+        "macro_f1": float((2 * n_right[counts] / (n_true + n_predicted)[counts]).mean()),
+        "nll": float(-np.log(np.maximum(own, _LEAST)).mean()),
+        "ece": _calibration_error(probabilities.max(axis=1).astype(np.float64), right),
+        "recall": [next(by_class) if there else None for there in occurs],
+    }
+
+
+def reached(classes: IndexArray, n_classes: int) -> Metrics:
+    """What the bought labels say of the classes, by the name of the column in `rounds`.
+
+    Args:
+        classes: true class of each point bought so far; `NO_CLASS` counts for none.
+        n_classes: of the data set.
+
+    Returns:
+        `classes_reached`, how many classes have a point; `class_balance`, the entropy of their shares over that of
+        equal shares: 1 where every class has as many points, 0 where one has all.
+    """
+    counts = np.bincount(classes[classes != NO_CLASS], minlength=n_classes)
+    shares = counts[counts > 0] / max(counts.sum(), 1)
+    return {
+        "classes_reached": len(shares),
+        "class_balance": abs(float((shares * np.log(shares)).sum())) / float(np.log(n_classes)),
+    }
+
+
+def _calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Mean distance of confidence and accuracy of each bin, weighted by its points."""
+    bins = np.searchsorted(np.linspace(0, 1, N_BINS + 1)[1:-1], confidence)
+    gaps = np.bincount(bins, confidence - right, minlength=N_BINS)
+    return float(np.abs(gaps).sum() / len(right))

@@ -1,0 +1,219 @@
+"""Harder pools: a data set made of another by taking points away, falsifying labels or adding points of no class.
+
+The test data stays as it is, so that accuracy is measured on clean labels and balanced as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.data import NO_CLASS, Dataset, load_dataset
+from harness.exceptions import DataError, SpecError
+from harness.streams import stream
+from strategies.base import IndexArray
+
+_SUM_ERROR = 1e-6
+
+
+class PoolSpec(BaseModel):
+    """What is to be done to a pool; the default does nothing.
+
+    One pool serves all seeds of a study: seeds repeat what happens on a data set, and all strategies and seeds
+    are paired on the same points and labels. `pool_seed` draws another pool, which is a data set of its own.
+
+    Attributes:
+        pool: `longtail:RATIO`, an exponential long tail in the order of the classes, the first RATIO times as large
+            as the last (Cui et al. 2019, arXiv 1901.05555); or `subset:N`, that many points, each equally likely.
+        label_noise: probability that a label is one of the other classes instead, each equally likely; or a CSV file
+            with a row per true class and the probabilities of the labels that its points get.
+        ood: `FILE:SHARE`, points of another data set, which have no class here, so that they are this share of the
+            pool.
+        pool_seed: of what is drawn.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    pool: str | None = None
+    label_noise: str | None = None
+    ood: str | None = None
+    pool_seed: Annotated[int, Field(ge=0)] = 0
+
+    def apply(self, data: Dataset) -> Dataset:
+        """The harder data set; `data` itself where nothing changes.
+
+        Its name says what was done, and its content hash depends on the source's and on what came out.
+
+        Raises:
+            SpecError: an option does not parse, or asks for what cannot be.
+            DataError: a file cannot be read or does not fit the data.
+        """
+        if self.pool_seed and self == PoolSpec(pool_seed=self.pool_seed):
+            raise SpecError(
+                f"Expected a pool, label noise or ood to draw with pool seed {self.pool_seed}, but got none."
+            )
+        done = []
+        rows = np.arange(len(data.y_train))
+        if self.pool is not None:
+            rows, said = self._rows(data, self.pool)
+            done += [said] if len(rows) < len(data.y_train) else []
+        x = data.x_train[rows] if len(rows) < len(data.y_train) else data.x_train
+        truth = data.y_train[rows]
+        labels = truth
+        if self.label_noise is not None:
+            labels, said = self._labels(data, truth, self.label_noise)
+            done += [said] if said else []
+        other = ""
+        if self.ood is not None:
+            extra, outside, said = self._outside(data, len(rows), self.ood)
+            other = extra.content_hash
+            done.append(said)
+            nothing = np.full(len(outside), NO_CLASS)
+            # Shuffled, as the place of a point must not tell that it has no class.
+            order = stream(self.pool_seed, "ood", 1).permutation(len(rows) + len(outside))
+            x = np.concatenate([x, extra.x_train[outside]])[order]
+            rows = np.concatenate([rows, outside])[order]
+            truth, labels = np.concatenate([truth, nothing])[order], np.concatenate([labels, nothing])[order]
+        if not done:
+            return data
+        digest = hashlib.sha256(f"{data.content_hash},{other}".encode())
+        for indices in (rows, truth, labels):
+            digest.update(indices.tobytes())
+        for array in (x, rows, truth, labels):
+            array.setflags(write=False)
+        if self.pool_seed:
+            done.append(f"seed:{self.pool_seed}")
+        name = f"{data.name}[{','.join(done)}]"
+        n_outside, n_wrong = int((truth == NO_CLASS).sum()), int((labels != truth).sum())
+        note = (
+            f"{name}: {len(rows) - n_outside} of {len(data.y_train)} points of {data.name}, {n_wrong} of them with a "
+            f"wrong label, and {n_outside} of no class."
+        )
+        return replace(
+            data,
+            name=name,
+            notes=(note,),
+            x_train=x,
+            y_train=truth,
+            given=labels,
+            rows=rows,
+            content_hash=digest.hexdigest(),
+        )
+
+    def _rows(self, data: Dataset, text: str) -> tuple[IndexArray, str]:
+        """Rows of the pool that stay, ascending, and what was done."""
+        kind, _, value = text.partition(":")
+        rng = stream(self.pool_seed, "pool")
+        n = len(data.y_train)
+        if kind == "subset":
+            size = _number(value, text)
+            if not (size.is_integer() and 1 <= size <= n):
+                raise SpecError(f"Expected a subset of 1 to {n} points of {data.name}, but got `{text}`.")
+            rows = np.sort(rng.permutation(n)[: int(size)])
+        elif kind == "longtail":
+            ratio = _number(value, text)
+            if ratio < 1:
+                raise SpecError(f"Expected a long tail with an imbalance of at least 1, but got `{text}`.")
+            shares = ratio ** (-np.arange(data.n_classes) / (data.n_classes - 1))
+            sizes = np.bincount(data.y_train, minlength=data.n_classes)
+            # As many points as every class can give; the small number keeps a whole one whole.
+            wanted = np.floor(shares * (sizes / shares).min() + 1e-9).astype(int)
+            shuffled = rng.permutation(n)
+            classes = data.y_train[shuffled]
+            rows = np.sort(np.concatenate([shuffled[classes == c][:size] for c, size in enumerate(wanted)]))
+        else:
+            raise SpecError(f"Expected a pool such as `longtail:100` or `subset:5000`, but got `{text}`.")
+        absent = np.setdiff1d(np.arange(data.n_classes), data.y_train[rows])
+        if len(absent):
+            raise SpecError(
+                f"Expected a point of every class, but `{text}` leaves {len(absent)} of {data.n_classes} classes of "
+                f"{data.name} without one, such as `{data.class_names[absent[0]]}`."
+            )
+        return rows.astype(np.int64), f"{kind}:{_shown(_number(value, text))}"
+
+    def _labels(self, data: Dataset, truth: IndexArray, text: str) -> tuple[IndexArray, str]:
+        """The label that buying each point gives, and what was done; nothing if noise is 0."""
+        try:
+            share = float(text)
+        except ValueError:
+            matrix, said = _confusion(Path(text), data), f"noise:{Path(text).stem}"
+        else:
+            if not 0 <= share < 1:
+                raise SpecError(f"Expected label noise in [0, 1), but got {text}.")
+            n_others = data.n_classes - 1
+            matrix = np.full((data.n_classes, data.n_classes), share / n_others)
+            np.fill_diagonal(matrix, 1 - share)
+            said = f"noise:{_shown(share)}" if share else ""
+        drawn = stream(self.pool_seed, "noise").random(len(truth))
+        labels = truth.copy()
+        for c, below in enumerate(matrix.cumsum(axis=1)):
+            mine = truth == c
+            labels[mine] = np.searchsorted(below[:-1], drawn[mine], side="right")
+        return labels, said
+
+    def _outside(self, data: Dataset, n_pool: int, text: str) -> tuple[Dataset, IndexArray, str]:
+        """Another data set, the rows of its pool to add, and what was done."""
+        source, _, value = text.rpartition(":")
+        share = _number(value, text) if source else np.nan
+        if not 0 < share < 1:
+            raise SpecError(
+                f"Expected points of no class such as `other.npz:0.2`, a share in (0, 1), but got `{text}`."
+            )
+        other = load_dataset(source)
+        found, dim = other.x_train.shape[1], data.x_train.shape[1]
+        if found != dim:
+            raise DataError(f"Expected {dim} features in {source}, as in {data.name}, but got {found}.")
+        n = round(n_pool * share / (1 - share))
+        if not 1 <= n <= len(other.x_train):
+            raise SpecError(
+                f"Expected 1 to {len(other.x_train)} points of {source} beside the {n_pool} of {data.name}, "
+                f"but `{text}` asks for {n}."
+            )
+        rows = np.sort(stream(self.pool_seed, "ood").permutation(len(other.x_train))[:n])
+        return other, rows.astype(np.int64), f"ood:{other.name}:{_shown(share)}"
+
+
+def _confusion(path: Path, data: Dataset) -> NDArray[np.float64]:
+    """Probabilities of the labels by true class, from a CSV file."""
+    if not path.is_file():
+        raise SpecError(
+            f"Expected label noise in [0, 1) or the CSV file of a confusion matrix, but got `{path}`: no such file."
+        )
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        matrix = np.array([[float(value) for value in line.split(",")] for line in lines if line.strip()])
+    except (OSError, ValueError) as error:
+        found = " ".join(str(error).split())
+        raise DataError(
+            f"Expected a row of numbers with commas between them for each class in {path}, but got: {found}."
+        ) from error
+    n = data.n_classes
+    if matrix.shape != (n, n):
+        raise DataError(f"Expected {n} rows and columns in {path}, one a class of {data.name}, but got {matrix.shape}.")
+    is_bad = ~((matrix >= 0).all(axis=1) & (np.abs(matrix.sum(axis=1) - 1) <= _SUM_ERROR))
+    if is_bad.any():
+        row = int(np.argmax(is_bad))
+        raise DataError(
+            f"Expected probabilities that sum to 1 in every row of {path}, but got {matrix[row].tolist()} in row {row}."
+        )
+    return matrix
+
+
+def _number(value: str, text: str) -> float:
+    try:
+        found = float(value)
+    except ValueError:
+        found = np.nan
+    if not np.isfinite(found):
+        raise SpecError(f"Expected a number after the colon, but got `{text}`.")
+    return found
+
+
+def _shown(value: float) -> str:
+    return f"{value:.12g}"
