@@ -1,0 +1,103 @@
+"""Accuracy after the first query, by strategy and by what is taken out of CoverAhead's.
+
+One half of the test data; the mean over seeds and its standard error. `radius 0.7` multiplies the radius of the kernel,
+`one pick after the other` leaves out the exchange, `sigma 1` is MaxHerding's published radius with the exchange.
+
+    python benchmarks/first_query.py digits
+    python benchmarks/first_query.py features.npz --sizes 20,40 --seeds 4 --half confirm
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from unittest.mock import patch
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the package, not the script of that name.
+
+import numpy as np
+
+from harness.data import Dataset, load_dataset
+from harness.spec import LearnerSpec, TrajectorySpec
+from harness.trajectory import run_trajectory
+from strategies import coverahead
+from strategies.registry import make_strategy, resolved_parameters
+
+
+@contextmanager
+def changed(*, factor: float = 1.0, sigma: float | None = None, with_exchange: bool = True) -> Iterator[None]:
+    """CoverAhead's first query with another radius, or without exchange."""
+    herd, exchange = coverahead.herd, coverahead.exchange
+
+    def other(function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **settings: object) -> object:
+            settings["sigma"] = sigma or max(factor * settings["sigma"], 0.1)
+            return function(*arguments, **settings)
+
+        return call
+
+    def none(points: object, covering: object, picks: np.ndarray, **_: object) -> tuple[np.ndarray, np.ndarray]:
+        return picks, np.zeros(len(picks))
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(coverahead, "herd", other(herd)))
+        stack.enter_context(patch.object(coverahead, "exchange", other(exchange) if with_exchange else none))
+        yield
+
+
+ROWS = {
+    "coverahead": ("coverahead", nullcontext),
+    "  radius 0.7": ("coverahead", lambda: changed(factor=0.7)),
+    "  radius 1.4": ("coverahead", lambda: changed(factor=1.4)),
+    "  sigma 1": ("coverahead", lambda: changed(sigma=1.0)),
+    "  one pick after the other": ("coverahead", lambda: changed(with_exchange=False)),
+    **{
+        name: (name, nullcontext)
+        for name in ("maxherding", "typiclust", "probcover", "dropquery", "coreset_self", "ntkcpl_self", "random")
+    },
+}
+
+
+def accuracy(name: str, size: int, seed: int, data: Dataset, half: str) -> float:
+    """Accuracy after one query of `size` points."""
+    strategy = make_strategy(name)
+    spec = TrajectorySpec(
+        data=data.name,
+        data_hash=data.content_hash,
+        strategy=name,
+        strategy_version=strategy.version,
+        params=resolved_parameters(strategy),
+        schedule=f"{size}x1",
+        seed=seed,
+        learner=LearnerSpec(),
+        evaluate_on=half,
+    )
+    return next(run_trajectory(spec, data)).accuracy
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--sizes", type=lambda text: [int(n) for n in text.split(",")], default="10,20,40")
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--half", choices=["tune", "confirm"], default="tune")
+    options = parser.parse_args(arguments)
+    data = load_dataset(options.data)
+    print(f"{'':28}" + "".join(f"{size:>14}" for size in options.sizes))
+    for label, (name, context) in ROWS.items():
+        cells = []
+        for size in options.sizes:
+            with context():
+                seeds = range(options.first_seed, options.first_seed + options.seeds)
+                found = 100 * np.array([accuracy(name, size, seed, data, options.half) for seed in seeds])
+            cells.append(f"{found.mean():8.1f} ± {found.std(ddof=1) / np.sqrt(len(found)):3.1f}")
+        print(f"{label:28}" + "".join(cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
