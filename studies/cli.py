@@ -112,6 +112,7 @@ def compare(
         typer.Option(help="Study (`ntkcpl list studies`) or YAML file: what other options leave open, from images on."),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the study's images, where --data is not given.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Let torchvision fetch the study's images.")] = False,
     seeds: Annotated[str | None, typer.Option(help="Number of seeds, or a range such as 10-14; default: 5.")] = None,
     pool: PoolOption = None,
     label_noise: LabelNoiseOption = None,
@@ -148,8 +149,10 @@ def compare(
         plan = None if study is None else load_study(study)
         pools = asked_pools(plan, pool, label_noise, ood, pool_seed)
         comparison = options.comparison(plan)
-        if data is not None and (root is not None or options.feature_changes()):
-            raise SpecError("Expected --root and features settings for a --study without --data, but got --data too.")
+        if data is not None and (root is not None or download or options.feature_changes()):
+            raise SpecError(
+                "Expected --root, --download and features settings for a --study without --data, but got --data too."
+            )
         if plan is None and data is None:
             raise SpecError("Expected --data, or a --study that starts from images, but got neither.")
         resources = _resources(
@@ -170,12 +173,15 @@ def compare(
             stage = plan[1].features.changed(options.feature_changes())
             path = feature_path(plan[1].data, folder)
             if dry_run and not path.exists():
-                typer.echo(f"First: pre-training and extraction, to {path}; then the plan of the comparison.", err=True)
+                from studies.forecast import forecast
+
+                for line in forecast(comparison, plan[1].data, stage, root, folder, resources, download=download):
+                    typer.echo(line, err=True)
                 return
             if not dry_run:
                 from studies.stages import make_features
 
-                path = make_features(plan[1].data, stage, root, folder)
+                path = make_features(plan[1].data, stage, root, folder, download=download)
             data = str(path)
         source = read_dataset(data or "")
         datasets = [make_pool(source, each) for each in pools]

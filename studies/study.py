@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,6 +17,9 @@ from harness.schedule import Schedule, parse_seeds
 from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error, parameter_names, strategy_class
 from studies.compare import LEARNER, Comparison, parse_oracle, parse_settings, parse_strategies
+
+if TYPE_CHECKING:
+    from harness.features.recipes import Recipe
 
 FEATURES = "features"
 
@@ -52,6 +55,19 @@ class FeatureStage(BaseModel):
             return FeatureStage.model_validate({**self.model_dump(), **own, "settings": {**self.settings, **others}})
         except ValidationError as error:
             raise SpecError(describe_error(FEATURES, error)) from error
+
+    def made_recipe(self) -> Recipe:
+        """The recipe with its settings; what it says has no effect beside a checkpoint.
+
+        Raises:
+            SpecError: an unknown recipe or setting, or settings beside a checkpoint.
+        """
+        from harness.features.recipes import make_recipe  # late: a comparison on features needs none
+
+        if self.checkpoint is not None and self.settings:
+            unused = ", ".join(self.settings)
+            raise SpecError(f"Expected no settings of a pre-training beside features.checkpoint, but got {unused}.")
+        return make_recipe(self.recipe, self.settings)
 
 
 class Configuration(BaseModel):
@@ -215,6 +231,11 @@ def asked_pools(
 def feature_path(data: str, out: Path) -> Path:
     """Where a study keeps its features; its name is the data set's."""
     return out / "features" / f"{Path(data).stem}.npz"
+
+
+def encoder_path(data: str, out: Path) -> Path:
+    """Where a study keeps the encoder that it trains."""
+    return feature_path(data, out).with_name("encoder.pt")
 
 
 def load_study(source: str) -> tuple[str, Study]:

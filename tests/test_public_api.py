@@ -42,7 +42,8 @@ PUBLIC = {
 RUN = "workers cpus-per-trajectory gpus-per-trajectory num-gpus shards memory-limit time-limit address dry-run"
 POOL = "pool label-noise ood pool-seed"
 OPTIONS = {
-    "compare": f"out data strategies schedule study root seeds {POOL} oracle max-clusters candidates set {RUN}",
+    "compare": f"out data strategies schedule study root download seeds {POOL} oracle max-clusters "
+    f"candidates set {RUN}",
     "sweep": f"data strategy out max-clusters schedules space seeds {POOL} confirm-seeds search trials search-seed "
     f"scheduler objective metric second-objective concurrent-trials optuna-storage candidates set {RUN}",
     "select": "data out strategy labels classes seed set images sheet",

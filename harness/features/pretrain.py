@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.utils.flop_counter import FlopCounterMode
 
 from harness.exceptions import CheckpointError, SpecError
 from harness.features import vision
 from harness.features.augmentation import augment, draw, normalise
 from harness.features.checkpoints import FORMAT, read_checkpoint, write_checkpoint
-from harness.features.encoders import SMALL_IMAGE, encoder_spec, feature_dim, make_encoder
+from harness.features.costs import SMALL_IMAGE, training_operations
+from harness.features.encoders import encoder_spec, feature_dim, make_encoder
 from harness.features.images import Images
 from harness.features.probe import knn_accuracy, spread
 from harness.features.recipes import Recipe
@@ -181,7 +181,7 @@ def pretrain(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(seed, "encoder", 1))
         model = SelfSupervised(encoder, feature_dim(encoder, spec), recipe)
-    flops = _flops_per_image(model, recipe)
+    operations = training_operations(recipe)
     model = model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if world > 1 and device == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
@@ -259,7 +259,7 @@ def pretrain(
                 Epoch(
                     epochs=recipe.epochs,
                     images_per_second=rate,
-                    teraflops=rate * flops / 1e12,
+                    teraflops=rate * operations / 1e12,
                     seconds_left=each * (recipe.epochs - epoch),
                     **history[-1],
                 )
@@ -369,15 +369,6 @@ def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") 
             yield from _differences(old, new, "" if key == "recipe" else f"{key}.")
         elif old != new:
             yield f"{prefix}{key} ({str(old)[:12]} there, {str(new)[:12]} here)"
-
-
-def _flops_per_image(model: SelfSupervised, recipe: Recipe) -> float:
-    """Of a training step: two views forward, and twice that backward; BYOL's target goes forward as well."""
-    model.eval()
-    image = torch.zeros(1, 3, recipe.image_size, recipe.image_size)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.predictor(model.projector(model.encoder(image)))
-    return float(counter.get_total_flops()) * 2 * (3 if model.target is None else 4)
 
 
 def _mixed_precision(place: torch.device, precision: str) -> AbstractContextManager[Any]:

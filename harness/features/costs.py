@@ -1,0 +1,170 @@
+"""What an encoder costs by arithmetic alone: multiplications, weights and activations, without torch."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.exceptions import SpecError
+from harness.features.recipes import Recipe
+from strategies.exceptions import did_you_mean
+
+RESNETS = ("resnet18", "resnet34", "resnet50")
+SMALL_IMAGE = 64
+"""Images of up to this many pixels a side get a ResNet whose stem keeps their resolution."""
+
+_BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
+_BOTTLENECK = 4
+_WIDE = re.compile(r"wrn(\d{1,3})_(\d{1,2})(_half)?")
+
+GPU_RATE = 100e12
+"""Operations a second that a forecast takes a GPU to do in bfloat16. Assumed, for a recent one; not measured."""
+CORE_RATE = 0.1e12
+"""The same of a CPU core in float32: ResNet-18 on 32 x 32 pixels, docs/how-to/images-to-features.md."""
+CORE_RATE_HALF = 0.25e12
+"""The same in bfloat16 with matrix units for it."""
+EMULATED = 30
+"""How many times longer bfloat16 takes than float32 on a CPU that has no instructions for it."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a network, per image of its input.
+
+    Attributes:
+        dim: length of the features.
+        multiplications: of a forward pass, in convolutions and matrix products; an operation each, with an addition.
+        weights: of convolutions and matrix products; those of normalisation are few.
+    """
+
+    dim: int
+    multiplications: int
+    weights: int
+
+
+def wide(backbone: str) -> tuple[int, int, bool] | None:
+    """Depth, width factor, and whether the first convolution halves the resolution, of `wrnD_K` or `wrnD_K_half`."""
+    match = _WIDE.fullmatch(backbone)
+    if not match or int(match[1]) % 6 != 4 or int(match[1]) < 10 or int(match[2]) < 1:
+        return None
+    return int(match[1]), int(match[2]), bool(match[3])
+
+
+def unknown_backbone(backbone: str) -> SpecError:
+    """What to say of a name that is none of an encoder."""
+    return SpecError(
+        f"Expected a backbone among {', '.join(RESNETS)} or wrnD_K with D = 10, 16, 22, 28, ..., such as wrn28_8 or "
+        f"wrn16_4_half, but got `{backbone}`.{did_you_mean(backbone, RESNETS)}"
+    )
+
+
+def encoder_cost(backbone: str, image_size: int) -> Cost:
+    """What a forward pass of one image takes.
+
+    Raises:
+        SpecError: an unknown backbone.
+    """
+    tally = _Tally()
+    if backbone in RESNETS:
+        dim = _resnet(tally, backbone, image_size)
+    elif (found := wide(backbone)) is not None:
+        dim = _wide(tally, *found, image_size)
+    else:
+        raise unknown_backbone(backbone)
+    return Cost(dim, tally.multiplications, tally.weights)
+
+
+def training_operations(recipe: Recipe) -> int:
+    """Operations of a training step per image: two views forward and twice that backward; BYOL's target forward too.
+
+    A multiplication with its addition counts as two.
+    """
+    cost = encoder_cost(recipe.backbone, recipe.image_size)
+    hidden, out = recipe.projector_hidden, recipe.projector_out
+    layers = 2 if recipe.method == "byol" else recipe.projector_layers
+    heads = cost.dim * hidden + hidden * hidden * (layers - 2) + hidden * out + 2 * out * recipe.predictor_hidden
+    return 2 * (cost.multiplications + heads) * 2 * (4 if recipe.method == "byol" else 3)
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.multiplications = self.weights = 0
+
+    def conv(self, n_in: int, n_out: int, kernel: int, size: int) -> None:
+        """A convolution with an output of `size` pixels a side."""
+        weights = n_in * n_out * kernel**2
+        self.weights += weights
+        self.multiplications += weights * size**2
+
+
+def _resnet(tally: _Tally, backbone: str, image_size: int) -> int:
+    is_small = image_size <= SMALL_IMAGE
+    size = image_size if is_small else math.ceil(image_size / 2)
+    tally.conv(3, 64, 3 if is_small else 7, size)
+    size = size if is_small else math.ceil(size / 2)
+    expansion = _BOTTLENECK if backbone == "resnet50" else 1
+    n_in = 64
+    for group, n_blocks in enumerate(_BLOCKS[backbone]):
+        width = 64 * 2**group
+        for block in range(n_blocks):
+            before, stride = size, 2 if group and not block else 1
+            size = math.ceil(size / stride)
+            if expansion == 1:
+                tally.conv(n_in, width, 3, size)
+                tally.conv(width, width, 3, size)
+            else:
+                tally.conv(n_in, width, 1, before)
+                tally.conv(width, width, 3, size)
+                tally.conv(width, width * expansion, 1, size)
+            if stride > 1 or n_in != width * expansion:
+                tally.conv(n_in, width * expansion, 1, size)
+            n_in = width * expansion
+    return n_in
+
+
+def _wide(tally: _Tally, depth: int, factor: int, is_half: bool, image_size: int) -> int:
+    size = math.ceil(image_size / 2) if is_half else image_size
+    tally.conv(3, 16, 3, size)
+    n_in = 16
+    for group in range(3):
+        width = 16 * factor * 2**group
+        for block in range((depth - 4) // 6):
+            stride = 2 if group and not block else 1
+            size = math.ceil(size / stride)
+            tally.conv(n_in, width, 3, size)
+            tally.conv(width, width, 3, size)
+            if n_in != width or stride > 1:
+                tally.conv(n_in, width, 1, size)
+            n_in = width
+    return n_in
+
+
+def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
+    """Whether this CPU has instructions for bfloat16; None where the system does not say."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    return None if flags is None else not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags[1].split())
+
+
+def rate(precision: str, *, n_gpus: float, n_cores: int | None = None) -> tuple[float, str]:
+    """Operations a second that a forecast takes this machine to do, and how that is said.
+
+    Args:
+        precision: of a recipe.
+        n_gpus: GPUs; one of them is used.
+        n_cores: of the CPU; None finds out.
+    """
+    if n_gpus:
+        return GPU_RATE, f"{GPU_RATE / 1e12:g} TFLOP/s of a GPU"
+    n_cores = n_cores or os.cpu_count() or 1
+    each, how = CORE_RATE, "float32"
+    if precision == "bfloat16":
+        has_it = has_bfloat16() is not False
+        each, how = (CORE_RATE_HALF, "bfloat16") if has_it else (CORE_RATE / EMULATED, "emulated bfloat16")
+    return each * n_cores, f"{each / 1e12:.2g} TFLOP/s in {how} on each of {n_cores} CPU cores"
