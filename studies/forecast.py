@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.exceptions import DataError, PackageError
 from harness.features.costs import encoder_cost, rate, training_operations
 from harness.features.images import IN_TORCHVISION, SIZES, Source, count_images, limited
 from harness.resources import Resources, settle_on, this_machine
+from strategies.base import Strategy
 from strategies.registry import parameter_names
 from studies.compare import LEARNER, Comparison, parse_learner
 from studies.progress import duration
@@ -25,7 +27,7 @@ _SCHEMES = ("torchvision:", "untrained")
 
 
 def forecast(
-    comparison: Comparison,
+    comparisons: Sequence[Comparison],
     data: str,
     stage: FeatureStage,
     root: Path | None,
@@ -37,7 +39,7 @@ def forecast(
     """Lines of a dry run that comes before there are features; nothing is written or fetched.
 
     Args:
-        comparison: what follows the features.
+        comparisons: what follows the features.
         data: the images.
         stage: how they become features.
         root: folder of named data sets.
@@ -76,14 +78,15 @@ def forecast(
             )
     lines.append(f"Features: to {feature_path(data, out)}, not there yet.")
     if counts is not None:
-        comparison.schedule.check_fits(counts[0], data)
+        for comparison in comparisons:
+            comparison.schedule.check_fits(counts[0], data)
         if stage.checkpoint is None:
             each = 2 * encoder_cost(recipe.backbone, recipe.image_size).multiplications
             times.append(
                 f"Extraction: {sum(counts):,} images x {each / 1e9:.3g} GFLOP: "
                 f"about {duration(sum(counts) * each / extracted)}."
             )
-        times.append(_trajectories(comparison, counts[0], resources))
+        times.append(_trajectories(comparisons, counts[0], resources))
     if not times:
         return [*lines, "How long it takes is not known before the images are there."]
     assumptions = (
@@ -110,23 +113,27 @@ def _images(source: Source, download: bool) -> tuple[list[str], tuple[int, int] 
     return [f"Images: {source.data} is there, {counts[0]:,} to train on and {test}."], counts
 
 
-def _trajectories(comparison: Comparison, n_pool: int, resources: Resources) -> str:
-    learner = parse_learner(comparison.settings.get(LEARNER, {}))
-    queries = comparison.schedule.queries
-    bought = [sum(queries[: round_ + 1]) for round_ in range(len(queries))]
-    steps = sum(learner.epochs * math.ceil(n / learner.batch_size) for n in bought)
-    total = 0.0
-    for strategy in comparison.distinct:
-        total += steps * STEP_SECONDS + len(queries) * ROUND_SECONDS
-        if "max_clusters" in parameter_names(type(strategy)):
-            asked = getattr(strategy, "candidates", "all")
-            n_candidates = n_pool if asked == "all" else min(int(asked), n_pool)
-            total += bought[-1] * n_candidates**2 / PAIRS_A_SECOND
-    n_trajectories = len(comparison.distinct) * len(comparison.seeds)
-    total *= len(comparison.seeds)
+def _trajectories(comparisons: Sequence[Comparison], n_pool: int, resources: Resources) -> str:
+    n_trajectories, total = 0, 0.0
+    for comparison in comparisons:
+        n_trajectories += len(comparison.distinct) * len(comparison.seeds)
+        each = [_seconds(comparison, strategy, n_pool) for strategy in comparison.distinct]
+        total += sum(each) * len(comparison.seeds)
     if resources.address is not None:
-        return (
-            f"Trajectories: {n_trajectories}, about {duration(total)} in all, over as many as the cluster runs at once."
-        )
+        over = "over as many as the cluster runs at once"
+        return f"Trajectories: {n_trajectories}, about {duration(total)} in all, {over}."
     at_once = settle_on([this_machine(resources.num_gpus)], resources, n_trajectories).workers or 1
     return f"Trajectories: {n_trajectories}, {at_once} at once: about {duration(total / at_once)}."
+
+
+def _seconds(comparison: Comparison, strategy: Strategy, n_pool: int) -> float:
+    """Of one trajectory."""
+    learner = parse_learner(comparison.settings.get(LEARNER, {}))
+    counts = comparison.schedule.label_counts
+    steps = sum(learner.epochs * math.ceil(n_labels / learner.batch_size) for n_labels in counts)
+    picks = 0.0
+    if "max_clusters" in parameter_names(type(strategy)):
+        asked = getattr(strategy, "candidates", "all")
+        n_candidates = n_pool if asked == "all" else min(int(asked), n_pool)
+        picks = counts[-1] * n_candidates**2 / PAIRS_A_SECOND
+    return steps * STEP_SECONDS + len(counts) * ROUND_SECONDS + picks

@@ -17,6 +17,7 @@ from harness.schedule import Schedule, parse_seeds
 from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error, parameter_names, strategy_class
 from studies.compare import LEARNER, Comparison, parse_oracle, parse_settings, parse_strategies
+from studies.sweeps.space import SpaceFile
 
 if TYPE_CHECKING:
     from harness.features.recipes import Recipe
@@ -94,6 +95,20 @@ class Configuration(BaseModel):
         return dict(self.model_extra or {})
 
 
+class Searched(BaseModel):
+    """What `ntkcpl sweep --study` searches; the strategy is the study's first.
+
+    Attributes:
+        space: hyperparameters by name, as in a --space file.
+        objective_from: label count from which on the objective looks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    space: SpaceFile = SpaceFile()
+    objective_from: int | None = None
+
+
 class Study(BaseModel):
     """What a study runs.
 
@@ -109,6 +124,7 @@ class Study(BaseModel):
         learner: settings that differ from the default.
         oracle: name of a bound that is run beside the strategies.
         pools: what is made of the data, each a comparison of its own in the same store; none takes it as it is.
+        sweep: what `ntkcpl sweep` searches.
         not_stated: what the source leaves open, and what was chosen.
         deviations: what the study does otherwise than the source.
     """
@@ -127,8 +143,14 @@ class Study(BaseModel):
     learner: dict[str, Any] = {}
     oracle: str | None = None
     pools: tuple[PoolSpec, ...] = ()
+    sweep: Searched = Searched()
     not_stated: dict[str, str] = {}
     deviations: dict[str, str] = {}
+
+    @property
+    def learner_settings(self) -> dict[str, str]:
+        """Settings of the learner as they would be typed."""
+        return {key: str(value) for key, value in self.learner.items()}
 
     @property
     def remarks(self) -> list[str]:
@@ -173,13 +195,12 @@ class Options:
         known = {parameter for name in names for parameter in parameter_names(strategy_class(name))}
         planned = {key: getattr(plan, key) for key in typed if plan and key in known}
         shared = {key: planned.get(key) if value is None else value for key, value in typed.items()}
-        own = [text for text in self.settings if not text.startswith(f"{FEATURES}.")]
+        own = own_settings(self.settings)
         asked = self.oracle or (plan.oracle if plan else None)
         oracle = None if asked is None else parse_oracle(asked)
         settings = parse_settings(own, names if oracle is None else (*names, oracle))
         if plan and plan.learner:
-            learner = {key: str(value) for key, value in plan.learner.items()}
-            settings[LEARNER] = learner | settings.get(LEARNER, {})
+            settings[LEARNER] = plan.learner_settings | settings.get(LEARNER, {})
         return Comparison(
             strategies=names,
             schedule=Schedule.parse(self.schedule or (plan.schedule if plan else "")),
@@ -191,16 +212,22 @@ class Options:
             oracle=oracle,
         )
 
-    def feature_changes(self) -> dict[str, str]:
-        """Settings of the owner `features`."""
-        found = {}
-        for text in self.settings:
-            if text.startswith(f"{FEATURES}."):
-                key, equals, value = (part.strip() for part in text.removeprefix(f"{FEATURES}.").partition("="))
-                if not (key and equals and value):
-                    raise SpecError(f"Expected a setting such as `features.epochs=100`, but got `{text}`.")
-                found[key] = value
-        return found
+
+def feature_changes(settings: Sequence[str]) -> dict[str, str]:
+    """Of texts of `--set`, the settings of the owner `features`."""
+    found = {}
+    for text in settings:
+        if text.startswith(f"{FEATURES}."):
+            key, equals, value = (part.strip() for part in text.removeprefix(f"{FEATURES}.").partition("="))
+            if not (key and equals and value):
+                raise SpecError(f"Expected a setting such as `features.epochs=100`, but got `{text}`.")
+            found[key] = value
+    return found
+
+
+def own_settings(settings: Sequence[str]) -> list[str]:
+    """Of texts of `--set`, all but those of the owner `features`."""
+    return [text for text in settings if not text.startswith(f"{FEATURES}.")]
 
 
 def _variants(configurations: Sequence[Configuration], overruled: Collection[str]) -> dict[str, list[dict[str, Any]]]:

@@ -24,7 +24,7 @@ def lines(tmp_path, monkeypatch):
         comparison = Options(**{**empty, **typed}, settings=[]).comparison(study)
         stage = study[1].features.changed(features or {})
         return forecast(
-            comparison, study[1].data, stage, root, tmp_path / "out", resources or Resources(), download=download
+            [comparison], study[1].data, stage, root, tmp_path / "out", resources or Resources(), download=download
         )
 
     return of
