@@ -7,8 +7,10 @@ from pathlib import Path
 import typer
 
 from harness.features.checkpoints import LoadedEncoder
+from harness.features.costs import warning
 from harness.features.extract import Chunk, Extracted
 from harness.features.pretrain import COLLAPSED, Epoch, Pretrained
+from harness.features.recipes import Recipe
 from studies.progress import duration
 
 _MOST_NAMED = 3
@@ -19,6 +21,11 @@ class EpochLines:
 
     def __init__(self) -> None:
         self._warned = False
+
+    def begin(self, recipe: Recipe, device: str) -> None:
+        """Say what the recipe is bad for here."""
+        if text := warning(recipe.precision, is_gpu=device == "cuda"):
+            typer.echo(text, err=True)
 
     def __call__(self, epoch: Epoch) -> None:
         """Take notice of an epoch."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.exceptions import DataError, PackageError
-from harness.features.costs import encoder_cost, rate, training_operations
+from harness.features.costs import encoder_cost, rate, training_operations, warning
 from harness.features.images import IN_TORCHVISION, SIZES, Source, count_images, limited
 from harness.resources import Resources, settle_on, this_machine
 from strategies.base import Strategy
@@ -70,6 +70,8 @@ def forecast(
         is_begun = encoder.exists()
         there = "there already; its pre-training goes on after its last epoch" if is_begun else "not there yet"
         lines.append(f"Encoder: to {encoder}, {there}.")
+        if text := warning(recipe.precision, is_gpu=bool(node.get("GPU"))):
+            lines.append(text)
         if pool is not None:
             each = training_operations(recipe)
             times.append(

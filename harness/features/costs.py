@@ -152,6 +152,17 @@ def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
     return None if flags is None else not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags[1].split())
 
 
+def warning(precision: str, *, is_gpu: bool) -> str | None:
+    """What to say of a precision that this machine is slow with; None where it is not, or nobody knows."""
+    if is_gpu or precision != "bfloat16" or has_bfloat16() is not False:
+        return None
+    return (
+        "Warning: this CPU has no instructions for bfloat16 (avx512_bf16 or amx_bf16), so precision=bfloat16 is "
+        f"emulated and takes about {EMULATED} times as long as precision=float32, which is another run and needs "
+        "another checkpoint."
+    )
+
+
 def rate(precision: str, *, n_gpus: float, n_cores: int | None = None) -> tuple[float, str]:
     """Operations a second that a forecast takes this machine to do, and how that is said.
 

@@ -30,7 +30,7 @@ from harness.features.costs import SMALL_IMAGE, training_operations
 from harness.features.encoders import encoder_spec, feature_dim, make_encoder
 from harness.features.images import Images
 from harness.features.probe import knn_accuracy, spread
-from harness.features.recipes import Recipe
+from harness.features.recipes import Precision, Recipe
 from harness.streams import Purpose, stream
 
 COLLAPSED = 0.1
@@ -187,14 +187,18 @@ def pretrain(
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     optimiser = _optimiser(model, recipe)
     history: list[dict[str, Any]] = []
+    precision = recipe.precision
     if out.exists():
-        history = _resume(out, run, model, optimiser, recipe.epochs)
+        history, begun_in = _resume(out, run, model, optimiser)
+        precision = begun_in if precision == "auto" else precision
+    if precision == "auto":
+        precision = "bfloat16" if device == "cuda" else "float32"
     resumed_at = max(0, len(history) - 1)
     if resumed_at == recipe.epochs:
         return Pretrained(resumed_at, True, resumed_at, history)
 
     pixels = _pixels(images, recipe.image_size, place)
-    monitor = _Monitor(images, seed, pixels, recipe)
+    monitor = _Monitor(images, seed, pixels, recipe.image_size, precision)
     steps = len(images) // recipe.batch_size
     knn_every = knn_every or max(1, recipe.epochs // 20)
     parallel = nn.parallel.DistributedDataParallel(model) if world > 1 else model
@@ -209,6 +213,7 @@ def pretrain(
                     "spec": spec.model_dump(),
                     "encoder": model.encoder.state_dict(),
                     "run": run,
+                    "precision": precision,
                     "history": history,
                     "model": model.state_dict(),
                     "optimiser": optimiser.state_dict(),
@@ -236,7 +241,7 @@ def pretrain(
                 )
                 for view in (recipe.first, recipe.second)
             ]
-            with _mixed_precision(place, recipe.precision):
+            with _mixed_precision(place, precision):
                 loss, collapse = step_model(*views)
             optimiser.zero_grad()
             loss.backward()
@@ -273,14 +278,14 @@ def pretrain(
 class _Monitor:
     """kNN accuracy on training images: a bank of some, queried with others. Test data play no part."""
 
-    def __init__(self, images: Images, seed: int, pixels: Tensor, recipe: Recipe) -> None:
+    def __init__(self, images: Images, seed: int, pixels: Tensor, size: int, precision: Precision) -> None:
         order = stream(seed, "monitor").permutation(len(images))
         n_queries = min(_QUERIES, len(images) // 5)
         rows = torch.from_numpy(order[: n_queries + _BANK]).to(pixels.device)
         labels = torch.from_numpy(np.unique(images.labels, return_inverse=True)[1])
         self._n_queries = n_queries
         self._rows, self._labels = rows, labels[rows.cpu()]
-        self._pixels, self._size, self._precision = pixels, recipe.image_size, recipe.precision
+        self._pixels, self._size, self._precision = pixels, size, precision
 
     def __call__(self, encoder: nn.Module) -> float:
         parts = []
@@ -347,8 +352,9 @@ def _ema(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def _resume(
-    out: Path, run: dict[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer, epochs: int
-) -> list[dict[str, Any]]:
+    out: Path, run: dict[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[list[dict[str, Any]], Precision]:
+    """History and precision of an earlier run; its precision is `auto` where the checkpoint does not say."""
     content = read_checkpoint(out)
     if content.get("format") != FORMAT or "run" not in content:
         raise CheckpointError(f"Expected a checkpoint of `features pretrain` in {out}, but it is another file.")
@@ -359,7 +365,7 @@ def _resume(
     model.load_state_dict(content["model"])
     optimiser.load_state_dict(content["optimiser"])
     history: list[dict[str, Any]] = content["history"]
-    return history
+    return history, content.get("precision", "auto")
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -371,9 +377,8 @@ def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") 
             yield f"{prefix}{key} ({str(old)[:12]} there, {str(new)[:12]} here)"
 
 
-def _mixed_precision(place: torch.device, precision: str) -> AbstractContextManager[Any]:
-    is_half = precision == "bfloat16" or (precision == "auto" and place.type == "cuda")
-    return torch.autocast(place.type, torch.bfloat16) if is_half else nullcontext()
+def _mixed_precision(place: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    return torch.autocast(place.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
 def _agreed(stop: bool, place: torch.device) -> bool:

@@ -111,6 +111,13 @@ def test_mistakes_are_one_line_and_leave_nothing(ntkcpl, tmp_path, words, compla
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pt"]
 
 
+def test_a_precision_that_the_cpu_lacks_is_said_at_once(ntkcpl, tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.features.costs.has_bfloat16", lambda: False)
+    done = ntkcpl(*pretrain(tmp_path / "c.pt"), "--set", "precision=bfloat16", "--device", "cpu")
+    assert done.stderr.startswith("Warning: this CPU has no instructions for bfloat16")
+    assert done.exit_code == 0
+
+
 def test_cuda_without_a_gpu_is_refused(ntkcpl, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

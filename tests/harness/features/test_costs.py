@@ -3,7 +3,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.exceptions import SpecError
-from harness.features.costs import CORE_RATE, encoder_cost, has_bfloat16, rate, training_operations
+from harness.features import costs
+from harness.features.costs import CORE_RATE, encoder_cost, has_bfloat16, rate, training_operations, warning
 from harness.features.encoders import encoder_spec, feature_dim, make_encoder
 from harness.features.pretrain import SelfSupervised
 from harness.features.recipes import RECIPES, make_recipe
@@ -69,3 +70,14 @@ def test_a_system_that_does_not_say_is_not_accused(tmp_path):
 def test_rates_are_said_with_what_they_are_for():
     assert rate("auto", n_gpus=0, n_cores=4) == (4 * CORE_RATE, "0.1 TFLOP/s in float32 on each of 4 CPU cores")
     assert rate("auto", n_gpus=2) == (100e12, "100 TFLOP/s of a GPU")
+
+
+def test_bfloat16_is_warned_of_where_the_cpu_has_none(monkeypatch):
+    for known in (True, None):
+        monkeypatch.setattr(costs, "has_bfloat16", lambda known=known: known)
+        assert warning("bfloat16", is_gpu=False) is None
+    monkeypatch.setattr(costs, "has_bfloat16", lambda: False)
+    assert "about 30 times as long as precision=float32" in warning("bfloat16", is_gpu=False)
+    assert "\n" not in warning("bfloat16", is_gpu=False)
+    assert warning("bfloat16", is_gpu=True) is warning("auto", is_gpu=False) is warning("float32", is_gpu=False) is None
+    assert rate("bfloat16", n_gpus=0, n_cores=3)[0] == pytest.approx(CORE_RATE / 10)

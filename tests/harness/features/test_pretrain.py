@@ -72,9 +72,23 @@ def test_a_checkpoint_from_before_precision_was_a_setting_goes_on(digits, recipe
     with pytest.raises(KeyboardInterrupt):
         pretrain(digits, recipe, out, listen=stop_after(1))
     content = read_checkpoint(out)
-    del content["run"]["recipe"]["precision"]
+    del content["run"]["recipe"]["precision"], content["precision"]
     write_checkpoint(out, content)
     assert pretrain(digits, recipe, out).resumed_at == 1
+
+
+def test_a_run_keeps_the_precision_that_it_began_with(digits, recipe, tmp_path):
+    """As one that began on a GPU, where `auto` is bfloat16, and goes on without."""
+    pretrain(digits, recipe, tmp_path / "single.pt")
+    out = tmp_path / "encoder.pt"
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(digits, recipe, out, listen=stop_after(1))
+    content = read_checkpoint(out)
+    assert content["precision"] == "float32"
+    write_checkpoint(out, content | {"precision": "bfloat16"})
+    pretrain(digits, recipe, out)
+    assert read_checkpoint(out)["precision"] == "bfloat16"
+    assert not equal(read_checkpoint(out)["model"], read_checkpoint(tmp_path / "single.pt")["model"])
 
 
 def test_another_seed_gives_other_weights(digits, recipe, tmp_path):
