@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from harness.features.checkpoints import LoadedEncoder
-from harness.features.costs import warning
+from harness.features.costs import memory_text, warning
 from harness.features.extract import Chunk, Extracted
 from harness.features.pretrain import COLLAPSED, Epoch, Pretrained
 from harness.features.recipes import Recipe
@@ -22,8 +22,9 @@ class EpochLines:
     def __init__(self) -> None:
         self._warned = False
 
-    def begin(self, recipe: Recipe, device: str) -> None:
-        """Say what the recipe is bad for here."""
+    def begin(self, recipe: Recipe, n_images: int, device: str) -> None:
+        """Say how much memory it takes, and what the recipe is bad for here."""
+        typer.echo(memory_text(recipe, n_images, is_gpu=device == "cuda"), err=True)
         if text := warning(recipe.precision, is_gpu=device == "cuda"):
             typer.echo(text, err=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.exceptions import DataError, PackageError
-from harness.features.costs import encoder_cost, rate, training_operations, warning
+from harness.features.costs import encoder_cost, memory_text, rate, training_operations, warning
 from harness.features.images import IN_TORCHVISION, SIZES, Source, count_images, limited
 from harness.resources import Resources, settle_on, this_machine
 from strategies.base import Strategy
@@ -73,6 +73,7 @@ def forecast(
         if text := warning(recipe.precision, is_gpu=bool(node.get("GPU"))):
             lines.append(text)
         if pool is not None:
+            times.append(memory_text(recipe, pool[0], is_gpu=bool(node.get("GPU"))))
             each = training_operations(recipe)
             times.append(
                 f"Pre-training ({stage.recipe}): {pool[0]:,} images x {recipe.epochs} epochs x {each / 1e9:.3g} GFLOP: "

@@ -26,7 +26,7 @@ from harness.exceptions import CheckpointError, SpecError
 from harness.features import vision
 from harness.features.augmentation import augment, draw, normalise
 from harness.features.checkpoints import FORMAT, read_checkpoint, write_checkpoint
-from harness.features.costs import SMALL_IMAGE, training_operations
+from harness.features.costs import stored_size, training_memory, training_operations
 from harness.features.encoders import encoder_spec, feature_dim, make_encoder
 from harness.features.images import Images
 from harness.features.probe import knn_accuracy, spread
@@ -38,9 +38,8 @@ COLLAPSED = 0.1
 
 _BANK, _QUERIES = 5000, 1000
 _ROWS = 512
-_DEVICE_SHARE = 0.5
+_DEVICE_SHARE = 0.9
 _MARGIN = 1.1
-_STORED = 256 / 224
 _CHUNK = 4096
 
 
@@ -197,7 +196,8 @@ def pretrain(
     if resumed_at == recipe.epochs:
         return Pretrained(resumed_at, True, resumed_at, history)
 
-    pixels = _pixels(images, recipe.image_size, place)
+    needed = training_memory(recipe, is_half=precision == "bfloat16", processes=world).total
+    pixels = _pixels(images, recipe.image_size, place, needed)
     monitor = _Monitor(images, seed, pixels, recipe.image_size, precision)
     steps = len(images) // recipe.batch_size
     knn_every = knn_every or max(1, recipe.epochs // 20)
@@ -241,13 +241,15 @@ def pretrain(
                 )
                 for view in (recipe.first, recipe.second)
             ]
-            with _mixed_precision(place, precision):
-                loss, collapse = step_model(*views)
             optimiser.zero_grad()
-            loss.backward()
+            for first, second in zip(*(view.chunk(recipe.accumulate) for view in views), strict=True):
+                with _mixed_precision(place, precision):
+                    loss, collapse = step_model(first, second)
+                loss = loss * (len(first) / len(batch))
+                loss.backward()
+                total += loss.detach()
             optimiser.step()
             model.move_target(_ema(recipe, (epoch - 1) * steps + step, steps))
-            total += loss.detach()
         mean_loss = float(total) / steps
         if not math.isfinite(mean_loss):
             raise SpecError(f"Expected a finite loss in epoch {epoch}, but it diverged; lower `lr` ({recipe.lr}).")
@@ -301,16 +303,11 @@ class _Monitor:
         return knn_accuracy(features[n:], labels[n:], features[:n], labels[:n])
 
 
-def stored_size(image_size: int) -> int:
-    """Pixels a side at which images are kept for crops to be taken from them."""
-    return image_size if image_size <= SMALL_IMAGE else round(image_size * _STORED)
-
-
-def _pixels(images: Images, image_size: int, place: torch.device) -> Tensor:
-    """All images, `n x 3 x s x s` uint8: on the device, or in page-locked memory where they do not fit."""
+def _pixels(images: Images, image_size: int, place: torch.device, needed: int) -> Tensor:
+    """All images, `n x 3 x s x s` uint8: on the device, or in page-locked memory where they and a step do not fit."""
     size = stored_size(image_size)
     shape = (len(images), 3, size, size)
-    fits = place.type == "cpu" or math.prod(shape) < _DEVICE_SHARE * torch.cuda.mem_get_info(place)[0]
+    fits = place.type == "cpu" or math.prod(shape) + needed < _DEVICE_SHARE * torch.cuda.mem_get_info(place)[0]
     pixels = torch.empty(shape, dtype=torch.uint8, device=place if fits else "cpu", pin_memory=not fits)
     for start in range(0, len(images), _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, len(images)))
@@ -358,7 +355,7 @@ def _resume(
     content = read_checkpoint(out)
     if content.get("format") != FORMAT or "run" not in content:
         raise CheckpointError(f"Expected a checkpoint of `features pretrain` in {out}, but it is another file.")
-    before = {**content["run"], "recipe": {"precision": "auto", **content["run"]["recipe"]}}
+    before = {**content["run"], "recipe": {"precision": "auto", "accumulate": 1, **content["run"]["recipe"]}}
     if before != run:
         differing = ", ".join(_differences(before, run))
         raise CheckpointError(f"Expected {out} to hold this run, but it differs in {differing}. Choose another --out.")

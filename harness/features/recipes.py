@@ -54,6 +54,8 @@ class Recipe(BaseModel):
         image_size: pixels a side of a view.
         epochs: passes over the images.
         batch_size: images a step; two views of each.
+        accumulate: parts of a batch that pass one after the other, for less memory. Their gradients add up to that of
+            the batch, but batch normalisation takes its statistics over a part, so results differ.
         optimiser: SGD with momentum, or LARS without adaptation and decay for biases and normalisation.
         lr: at a batch of 256; scaled by batch_size / 256, decays by a half cosine to 0.
         warmup_epochs: of a linear rise to `lr`.
@@ -74,6 +76,7 @@ class Recipe(BaseModel):
     image_size: Annotated[int, Field(ge=8, le=1024)] = 32
     epochs: Annotated[int, Field(ge=1)] = 800
     batch_size: Annotated[int, Field(ge=2)] = 512
+    accumulate: Annotated[int, Field(ge=1)] = 1
     optimiser: Literal["sgd", "lars"] = "sgd"
     lr: Positive = 0.03
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
@@ -180,6 +183,12 @@ def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
             )
     try:
         View.model_validate(values["first"])
-        return Recipe.model_validate(values)
+        recipe = Recipe.model_validate(values)
     except ValidationError as error:
         raise SpecError(describe_error(f"recipe {name}", error)) from error
+    if recipe.batch_size % recipe.accumulate or recipe.batch_size // recipe.accumulate < 2:
+        raise SpecError(
+            f"Expected a batch in equal parts of two images or more, but batch_size={recipe.batch_size} has no "
+            f"{recipe.accumulate} of them (accumulate)."
+        )
+    return recipe

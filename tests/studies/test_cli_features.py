@@ -114,7 +114,8 @@ def test_mistakes_are_one_line_and_leave_nothing(ntkcpl, tmp_path, words, compla
 def test_a_precision_that_the_cpu_lacks_is_said_at_once(ntkcpl, tmp_path, monkeypatch):
     monkeypatch.setattr("harness.features.costs.has_bfloat16", lambda: False)
     done = ntkcpl(*pretrain(tmp_path / "c.pt"), "--set", "precision=bfloat16", "--device", "cpu")
-    assert done.stderr.startswith("Warning: this CPU has no instructions for bfloat16")
+    assert "\nWarning: this CPU has no instructions for bfloat16" in done.stderr
+    assert done.stderr.startswith("Memory of a step: about ")
     assert done.exit_code == 0
 
 

@@ -4,7 +4,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.exceptions import SpecError
 from harness.features import costs
-from harness.features.costs import CORE_RATE, encoder_cost, has_bfloat16, rate, training_operations, warning
+from harness.features.costs import (
+    CORE_RATE,
+    encoder_cost,
+    has_bfloat16,
+    rate,
+    training_memory,
+    training_operations,
+    warning,
+)
 from harness.features.encoders import encoder_spec, feature_dim, make_encoder
 from harness.features.pretrain import SelfSupervised
 from harness.features.recipes import RECIPES, make_recipe
@@ -81,3 +89,41 @@ def test_bfloat16_is_warned_of_where_the_cpu_has_none(monkeypatch):
     assert "\n" not in warning("bfloat16", is_gpu=False)
     assert warning("bfloat16", is_gpu=True) is warning("auto", is_gpu=False) is warning("float32", is_gpu=False) is None
     assert rate("bfloat16", n_gpus=0, n_cores=3)[0] == pytest.approx(CORE_RATE / 10)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [
+        ("simsiam_cifar", {"projector_layers": 3}),
+        ("simsiam_cifar", {"backbone": "resnet50"}),
+        ("byol_imagenet", {"image_size": 96, "backbone": "resnet18"}),
+        ("simsiam_cifar_cpu", {}),
+        ("simsiam_digits", {}),
+    ],
+)
+def test_activations_agree_with_what_torch_keeps(recipe, changes):
+    wanted = make_recipe(recipe, {"batch_size": 4, **changes})
+    encoder = make_encoder(encoder_spec(wanted.backbone, wanted.image_size), 0)
+    model = SelfSupervised(encoder, encoder_cost(wanted.backbone, wanted.image_size).dim, wanted)
+    weights = {weight.data_ptr() for weight in model.parameters()}
+    kept = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        model(*torch.rand(2, 4, 3, wanted.image_size, wanted.image_size))
+    measured = sum(storage.nbytes() for storage in kept.values())
+    assert training_memory(wanted, is_half=False).activations == pytest.approx(measured, rel=0.05)
+
+
+def test_memory_goes_with_the_part_of_a_batch_that_passes_at_once():
+    whole, parts = (make_recipe("byol_imagenet", {"accumulate": n}) for n in (1, 4))
+    assert 40e9 < training_memory(whole, is_half=True).activations < 50e9
+    for few in (training_memory(parts, is_half=True), training_memory(whole, is_half=True, processes=4)):
+        assert few.activations == training_memory(whole, is_half=True).activations / 4
+        assert few.networks == training_memory(whole, is_half=True).networks
+    assert training_memory(whole, is_half=False).activations > 1.9 * training_memory(whole, is_half=True).activations
