@@ -115,9 +115,11 @@ class _Images:
 
         path = feature_path(self.data, self.folder)
         if not dry_run:
-            from studies.stages import make_features
+            from studies.apart import apart
 
-            path = make_features(self.data, self.stage, self.root, self.folder, download=self.download)
+            # Its memory, a GPU's too, is free before the workers start.
+            making = "studies.stages:make_features"
+            path = apart(making, self.data, self.stage, self.root, self.folder, download=self.download)
         elif not path.exists():
             from studies.forecast import forecast
 
