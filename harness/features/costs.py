@@ -233,13 +233,15 @@ def memory_text(recipe: Recipe, n_images: int, *, is_gpu: bool) -> str:
     kept = n_images * 3 * stored_size(recipe.image_size) ** 2
     where = "on the GPU if they fit beside it, else in page-locked memory" if is_gpu else "in memory as well"
     return (
-        f"Memory of a step: about {_gigabytes(needed.total)} (networks {_gigabytes(needed.networks)}, activations "
-        f"{_gigabytes(needed.activations)}, in passing {_gigabytes(needed.passing)}); images take "
-        f"{_gigabytes(kept)}, {where}."
+        f"Memory of a step: about {_amount(needed.total)} (networks {_amount(needed.networks)}, activations "
+        f"{_amount(needed.activations)}, in passing {_amount(needed.passing)}); images take "
+        f"{_amount(kept)}, {where}."
     )
 
 
-def _gigabytes(n_bytes: int) -> str:
+def _amount(n_bytes: int) -> str:
+    if n_bytes < 1e9:
+        return f"{n_bytes / 1e6:.0f} MB"
     return f"{n_bytes / 1e9:.2g} GB" if n_bytes < 10e9 else f"{n_bytes / 1e9:.0f} GB"
 
 

@@ -86,8 +86,8 @@ def test_times_are_work_over_the_rate_that_is_said(lines, root):
     found = lines("cifar10", root, resources=Resources(num_gpus=1))
     work = 50_000 * 800 * training_operations(RECIPES["simsiam_cifar"][1])
     assert f"about {duration(work / 100e12)}." in next(line for line in found if line.startswith("Pre-training"))
-    assert found[3].startswith("Memory of a step: about 2.9 GB (networks 0.26 GB, activations 2.4 GB, in passing")
-    assert "images take 0.15 GB, on the GPU if they fit" in found[3]
+    assert found[3].startswith("Memory of a step: about 2.9 GB (networks 259 MB, activations 2.4 GB, in passing")
+    assert "images take 154 MB, on the GPU if they fit" in found[3]
     assert "Assumed: 100 TFLOP/s of a GPU, decoding" in found[-1]
 
 
