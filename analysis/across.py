@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -162,6 +163,33 @@ def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "ra
         interval = stratified_iqm(strata, rng)
         rows.append((label, interval.estimate, interval.low, interval.high, interval.n, len(strata)))
     return pd.DataFrame(rows, columns=["label", "iqm", "low", "high", "n", "n_data"])
+
+
+def budgets_by_data(results: Results, budgets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Effective label counts on each data set, the configurations by one name (Table 2 of arXiv 2306.04099).
+
+    Args:
+        results: finished trajectories of two data sets or more.
+        budgets: by data set, the `analysis.comparison.effective_budget` of what was evaluated on all test data.
+
+    Returns:
+        One row per configuration and data set: label, data, effective_points, total_points, effective_ratio,
+        effective_at (label counts, space-separated), mean_ratio (the mean of effective_ratio over all data sets; null
+        for a configuration that lacks one). The largest mean first, those without one last.
+
+    Raises:
+        SelectionError: there are fewer than two data sets.
+    """
+    columns = ["label", "data", "effective_points", "total_points", "effective_ratio", "effective_at"]
+    names = names_by_data(results)
+    frames = [
+        frame.assign(label=frame["label"].map(names[data]), data=data)[columns] for data, frame in budgets.items()
+    ]
+    table = pd.concat(frames, ignore_index=True)
+    ratios = table.groupby("label")["effective_ratio"]
+    means = ratios.mean().where(ratios.size() == len(names))
+    table["mean_ratio"] = table["label"].map(means)
+    return table.sort_values("mean_ratio", ascending=False, kind="stable", ignore_index=True)
 
 
 def _wholes(results: Results) -> dict[str, Results]:

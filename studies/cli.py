@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import shlex
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +23,8 @@ from studies.once import OnceCommand
 if TYPE_CHECKING:
     from harness.location import Location
     from harness.resources import Resources
+    from studies.compare import Comparison
+    from studies.study import FeatureStage, Study
 
 app = typer.Typer(
     help="Active-learning studies on frozen self-supervised features.",
@@ -40,15 +44,23 @@ def main() -> None:
 
 
 _DATA = typer.Option(help="Built-in data set (`ntkcpl list data`), or a .npz, .parquet, .safetensors or folder.")
-DataOption = Annotated[str, _DATA]
 OutOption = Annotated[
     str,
     typer.Option(help="Folder of the store, or an address such as s3://bucket/folder; the same command continues it."),
 ]
-SeedsOption = Annotated[str, typer.Option(help="Number of seeds, or a range such as 10-14.")]
+StudyOption = Annotated[
+    str | None,
+    typer.Option(help="Study (`ntkcpl list studies`) or YAML file: what other options leave open, from images on."),
+]
+RootOption = Annotated[Path | None, typer.Option(help="Folder of the study's images, where --data is not given.")]
+DownloadOption = Annotated[bool, typer.Option("--download", help="Let torchvision fetch the study's images.")]
 CandidatesOption = Annotated[str | None, typer.Option(help="Points that a look-ahead works on, or `all`.")]
 SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", help="strategy.parameter=value or learner.setting=value; repeatable.")
+]
+StudySettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="strategy.parameter=value, learner.setting=value, features.setting=value."),
 ]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Trajectories at once; default: what fits.")]
 CpusOption = Annotated[int, typer.Option(min=1, help="CPU threads of a trajectory.")]
@@ -87,6 +99,63 @@ def _to_write(store: str) -> Location:
     return location
 
 
+@dataclass(frozen=True)
+class _Images:
+    """Images of a study that are to become features."""
+
+    data: str
+    stage: FeatureStage
+    root: Path | None
+    folder: Path
+    download: bool
+
+    def features(self, comparisons: Sequence[Comparison], resources: Resources, *, dry_run: bool) -> str | None:
+        """Make the feature file, or find it done; of a dry run that lacks it, say what is missing and return None."""
+        from studies.study import feature_path
+
+        path = feature_path(self.data, self.folder)
+        if not dry_run:
+            from studies.apart import apart
+
+            # Its memory, a GPU's too, is free before the workers start.
+            making = "studies.stages:make_features"
+            path = apart(making, self.data, self.stage, self.root, self.folder, download=self.download)
+        elif not path.exists():
+            from studies.forecast import forecast
+
+            arguments = (comparisons, self.data, self.stage, self.root, self.folder, resources)
+            for line in forecast(*arguments, download=self.download):
+                typer.echo(line, err=True)
+            return None
+        return str(path)
+
+
+def _images(
+    plan: tuple[str, Study] | None,
+    data: str | None,
+    root: Path | None,
+    download: bool,
+    settings: list[str],
+    place: Location,
+) -> _Images | None:
+    """The images of a study, where features are not given."""
+    from harness.exceptions import SpecError
+    from harness.location import local
+    from studies.study import feature_changes
+
+    changes = feature_changes(settings)
+    if data is not None:
+        if root is not None or download or changes:
+            raise SpecError(
+                "Expected --root, --download and features settings for a --study without --data, but got --data too."
+            )
+        return None
+    if plan is None:
+        raise SpecError("Expected --data, or a --study that starts from images, but got neither.")
+    folder = local(place, "make features with `ntkcpl features`, then give them with --data")
+    return _Images(plan[1].data, plan[1].features.changed(changes), root, folder, download)
+
+
 def _resources(memory_limit: str | None, time_limit: str | None, **options: Any) -> Resources:
     from harness.resources import Resources
     from studies.compare import parse_bytes, parse_seconds
@@ -107,11 +176,9 @@ def compare(
         typer.Option(help="Names (`ntkcpl list strategies`), module:Class, `recommended` or `all`; commas."),
     ] = None,
     schedule: Annotated[str | None, typer.Option(help="Labels per round, such as 20x5,100x4.")] = None,
-    study: Annotated[
-        str | None,
-        typer.Option(help="Study (`ntkcpl list studies`) or YAML file: what other options leave open, from images on."),
-    ] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the study's images, where --data is not given.")] = None,
+    study: StudyOption = None,
+    root: RootOption = None,
+    download: DownloadOption = False,
     seeds: Annotated[str | None, typer.Option(help="Number of seeds, or a range such as 10-14; default: 5.")] = None,
     pool: PoolOption = None,
     label_noise: LabelNoiseOption = None,
@@ -122,10 +189,7 @@ def compare(
     ] = None,
     max_clusters: Annotated[int | None, typer.Option(help="Most clusters of NTKCPL after the first round.")] = None,
     candidates: CandidatesOption = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="strategy.parameter=value, learner.setting=value, features.setting=value."),
-    ] = None,
+    settings: StudySettingsOption = None,
     workers: WorkersOption = None,
     cpus_per_trajectory: CpusOption = 1,
     gpus_per_trajectory: GpusOption = None,
@@ -138,20 +202,16 @@ def compare(
 ) -> None:
     """Run strategies x seeds as full active-learning trajectories and compare their accuracy."""
     with one_line_errors():
-        from harness.exceptions import SpecError
         from studies.reading import make_pool, read_dataset
         from studies.run import run_comparison
-        from studies.study import Options, asked_pools, feature_path, load_study
+        from studies.study import Options, asked_pools, load_study
 
         place = _to_write(out)
         options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [], oracle)
         plan = None if study is None else load_study(study)
         pools = asked_pools(plan, pool, label_noise, ood, pool_seed)
         comparison = options.comparison(plan)
-        if data is not None and (root is not None or options.feature_changes()):
-            raise SpecError("Expected --root and features settings for a --study without --data, but got --data too.")
-        if plan is None and data is None:
-            raise SpecError("Expected --data, or a --study that starts from images, but got neither.")
+        images = _images(plan, data, root, download, settings or [], place)
         resources = _resources(
             memory_limit,
             time_limit,
@@ -163,20 +223,10 @@ def compare(
             address=address,
         )
         stop_on_sigterm()
-        if data is None and plan is not None:
-            from harness.location import local
-
-            folder = local(place, "make features with `ntkcpl features`, then give them with --data")
-            stage = plan[1].features.changed(options.feature_changes())
-            path = feature_path(plan[1].data, folder)
-            if dry_run and not path.exists():
-                typer.echo(f"First: pre-training and extraction, to {path}; then the plan of the comparison.", err=True)
+        if images is not None:
+            data = images.features([comparison] * len(pools), resources, dry_run=dry_run)
+            if data is None:
                 return
-            if not dry_run:
-                from studies.stages import make_features
-
-                path = make_features(plan[1].data, stage, root, folder)
-            data = str(path)
         source = read_dataset(data or "")
         datasets = [make_pool(source, each) for each in pools]
         for each in datasets:
@@ -240,9 +290,12 @@ class SecondOption(StrEnum):
 
 @app.command(cls=OnceCommand)
 def sweep(
-    data: DataOption,
-    strategy: Annotated[str, typer.Option(help="Name (`ntkcpl list strategies`) or module:Class.")],
     out: OutOption,
+    data: Annotated[str | None, _DATA] = None,
+    strategy: Annotated[str | None, typer.Option(help="Name (`ntkcpl list strategies`) or module:Class.")] = None,
+    study: StudyOption = None,
+    root: RootOption = None,
+    download: DownloadOption = False,
     max_clusters: Annotated[
         str | None, typer.Option(help="Numbers of clusters: a list 10,50,100 or a log-integer range 10..200.")
     ] = None,
@@ -250,7 +303,9 @@ def sweep(
         str | None, typer.Option(help='Schedules of one total budget, such as "20x10;50x4;100x2".')
     ] = None,
     space: Annotated[Path | None, typer.Option(help="YAML file with further hyperparameters, or schedules.")] = None,
-    seeds: SeedsOption = "3",
+    seeds: Annotated[
+        str | None, typer.Option(help="Number of seeds, or a range such as 10-14; default: 3, or the study's.")
+    ] = None,
     pool: PoolOption = None,
     label_noise: LabelNoiseOption = None,
     ood: OodOption = None,
@@ -275,6 +330,9 @@ def sweep(
     metric: Annotated[
         MetricOption, typer.Option(help="What the objective is made of, on the test data.")
     ] = MetricOption.accuracy,
+    objective_from: Annotated[
+        int | None, typer.Option(min=1, help="Label count at which the area begins, if later than all schedules do.")
+    ] = None,
     second_objective: Annotated[
         SecondOption | None, typer.Option(help="Minimise the seconds of selection as well: a Pareto front.")
     ] = None,
@@ -288,7 +346,7 @@ def sweep(
         Path | None, typer.Option(help="sqlite file to mirror the trials for optuna-dashboard.")
     ] = None,
     candidates: CandidatesOption = None,
-    settings: SettingsOption = None,
+    settings: StudySettingsOption = None,
     workers: WorkersOption = None,
     cpus_per_trajectory: CpusOption = 1,
     gpus_per_trajectory: GpusOption = None,
@@ -302,31 +360,34 @@ def sweep(
     """Search the number of clusters, the query steps and other hyperparameters of a strategy; a trial has all seeds."""
     with one_line_errors():
         from harness.exceptions import SpecError
-        from harness.schedule import parse_seeds
-        from studies.compare import parse_settings, parse_strategies
         from studies.reading import make_pool, read_dataset
-        from studies.study import asked_pools
+        from studies.study import asked_pools, load_study
+        from studies.sweeps.asked import Asked
         from studies.sweeps.run import Options, run_sweep
-        from studies.sweeps.space import make_space
-        from studies.sweeps.trials import Sweep
 
-        if "," in strategy:
-            raise SpecError(f"Expected one strategy to sweep, but got `{strategy}`; `ntkcpl compare` takes several.")
-        (name,) = parse_strategies(strategy)
-        asked = Sweep(
-            strategy=name,
-            space=make_space(max_clusters, schedules, space),
-            seeds=parse_seeds(seeds),
-            settings=parse_settings(settings or [], [name]),
-            shared={} if candidates is None else {"candidates": candidates},
-            search=search.value,
-            n_trials=trials,
-            search_seed=search_seed,
-            objective=objective.value,
-            by_seconds=second_objective is not None,
-            scheduler=scheduler.value,
-            metric=metric.value,
-        )
+        place = _to_write(out)
+        plan = None if study is None else load_study(study)
+        pools = asked_pools(plan, pool, label_noise, ood, pool_seed)
+        if len(pools) > 1:
+            raise SpecError(f"Expected one pool to sweep on, but the study has {len(pools)}; choose it with --pool.")
+        asked = Asked(
+            strategy,
+            max_clusters,
+            schedules,
+            space,
+            seeds,
+            candidates,
+            settings or [],
+            objective_from,
+            search.value,
+            trials,
+            search_seed,
+            objective.value,
+            second_objective is not None,
+            scheduler.value,
+            metric.value,
+        ).sweep(plan)
+        images = _images(plan, data, root, download, settings or [], place)
         resources = _resources(
             memory_limit,
             time_limit,
@@ -338,10 +399,12 @@ def sweep(
             address=address,
         )
         stop_on_sigterm()
+        if images is not None and (data := images.features(asked.comparisons, resources, dry_run=dry_run)) is None:
+            return
         outcome = run_sweep(
             asked,
-            make_pool(read_dataset(data), *asked_pools(None, pool, label_noise, ood, pool_seed)),
-            _to_write(out),
+            make_pool(read_dataset(data or ""), *pools),
+            place,
             resources,
             Options(
                 concurrent_trials=concurrent_trials,

@@ -109,6 +109,15 @@ class Comparison:
             seen.append((name, forms[1]))
         return lines
 
+    @property
+    def distinct(self) -> list[Strategy]:
+        """The strategies as they run, those once that pick the same; `specs` has them for each seed."""
+        found = list[tuple[str, Strategy]]()
+        for name, _, _, used in self._configurations():
+            if (name, used) not in found:
+                found.append((name, used))
+        return [strategy for _, strategy in found]
+
     def _configurations(self) -> Iterator[tuple[str, dict[str, Any], Strategy, Strategy]]:
         """Name, parameters that were asked for, the strategy of these, and its canonical form."""
         for name in (*self.strategies, *([self.oracle] if self.oracle else [])):

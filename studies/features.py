@@ -7,8 +7,10 @@ from pathlib import Path
 import typer
 
 from harness.features.checkpoints import LoadedEncoder
+from harness.features.costs import memory_text, warning
 from harness.features.extract import Chunk, Extracted
 from harness.features.pretrain import COLLAPSED, Epoch, Pretrained
+from harness.features.recipes import Recipe
 from studies.progress import duration
 
 _MOST_NAMED = 3
@@ -19,6 +21,12 @@ class EpochLines:
 
     def __init__(self) -> None:
         self._warned = False
+
+    def begin(self, recipe: Recipe, n_images: int, device: str) -> None:
+        """Say how much memory it takes, and what the recipe is bad for here."""
+        typer.echo(memory_text(recipe, n_images, is_gpu=device == "cuda"), err=True)
+        if text := warning(recipe.precision, is_gpu=device == "cuda"):
+            typer.echo(text, err=True)
 
     def __call__(self, epoch: Epoch) -> None:
         """Take notice of an epoch."""

@@ -93,6 +93,8 @@ def pretrain(
 
         with processes(_device(device), threads) as place:
             lines = EpochLines()
+            if is_first():
+                lines.begin(wanted, len(images.train), place)
             done = pretrain(
                 images.train,
                 wanted,

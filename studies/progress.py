@@ -200,8 +200,10 @@ class SweepProgress(StudyProgress):
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `12 min` or `3 h 05 min`."""
+    """`45 s`, `12 min`, `3 h 05 min` or `31 days`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
+    if seconds >= 3 * 86400:
+        return f"{seconds / 86400:.0f} days"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

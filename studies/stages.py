@@ -7,18 +7,16 @@ from pathlib import Path
 import torch
 import typer
 
-from harness.exceptions import SpecError
 from harness.features.checkpoints import load_encoder
 from harness.features.extract import extract
 from harness.features.images import Source, open_images
 from harness.features.parallel import processes
 from harness.features.pretrain import pretrain
-from harness.features.recipes import make_recipe
 from studies.features import ChunkLines, EpochLines, describe_encoder
-from studies.study import FeatureStage, feature_path
+from studies.study import FeatureStage, encoder_path, feature_path
 
 
-def make_features(data: str, stage: FeatureStage, root: Path | None, out: Path) -> Path:
+def make_features(data: str, stage: FeatureStage, root: Path | None, out: Path, *, download: bool = False) -> Path:
     """Pre-train an encoder and extract features, or find them done.
 
     Args:
@@ -26,6 +24,7 @@ def make_features(data: str, stage: FeatureStage, root: Path | None, out: Path) 
         stage: how.
         root: folder of named data sets.
         out: folder of the study; `features/encoder.pt` and `features/DATA.npz` are written there.
+        download: let torchvision fetch the images.
 
     Returns:
         The feature file.
@@ -33,18 +32,18 @@ def make_features(data: str, stage: FeatureStage, root: Path | None, out: Path) 
     Raises:
         HarnessError: images or a checkpoint that cannot be read, or of another run.
     """
-    if stage.checkpoint is not None and stage.settings:
-        unused = ", ".join(stage.settings)
-        raise SpecError(f"Expected no settings of a pre-training beside features.checkpoint, but got {unused}.")
-    recipe = make_recipe(stage.recipe, stage.settings)
-    images = open_images(Source(data, root, limit=stage.limit))
+    recipe = stage.made_recipe()
+    images = open_images(Source(data, root, limit=stage.limit, download=download))
     path = feature_path(data, out)
     with processes("cuda" if torch.cuda.is_available() else "cpu") as place:
         checkpoint = stage.checkpoint
         if checkpoint is None:
-            checkpoint = str(path.with_name("encoder.pt"))
-            pool = images if stage.pretrain_on is None else open_images(Source(stage.pretrain_on, root))
+            checkpoint = str(encoder_path(data, out))
+            pool = images
+            if stage.pretrain_on is not None:
+                pool = open_images(Source(stage.pretrain_on, root, download=download))
             epochs = EpochLines()
+            epochs.begin(recipe, len(pool.train), place)
             epochs.end(pretrain(pool.train, recipe, Path(checkpoint), device=place, listen=epochs), Path(checkpoint))
         loaded = load_encoder(checkpoint, backbone=stage.backbone)
         typer.echo(describe_encoder(loaded), err=True)

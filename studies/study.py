@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,6 +17,10 @@ from harness.schedule import Schedule, parse_seeds
 from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error, parameter_names, strategy_class
 from studies.compare import LEARNER, Comparison, parse_oracle, parse_settings, parse_strategies
+from studies.sweeps.space import SpaceFile
+
+if TYPE_CHECKING:
+    from harness.features.recipes import Recipe
 
 FEATURES = "features"
 
@@ -53,6 +57,19 @@ class FeatureStage(BaseModel):
         except ValidationError as error:
             raise SpecError(describe_error(FEATURES, error)) from error
 
+    def made_recipe(self) -> Recipe:
+        """The recipe with its settings; what it says has no effect beside a checkpoint.
+
+        Raises:
+            SpecError: an unknown recipe or setting, or settings beside a checkpoint.
+        """
+        from harness.features.recipes import make_recipe  # late: a comparison on features needs none
+
+        if self.checkpoint is not None and self.settings:
+            unused = ", ".join(self.settings)
+            raise SpecError(f"Expected no settings of a pre-training beside features.checkpoint, but got {unused}.")
+        return make_recipe(self.recipe, self.settings)
+
 
 class Configuration(BaseModel):
     """A strategy, with parameters of its own or the name of a preset: a name, or `{name: ..., PARAMETER: VALUE}`.
@@ -78,6 +95,20 @@ class Configuration(BaseModel):
         return dict(self.model_extra or {})
 
 
+class Searched(BaseModel):
+    """What `ntkcpl sweep --study` searches; the strategy is the study's first.
+
+    Attributes:
+        space: hyperparameters by name, as in a --space file.
+        objective_from: label count from which on the objective looks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    space: SpaceFile = SpaceFile()
+    objective_from: int | None = None
+
+
 class Study(BaseModel):
     """What a study runs.
 
@@ -93,6 +124,7 @@ class Study(BaseModel):
         learner: settings that differ from the default.
         oracle: name of a bound that is run beside the strategies.
         pools: what is made of the data, each a comparison of its own in the same store; none takes it as it is.
+        sweep: what `ntkcpl sweep` searches.
         not_stated: what the source leaves open, and what was chosen.
         deviations: what the study does otherwise than the source.
     """
@@ -111,8 +143,14 @@ class Study(BaseModel):
     learner: dict[str, Any] = {}
     oracle: str | None = None
     pools: tuple[PoolSpec, ...] = ()
+    sweep: Searched = Searched()
     not_stated: dict[str, str] = {}
     deviations: dict[str, str] = {}
+
+    @property
+    def learner_settings(self) -> dict[str, str]:
+        """Settings of the learner as they would be typed."""
+        return {key: str(value) for key, value in self.learner.items()}
 
     @property
     def remarks(self) -> list[str]:
@@ -157,13 +195,12 @@ class Options:
         known = {parameter for name in names for parameter in parameter_names(strategy_class(name))}
         planned = {key: getattr(plan, key) for key in typed if plan and key in known}
         shared = {key: planned.get(key) if value is None else value for key, value in typed.items()}
-        own = [text for text in self.settings if not text.startswith(f"{FEATURES}.")]
+        own = own_settings(self.settings)
         asked = self.oracle or (plan.oracle if plan else None)
         oracle = None if asked is None else parse_oracle(asked)
         settings = parse_settings(own, names if oracle is None else (*names, oracle))
         if plan and plan.learner:
-            learner = {key: str(value) for key, value in plan.learner.items()}
-            settings[LEARNER] = learner | settings.get(LEARNER, {})
+            settings[LEARNER] = plan.learner_settings | settings.get(LEARNER, {})
         return Comparison(
             strategies=names,
             schedule=Schedule.parse(self.schedule or (plan.schedule if plan else "")),
@@ -175,16 +212,22 @@ class Options:
             oracle=oracle,
         )
 
-    def feature_changes(self) -> dict[str, str]:
-        """Settings of the owner `features`."""
-        found = {}
-        for text in self.settings:
-            if text.startswith(f"{FEATURES}."):
-                key, equals, value = (part.strip() for part in text.removeprefix(f"{FEATURES}.").partition("="))
-                if not (key and equals and value):
-                    raise SpecError(f"Expected a setting such as `features.epochs=100`, but got `{text}`.")
-                found[key] = value
-        return found
+
+def feature_changes(settings: Sequence[str]) -> dict[str, str]:
+    """Of texts of `--set`, the settings of the owner `features`."""
+    found = {}
+    for text in settings:
+        if text.startswith(f"{FEATURES}."):
+            key, equals, value = (part.strip() for part in text.removeprefix(f"{FEATURES}.").partition("="))
+            if not (key and equals and value):
+                raise SpecError(f"Expected a setting such as `features.epochs=100`, but got `{text}`.")
+            found[key] = value
+    return found
+
+
+def own_settings(settings: Sequence[str]) -> list[str]:
+    """Of texts of `--set`, all but those of the owner `features`."""
+    return [text for text in settings if not text.startswith(f"{FEATURES}.")]
 
 
 def _variants(configurations: Sequence[Configuration], overruled: Collection[str]) -> dict[str, list[dict[str, Any]]]:
@@ -215,6 +258,11 @@ def asked_pools(
 def feature_path(data: str, out: Path) -> Path:
     """Where a study keeps its features; its name is the data set's."""
     return out / "features" / f"{Path(data).stem}.npz"
+
+
+def encoder_path(data: str, out: Path) -> Path:
+    """Where a study keeps the encoder that it trains."""
+    return feature_path(data, out).with_name("encoder.pt")
 
 
 def load_study(source: str) -> tuple[str, Study]:

@@ -104,8 +104,9 @@ def test_what_is_refused_is_refused_before_heavy_libraries_are_loaded(tmp_path):
 
 
 def test_a_dry_run_starts_no_ray_and_trains_nothing(tmp_path):
-    commands = [f"{text} --dry-run".format(out=tmp_path).split() for text in (COMPARE, SWEEP)]
-    assert run_in_turn(commands) == [[0, ["ray"]]] * 2
+    images = "compare --study cifar10 --root {out} --out {out}"
+    commands = [f"{text} --dry-run".format(out=tmp_path).split() for text in (COMPARE, SWEEP, images)]
+    assert run_in_turn(commands) == [[0, ["ray"]]] * 3
     loaded = loaded_by(
         f"from studies.cli import app\ntry: app({commands[0]})\nexcept SystemExit: pass\n"
         "import ray\nassert not ray.is_initialized()"

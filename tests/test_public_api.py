@@ -42,9 +42,11 @@ PUBLIC = {
 RUN = "workers cpus-per-trajectory gpus-per-trajectory num-gpus shards memory-limit time-limit address dry-run"
 POOL = "pool label-noise ood pool-seed"
 OPTIONS = {
-    "compare": f"out data strategies schedule study root seeds {POOL} oracle max-clusters candidates set {RUN}",
-    "sweep": f"data strategy out max-clusters schedules space seeds {POOL} confirm-seeds search trials search-seed "
-    f"scheduler objective metric second-objective concurrent-trials optuna-storage candidates set {RUN}",
+    "compare": f"out data strategies schedule study root download seeds {POOL} oracle max-clusters "
+    f"candidates set {RUN}",
+    "sweep": f"out data strategy study root download max-clusters schedules space seeds {POOL} confirm-seeds search "
+    "trials search-seed scheduler objective metric objective-from second-objective "
+    f"concurrent-trials optuna-storage candidates set {RUN}",
     "select": "data out strategy labels classes seed set images sheet",
     "status": "",
     "report": "baseline format out study shared-seeds skip-damaged metric",

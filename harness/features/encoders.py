@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from harness.exceptions import SpecError
 from harness.features import vision
-from strategies.exceptions import did_you_mean
-
-RESNETS = ("resnet18", "resnet34", "resnet50")
-SMALL_IMAGE = 64
-"""Images of up to this many pixels a side get a ResNet whose stem keeps their resolution."""
-
-_WIDE = re.compile(r"wrn(\d{1,3})_(\d{1,2})(_half)?")
+from harness.features.costs import RESNETS, SMALL_IMAGE, unknown_backbone, wide
 
 
 class EncoderSpec(BaseModel):
@@ -57,13 +49,10 @@ def make_encoder(spec: EncoderSpec, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         if spec.backbone in RESNETS:
             return _resnet(spec)
-        match = _WIDE.fullmatch(spec.backbone)
-        if match and int(match[1]) % 6 == 4 and int(match[1]) >= 10 and int(match[2]) >= 1:
-            return WideResNet(int(match[1]), int(match[2]), stride=2 if match[3] else 1)
-    raise SpecError(
-        f"Expected a backbone among {', '.join(RESNETS)} or wrnD_K with D = 10, 16, 22, 28, ..., such as wrn28_8 or "
-        f"wrn16_4_half, but got `{spec.backbone}`.{did_you_mean(spec.backbone, RESNETS)}"
-    )
+        if (found := wide(spec.backbone)) is not None:
+            depth, factor, is_half = found
+            return WideResNet(depth, factor, stride=2 if is_half else 1)
+    raise unknown_backbone(spec.backbone)
 
 
 def feature_dim(encoder: nn.Module, spec: EncoderSpec) -> int:

@@ -21,7 +21,8 @@ from harness.data import Fields, load_dataset
 from harness.exceptions import DataError
 from harness.features.augmentation import MEAN, STD, normalise
 from harness.features.checkpoints import LoadedEncoder
-from harness.features.encoders import SMALL_IMAGE, feature_dim
+from harness.features.costs import SMALL_IMAGE
+from harness.features.encoders import feature_dim
 from harness.features.files import check_suffix, hold_out, read_about, write_features, write_whole
 from harness.features.images import Images, ImageSet
 

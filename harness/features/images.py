@@ -179,6 +179,55 @@ def open_images(source: Source) -> ImageSet:
     return replace(found, train=found.train.sample(source.limit), test=found.test and found.test.sample(source.limit))
 
 
+def count_images(source: Source) -> tuple[int, int]:
+    """Numbers of training and test images that lie there, without torch and, where that can be, without reading them.
+
+    Files in torchvision's form are looked for, and neither read nor fetched. Without test images the second number is
+    0.
+
+    Raises:
+        DataError, PackageError: as `open_images`, but for what only shows in the content.
+    """
+    if source.data in IN_TORCHVISION:
+        root = _root(replace(source, download=False))
+        if pair := _parquet_pair(root, source.data):
+            counts = _rows(source, pair[0]), _rows(source, pair[1])
+        else:
+            missing = [name for name in IN_TORCHVISION[source.data] if not (root / name).exists()]
+            if missing:
+                raise _incomplete(source.data, root, f"there is no {missing[0]}")
+            counts = SIZES[source.data]
+    elif source.data == "digits":
+        counts = SIZES["digits"]
+    elif Path(source.data).suffix == ".parquet" and Path(source.data).is_file() and source.test is None:
+        counts = _rows(source, Path(source.data)), 0
+    else:
+        found = open_images(source)
+        return len(found.train), 0 if found.test is None else len(found.test)
+    return limited(counts, source.limit)
+
+
+def limited(counts: tuple[int, int], limit: int | None) -> tuple[int, int]:
+    """Numbers of images of the two splits with at most `limit` of each."""
+    return counts if limit is None else (min(counts[0], limit), min(counts[1], limit))
+
+
+def _rows(source: Source, path: Path) -> int:
+    try:
+        metadata = pq.read_metadata(path)
+    except Exception:  # pyarrow raises errors of many types on a damaged file, and this says which it is
+        return len(_parquet(source, path))
+    return int(metadata.num_rows)
+
+
+def _incomplete(name: str, root: Path, found: str) -> DataError:
+    also = f", nor {name}_train*.parquet and {name}_test*.parquet" if name in _IN_PARQUET else ""
+    return DataError(
+        f"Expected {name} as torchvision keeps it in {root}{also}, but it is not complete there ({found}). Give its "
+        "folder with --root, or fetch it with --download."
+    )
+
+
 def _digits(source: Source) -> ImageSet:
     """scikit-learn's handwritten digits, 8 x 8 grey values; the same split as the built-in features."""
     from PIL import Image
@@ -192,24 +241,20 @@ def _digits(source: Source) -> ImageSet:
     return ImageSet("digits", split(data.x_train, data.y_train), split(data.x_test, data.y_test))
 
 
-def _torchvision(name: str, make: Callable[[Any, str, bool, bool], Any], in_parquet: bool = False) -> Any:
+def _torchvision(name: str, make: Callable[[Any, str, bool, bool], Any]) -> Any:
     def find(source: Source) -> ImageSet:
         root = _root(source)
-        if in_parquet and (pair := _parquet_pair(root, name)):
+        if pair := _parquet_pair(root, name):
             return ImageSet(name, _parquet(source, pair[0]), _parquet(source, pair[1]))
         datasets = vision.load("torchvision.datasets")
         splits = []
         for is_train in (True, False):
             try:
-                found = make(datasets, str(root), is_train, source.download)
+                made = make(datasets, str(root), is_train, source.download)
             except Exception as error:  # RuntimeError, OSError and urllib's errors
-                also = f", nor {name}_train*.parquet and {name}_test*.parquet" if in_parquet else ""
-                raise DataError(
-                    f"Expected {name} as torchvision keeps it in {root}{also}, but it is not complete there "
-                    f"({type(error).__name__}: {' '.join(str(error).split())[:160]}). Give its folder with --root, "
-                    "or fetch it with --download."
-                ) from error
-            splits.append(_from_torchvision(found, name))
+                found = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+                raise _incomplete(name, root, found) from error
+            splits.append(_from_torchvision(made, name))
         return ImageSet(name, *splits)
 
     return find
@@ -374,6 +419,8 @@ def _label_values(path: Path, name: str, column: pa.ChunkedArray) -> NDArray[Any
 
 
 def _parquet_pair(root: Path, name: str) -> tuple[Path, Path] | None:
+    if name not in _IN_PARQUET:
+        return None
     pairs = [sorted(root.glob(f"{name}_{split}*.parquet")) for split in ("train", "test")]
     return (pairs[0][0], pairs[1][0]) if all(pairs) else None
 
@@ -381,8 +428,10 @@ def _parquet_pair(root: Path, name: str) -> tuple[Path, Path] | None:
 def _root(source: Source) -> Path:
     root = source.root or Path("data")
     if not root.is_dir() and not source.download:
+        also = ", or fetch it with --download" if source.data in IN_TORCHVISION else ""
         raise DataError(
-            f"Expected {source.data} in the folder {root}, but there is no such folder. Say where it is with --root."
+            f"Expected {source.data} in the folder {root}, but there is no such folder. Say where it is with "
+            f"--root{also}."
         )
     return root
 
@@ -408,18 +457,35 @@ def _hash(*parts: bytes) -> str:
     return digest.hexdigest()
 
 
+_CIFAR10 = "cifar-10-batches-py"
+IN_TORCHVISION = {
+    "cifar10": tuple(f"{_CIFAR10}/{file}" for file in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")),
+    "cifar100": ("cifar-100-python/train", "cifar-100-python/test"),
+    "svhn": ("train_32x32.mat", "test_32x32.mat"),
+    "pets": ("oxford-iiit-pet/images", "oxford-iiit-pet/annotations"),
+}
+"""What torchvision keeps of each set that it can fetch, below its root."""
+
+_IN_PARQUET = ("cifar10", "cifar100", "svhn")
+
+SIZES = {
+    "digits": (1437, 360),
+    "cifar10": (50_000, 10_000),
+    "cifar100": (50_000, 10_000),
+    "svhn": (73_257, 26_032),
+    "pets": (3_680, 3_669),
+    "imagenet": (1_281_167, 50_000),
+    "imagenet100": (128_000, 5_000),
+    "imagenet100_cmc": (128_000, 5_000),
+}
+"""Images to train on and to test with in each named set, by its publisher; of a part of ImageNet about so many."""
+
 NAMED: dict[str, Callable[[Source], ImageSet]] = {
     "digits": _digits,
-    "cifar10": _torchvision(
-        "cifar10", lambda sets, root, train, get: sets.CIFAR10(root, train=train, download=get), in_parquet=True
-    ),
-    "cifar100": _torchvision(
-        "cifar100", lambda sets, root, train, get: sets.CIFAR100(root, train=train, download=get), in_parquet=True
-    ),
+    "cifar10": _torchvision("cifar10", lambda sets, root, train, get: sets.CIFAR10(root, train=train, download=get)),
+    "cifar100": _torchvision("cifar100", lambda sets, root, train, get: sets.CIFAR100(root, train=train, download=get)),
     "svhn": _torchvision(
-        "svhn",
-        lambda sets, root, train, get: sets.SVHN(root, split="train" if train else "test", download=get),
-        in_parquet=True,
+        "svhn", lambda sets, root, train, get: sets.SVHN(root, split="train" if train else "test", download=get)
     ),
     "pets": _torchvision(
         "pets",

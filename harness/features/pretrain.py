@@ -21,16 +21,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.utils.flop_counter import FlopCounterMode
 
 from harness.exceptions import CheckpointError, SpecError
 from harness.features import vision
 from harness.features.augmentation import augment, draw, normalise
 from harness.features.checkpoints import FORMAT, read_checkpoint, write_checkpoint
-from harness.features.encoders import SMALL_IMAGE, encoder_spec, feature_dim, make_encoder
+from harness.features.costs import stored_size, training_memory, training_operations
+from harness.features.encoders import encoder_spec, feature_dim, make_encoder
 from harness.features.images import Images
 from harness.features.probe import knn_accuracy, spread
-from harness.features.recipes import Recipe
+from harness.features.recipes import Precision, Recipe
 from harness.streams import Purpose, stream
 
 COLLAPSED = 0.1
@@ -38,9 +38,8 @@ COLLAPSED = 0.1
 
 _BANK, _QUERIES = 5000, 1000
 _ROWS = 512
-_DEVICE_SHARE = 0.5
+_DEVICE_SHARE = 0.9
 _MARGIN = 1.1
-_STORED = 256 / 224
 _CHUNK = 4096
 
 
@@ -181,20 +180,25 @@ def pretrain(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(seed, "encoder", 1))
         model = SelfSupervised(encoder, feature_dim(encoder, spec), recipe)
-    flops = _flops_per_image(model, recipe)
+    operations = training_operations(recipe)
     model = model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if world > 1 and device == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     optimiser = _optimiser(model, recipe)
     history: list[dict[str, Any]] = []
+    precision = recipe.precision
     if out.exists():
-        history = _resume(out, run, model, optimiser, recipe.epochs)
+        history, begun_in = _resume(out, run, model, optimiser)
+        precision = begun_in if precision == "auto" else precision
+    if precision == "auto":
+        precision = "bfloat16" if device == "cuda" else "float32"
     resumed_at = max(0, len(history) - 1)
     if resumed_at == recipe.epochs:
         return Pretrained(resumed_at, True, resumed_at, history)
 
-    pixels = _pixels(images, recipe.image_size, place)
-    monitor = _Monitor(images, seed, pixels, recipe)
+    needed = training_memory(recipe, is_half=precision == "bfloat16", processes=world).total
+    pixels = _pixels(images, recipe.image_size, place, needed)
+    monitor = _Monitor(images, seed, pixels, recipe.image_size, precision)
     steps = len(images) // recipe.batch_size
     knn_every = knn_every or max(1, recipe.epochs // 20)
     parallel = nn.parallel.DistributedDataParallel(model) if world > 1 else model
@@ -209,6 +213,7 @@ def pretrain(
                     "spec": spec.model_dump(),
                     "encoder": model.encoder.state_dict(),
                     "run": run,
+                    "precision": precision,
                     "history": history,
                     "model": model.state_dict(),
                     "optimiser": optimiser.state_dict(),
@@ -236,13 +241,15 @@ def pretrain(
                 )
                 for view in (recipe.first, recipe.second)
             ]
-            with _mixed_precision(place, recipe.precision):
-                loss, collapse = step_model(*views)
             optimiser.zero_grad()
-            loss.backward()
+            for first, second in zip(*(view.chunk(recipe.accumulate) for view in views), strict=True):
+                with _mixed_precision(place, precision):
+                    loss, collapse = step_model(first, second)
+                loss = loss * (len(first) / len(batch))
+                loss.backward()
+                total += loss.detach()
             optimiser.step()
             model.move_target(_ema(recipe, (epoch - 1) * steps + step, steps))
-            total += loss.detach()
         mean_loss = float(total) / steps
         if not math.isfinite(mean_loss):
             raise SpecError(f"Expected a finite loss in epoch {epoch}, but it diverged; lower `lr` ({recipe.lr}).")
@@ -259,7 +266,7 @@ def pretrain(
                 Epoch(
                     epochs=recipe.epochs,
                     images_per_second=rate,
-                    teraflops=rate * flops / 1e12,
+                    teraflops=rate * operations / 1e12,
                     seconds_left=each * (recipe.epochs - epoch),
                     **history[-1],
                 )
@@ -273,14 +280,14 @@ def pretrain(
 class _Monitor:
     """kNN accuracy on training images: a bank of some, queried with others. Test data play no part."""
 
-    def __init__(self, images: Images, seed: int, pixels: Tensor, recipe: Recipe) -> None:
+    def __init__(self, images: Images, seed: int, pixels: Tensor, size: int, precision: Precision) -> None:
         order = stream(seed, "monitor").permutation(len(images))
         n_queries = min(_QUERIES, len(images) // 5)
         rows = torch.from_numpy(order[: n_queries + _BANK]).to(pixels.device)
         labels = torch.from_numpy(np.unique(images.labels, return_inverse=True)[1])
         self._n_queries = n_queries
         self._rows, self._labels = rows, labels[rows.cpu()]
-        self._pixels, self._size, self._precision = pixels, recipe.image_size, recipe.precision
+        self._pixels, self._size, self._precision = pixels, size, precision
 
     def __call__(self, encoder: nn.Module) -> float:
         parts = []
@@ -296,16 +303,11 @@ class _Monitor:
         return knn_accuracy(features[n:], labels[n:], features[:n], labels[:n])
 
 
-def stored_size(image_size: int) -> int:
-    """Pixels a side at which images are kept for crops to be taken from them."""
-    return image_size if image_size <= SMALL_IMAGE else round(image_size * _STORED)
-
-
-def _pixels(images: Images, image_size: int, place: torch.device) -> Tensor:
-    """All images, `n x 3 x s x s` uint8: on the device, or in page-locked memory where they do not fit."""
+def _pixels(images: Images, image_size: int, place: torch.device, needed: int) -> Tensor:
+    """All images, `n x 3 x s x s` uint8: on the device, or in page-locked memory where they and a step do not fit."""
     size = stored_size(image_size)
     shape = (len(images), 3, size, size)
-    fits = place.type == "cpu" or math.prod(shape) < _DEVICE_SHARE * torch.cuda.mem_get_info(place)[0]
+    fits = place.type == "cpu" or math.prod(shape) + needed < _DEVICE_SHARE * torch.cuda.mem_get_info(place)[0]
     pixels = torch.empty(shape, dtype=torch.uint8, device=place if fits else "cpu", pin_memory=not fits)
     for start in range(0, len(images), _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, len(images)))
@@ -347,19 +349,20 @@ def _ema(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def _resume(
-    out: Path, run: dict[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer, epochs: int
-) -> list[dict[str, Any]]:
+    out: Path, run: dict[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[list[dict[str, Any]], Precision]:
+    """History and precision of an earlier run; its precision is `auto` where the checkpoint does not say."""
     content = read_checkpoint(out)
     if content.get("format") != FORMAT or "run" not in content:
         raise CheckpointError(f"Expected a checkpoint of `features pretrain` in {out}, but it is another file.")
-    before = {**content["run"], "recipe": {"precision": "auto", **content["run"]["recipe"]}}
+    before = {**content["run"], "recipe": {"precision": "auto", "accumulate": 1, **content["run"]["recipe"]}}
     if before != run:
         differing = ", ".join(_differences(before, run))
         raise CheckpointError(f"Expected {out} to hold this run, but it differs in {differing}. Choose another --out.")
     model.load_state_dict(content["model"])
     optimiser.load_state_dict(content["optimiser"])
     history: list[dict[str, Any]] = content["history"]
-    return history
+    return history, content.get("precision", "auto")
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -371,18 +374,8 @@ def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") 
             yield f"{prefix}{key} ({str(old)[:12]} there, {str(new)[:12]} here)"
 
 
-def _flops_per_image(model: SelfSupervised, recipe: Recipe) -> float:
-    """Of a training step: two views forward, and twice that backward; BYOL's target goes forward as well."""
-    model.eval()
-    image = torch.zeros(1, 3, recipe.image_size, recipe.image_size)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.predictor(model.projector(model.encoder(image)))
-    return float(counter.get_total_flops()) * 2 * (3 if model.target is None else 4)
-
-
-def _mixed_precision(place: torch.device, precision: str) -> AbstractContextManager[Any]:
-    is_half = precision == "bfloat16" or (precision == "auto" and place.type == "cuda")
-    return torch.autocast(place.type, torch.bfloat16) if is_half else nullcontext()
+def _mixed_precision(place: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    return torch.autocast(place.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
 def _agreed(stop: bool, place: torch.device) -> bool:

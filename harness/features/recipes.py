@@ -14,6 +14,7 @@ from strategies.registry import describe_error
 Probability = Annotated[float, Field(ge=0, le=1)]
 Strength = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class View(BaseModel):
@@ -53,14 +54,17 @@ class Recipe(BaseModel):
         image_size: pixels a side of a view.
         epochs: passes over the images.
         batch_size: images a step; two views of each.
+        accumulate: parts of a batch that pass one after the other, for less memory. Their gradients add up to that of
+            the batch, but batch normalisation takes its statistics over a part, so results differ.
         optimiser: SGD with momentum, or LARS without adaptation and decay for biases and normalisation.
         lr: at a batch of 256; scaled by batch_size / 256, decays by a half cosine to 0.
         warmup_epochs: of a linear rise to `lr`.
         momentum, weight_decay: of the optimiser.
         projector_layers, projector_hidden, projector_out: widths of the projector.
         predictor_hidden: of the two-layer predictor; SimSiam's keeps its learning rate constant.
-        precision: of the passes through the networks; `auto` is bfloat16 on a GPU and float32 on a CPU. A CPU with
-            matrix units for bfloat16 (AMX) takes less than half the time with it.
+        precision: of the passes through the networks; `auto` is bfloat16 on a GPU and float32 on any CPU, and what it
+            was where a run began is kept where it goes on. A CPU with matrix units for bfloat16 (AMX) takes less than
+            half the time with it, one without any instructions for it about 30 times as long.
         ema: BYOL's target moves by 1 - ema, which rises to 1 by a half cosine.
         first, second: how the two views are drawn.
     """
@@ -72,6 +76,7 @@ class Recipe(BaseModel):
     image_size: Annotated[int, Field(ge=8, le=1024)] = 32
     epochs: Annotated[int, Field(ge=1)] = 800
     batch_size: Annotated[int, Field(ge=2)] = 512
+    accumulate: Annotated[int, Field(ge=1)] = 1
     optimiser: Literal["sgd", "lars"] = "sgd"
     lr: Positive = 0.03
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
@@ -81,7 +86,7 @@ class Recipe(BaseModel):
     projector_hidden: Annotated[int, Field(ge=1)] = 2048
     projector_out: Annotated[int, Field(ge=1)] = 2048
     predictor_hidden: Annotated[int, Field(ge=1)] = 512
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     ema: Annotated[float, Field(ge=0, le=1)] = 0.99
     first: View = View()
     second: View = View()
@@ -178,6 +183,12 @@ def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
             )
     try:
         View.model_validate(values["first"])
-        return Recipe.model_validate(values)
+        recipe = Recipe.model_validate(values)
     except ValidationError as error:
         raise SpecError(describe_error(f"recipe {name}", error)) from error
+    if recipe.batch_size % recipe.accumulate or recipe.batch_size // recipe.accumulate < 2:
+        raise SpecError(
+            f"Expected a batch in equal parts of two images or more, but batch_size={recipe.batch_size} has no "
+            f"{recipe.accumulate} of them (accumulate)."
+        )
+    return recipe

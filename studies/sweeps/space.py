@@ -163,7 +163,9 @@ def _kind(schedules: Any) -> str:
     return "family" if isinstance(schedules, dict | Family) else "list"
 
 
-class _File(_Model):
+class SpaceFile(_Model):
+    """A search space as it is written: `schedules`, and hyperparameters by name."""
+
     schedules: (
         Annotated[Annotated[tuple[str, ...], Tag("list")] | Annotated[Family, Tag("family")], Discriminator(_kind)]
         | None
@@ -179,21 +181,27 @@ class Space:
     Attributes:
         parameters: hyperparameters of the strategy.
         schedules: a list in canonical form, or a family.
+        start: label count from which on the objective looks; None takes the first that all schedules have.
 
     Raises:
-        SpecError: no schedule, or schedules of unequal budgets.
+        SpecError: no schedule, schedules of unequal budgets, or a start that not all of them span.
     """
 
     parameters: Mapping[str, Dimension]
     schedules: tuple[str, ...] | Family
+    start: int | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.schedules, Family):
-            return
-        budgets = {text: Schedule.parse(text).budget for text in self.schedules}
-        if len(set(budgets.values())) > 1:
-            listed = ", ".join(f"{budget} in {text}" for text, budget in budgets.items())
-            raise SpecError(f"Expected schedules of one total budget, but got {listed} labels.")
+        if not isinstance(self.schedules, Family):
+            budgets = {text: Schedule.parse(text).budget for text in self.schedules}
+            if len(set(budgets.values())) > 1:
+                listed = ", ".join(f"{budget} in {text}" for text, budget in budgets.items())
+                raise SpecError(f"Expected schedules of one total budget, but got {listed} labels.")
+        if self.start is not None and not self._begun <= self.start < self.budget:
+            raise SpecError(
+                f"Expected an objective from {self._begun} labels, which all schedules have, or more, and below the "
+                f"budget of {self.budget}, but got {self.start}."
+            )
 
     @cached_property
     def dimensions(self) -> dict[str, Dimension]:
@@ -211,10 +219,15 @@ class Space:
 
     @property
     def window(self) -> tuple[int, int]:
-        """Label counts that every schedule of the space spans: from the largest first query to the budget."""
+        """Label counts of the objective, which every schedule of the space spans."""
+        return self._begun if self.start is None else self.start, self.budget
+
+    @property
+    def _begun(self) -> int:
+        """The largest first query."""
         if isinstance(self.schedules, Family):
-            return self.schedules.first.high, self.budget
-        return max(Schedule.parse(text).queries[0] for text in self.schedules), self.budget
+            return self.schedules.first.high
+        return max(Schedule.parse(text).queries[0] for text in self.schedules)
 
     def schedule(self, values: Values) -> Schedule:
         """The schedule of one configuration."""
@@ -245,23 +258,35 @@ class Space:
 
     def describe(self) -> dict[str, Any]:
         """The space as plain values: equal for equal spaces."""
-        shown = {name: dimension.model_dump(mode="json") for name, dimension in self.parameters.items()}
+        shown: dict[str, Any] = {name: dimension.model_dump(mode="json") for name, dimension in self.parameters.items()}
         family = self.schedules
-        return {**shown, "schedules": family.model_dump(mode="json") if isinstance(family, Family) else list(family)}
+        shown |= {"schedules": family.model_dump(mode="json") if isinstance(family, Family) else list(family)}
+        return shown if self.start is None else {**shown, "objective_from": self.start}
 
 
-def make_space(max_clusters: str | None, schedules: str | None, file: Path | None) -> Space:
+def make_space(
+    max_clusters: str | None,
+    schedules: str | None,
+    file: Path | None,
+    *,
+    planned: SpaceFile | None = None,
+    start: int | None = None,
+) -> Space:
     """Put the space together from the command line and a file.
 
     Args:
         max_clusters: `10,50,100` or `10..200`.
         schedules: `20x10;50x4`.
         file: YAML.
+        planned: what a study searches; its hyperparameters count where neither `max_clusters` nor a file has any, its
+            schedules where nothing else has some.
+        start: as in `Space`.
 
     Raises:
         SpecError: a text that does not parse, a dimension given twice, no schedule, or unequal budgets.
     """
-    described = _read(file) if file else _File()
+    planned = planned or SpaceFile()
+    described = _read(file) if file else planned if max_clusters is None else SpaceFile()
     parameters = dict(described.__pydantic_extra__ or {})
     if max_clusters is not None:
         if MAX_CLUSTERS in parameters:
@@ -269,16 +294,17 @@ def make_space(max_clusters: str | None, schedules: str | None, file: Path | Non
         parameters[MAX_CLUSTERS] = parse_counts(max_clusters)
     listed = described.schedules
     if schedules is not None:
-        if listed is not None:
+        if file and listed is not None:
             raise SpecError(f"Expected schedules once, but they are in `{file}` and in --schedules.")
         listed = tuple(schedules.split(";"))
+    listed = listed or planned.schedules
     if not listed:
         raise SpecError('Expected schedules such as --schedules "20x10;50x4", or in the --space file, but got none.')
     if not isinstance(listed, Family):
         listed = tuple(str(Schedule.parse(text)) for text in listed)
         if repeated := [text for text in listed if listed.count(text) > 1]:
             raise SpecError(f"Expected each schedule once, but got `{repeated[0]}` {len(repeated)} times.")
-    return Space(parameters, listed)
+    return Space(parameters, listed, start)
 
 
 def parse_counts(text: str) -> Dimension:
@@ -306,7 +332,7 @@ def _count(text: str) -> int:
     return int(count)
 
 
-def _read(path: Path) -> _File:
+def _read(path: Path) -> SpaceFile:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -318,7 +344,7 @@ def _read(path: Path) -> _File:
             f"Expected hyperparameters by name in `{path}`, such as `max_clusters: {{type: int, low: 10, high: 200}}`."
         )
     try:
-        return _File.model_validate(content)
+        return SpaceFile.model_validate(content)
     except ValidationError as error:
         raise SpecError(f"Expected a search space in `{path}`, but {_complaint(error)}.") from error
 

@@ -46,6 +46,7 @@ class Sweep:
         by_seconds: whether the seconds of selection are minimised as well.
         scheduler: whether trials are stopped early.
         metric: what the objective is made of, a column of `rounds` (`harness.schema.METRICS`).
+        kind: first part of the study's name in the store.
 
     Raises:
         SpecError: a space that does not fit the strategy or the search.
@@ -63,6 +64,7 @@ class Sweep:
     by_seconds: bool = False
     scheduler: Scheduler = "none"
     metric: str = "accuracy"
+    kind: str = "sweep"
 
     def __post_init__(self) -> None:
         known = parameter_names(strategy_class(self.strategy))
@@ -72,6 +74,8 @@ class Sweep:
             self.space.grid()
         if self.by_seconds and self.scheduler == "asha":
             raise SpecError("Expected one objective with --scheduler asha, which compares by it, but got a second one.")
+        if self.objective == "final" and self.space.start is not None:
+            raise SpecError("Expected an area that begins at a label count, but the objective is final accuracy.")
 
     @property
     def rungs(self) -> list[int]:
@@ -103,14 +107,24 @@ class Sweep:
         self, values: Values, data: Dataset, *, seeds: Sequence[int] | None = None, evaluate_on: EvaluateOn = "tune"
     ) -> list[TrajectorySpec]:
         """The trajectories of a configuration, by seed."""
+        return self._comparison(values, self.seeds if seeds is None else seeds, evaluate_on).specs(data)
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """A comparison for each trial as far as that is known before the search: of a range, its lower end."""
+        start = {name: dimension.ends[0] for name, dimension in self.space.dimensions.items()}
+        trials = list(self.space.grid()) if self.search == "grid" else [start] * self.n_trials
+        return [self._comparison(values, self.seeds, "tune") for values in trials]
+
+    def _comparison(self, values: Values, seeds: Sequence[int], evaluate_on: EvaluateOn) -> Comparison:
         return Comparison(
             strategies=(self.strategy,),
             schedule=self.space.schedule(values),
-            seeds=tuple(self.seeds if seeds is None else seeds),
+            seeds=tuple(seeds),
             settings=self._with(asked_parameters(values)),
             shared=self.shared,
             evaluate_on=evaluate_on,
-        ).specs(data)
+        )
 
     def default_specs(
         self, data: Dataset, *, seeds: Sequence[int] | None = None, evaluate_on: EvaluateOn = "tune"
@@ -139,7 +153,7 @@ class Sweep:
         }
         if self.metric != "accuracy":
             content["metric"] = self.metric
-        return f"sweep-{hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]}"
+        return f"{self.kind}-{hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]}"
 
     def _with(self, values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         return {**self.settings, self.strategy: {**self.settings.get(self.strategy, {}), **values}}

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from analysis import load
-from analysis.across import areas_by_data, iqm_table, on_some, rank_table, rank_warning, unlike
+from analysis.across import areas_by_data, budgets_by_data, iqm_table, on_some, rank_table, rank_warning, unlike
+from analysis.comparison import effective_budget
 from analysis.exceptions import NoBaselineError, SelectionError
 
 
@@ -76,3 +77,14 @@ def test_what_is_on_all_data_sets_is_found_beside_what_is_not(tmp_path, trajecto
     assert iqm_table(results, rng=np.random.default_rng(0)).set_index("label")["n"].to_dict() == dict.fromkeys(names, 4)
     (said,) = on_some(results)
     assert said.startswith("Not finished on all data sets, so not here: badge[schedule=20x2], random[")
+
+
+def test_effective_budgets_have_a_mean_where_no_data_set_is_missing(results):
+    frames = {data: effective_budget(results.only(data)) for data in ("b", "c")}
+    frames["a"] = frames["b"].assign(effective_ratio=0.4)
+    table = budgets_by_data(results, frames | {"c": frames["c"][frames["c"]["label"] == "badge"]})
+    means = table.groupby("label")["mean_ratio"].first()
+    assert means.to_dict() == pytest.approx({"badge": 2.4 / 3, "typiclust": np.nan}, nan_ok=True)
+    assert table.drop_duplicates("label")["label"].to_list() == ["badge", "typiclust"]
+    row = table.set_index(["label", "data"]).loc[("typiclust", "b")]
+    assert row[["effective_points", "total_points", "effective_at"]].to_list() == [3, 3, "10 20 40"]

@@ -111,6 +111,14 @@ def test_mistakes_are_one_line_and_leave_nothing(ntkcpl, tmp_path, words, compla
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pt"]
 
 
+def test_a_precision_that_the_cpu_lacks_is_said_at_once(ntkcpl, tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.features.costs.has_bfloat16", lambda: False)
+    done = ntkcpl(*pretrain(tmp_path / "c.pt"), "--set", "precision=bfloat16", "--device", "cpu")
+    assert "\nWarning: this CPU has no instructions for bfloat16" in done.stderr
+    assert done.stderr.startswith("Memory of a step: about ")
+    assert done.exit_code == 0
+
+
 def test_cuda_without_a_gpu_is_refused(ntkcpl, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
@@ -138,7 +146,7 @@ def study_file(tmp_path):
 
 
 @pytest.mark.ray
-def test_a_study_goes_from_images_to_the_report_and_keeps_each_stage(ntkcpl_on_ray, study_file, tmp_path):
+def test_a_study_goes_from_images_to_the_report_and_keeps_each_stage(ntkcpl_on_ray, study_file, tmp_path, capfd):
     words = ["compare", "--study", study_file, "--out", tmp_path / "run"]
     plan = ntkcpl_on_ray(*words, "--dry-run")
     assert plan.exit_code == 0
@@ -150,8 +158,9 @@ def test_a_study_goes_from_images_to_the_report_and_keeps_each_stage(ntkcpl_on_r
     assert rounds.groupby(["strategy", "seed"])["n_labels"].apply(list).map(lambda labels: labels == [10, 20]).all()
     assert (tmp_path / "run" / "report" / "index.html").exists()
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "features").iterdir()}
+    capfd.readouterr()
     again = ntkcpl_on_ray(*words)
-    assert "0 images encoded, 400 found done" in again.stderr
+    assert "0 images encoded, 400 found done" in capfd.readouterr().err  # said by another process
     assert "4 done already" in again.stderr
     assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "features").iterdir()}
 

@@ -307,3 +307,25 @@ def test_sweeps_that_are_killed_end_as_undisturbed_ones(start, sweep_command, ta
     assert process.returncode == 0, progress
     pd.testing.assert_frame_equal(trials(out), trials(tmp_path / "whole"))
     assert tables(out) == tables(tmp_path / "whole")
+
+
+def test_the_sweep_of_a_study_on_features_of_ones_own(ntkcpl_on_ray, pool_file, tmp_path):
+    words = ["sweep", "--study", "cifar10_clusters", "--data", pool_file, "--out", tmp_path / "out", "--seeds", 1]
+    words += ["--max-clusters", "3,9", "--schedules", "10x3", "--objective-from", 15, "--set", "learner.epochs=3"]
+    done = ntkcpl_on_ray(*words)
+    assert done.exit_code == 0, done.output
+    assert "Trials of ntkcpl_al: area over 15 to 30 labels" in done.output
+    (study,) = set(trials(tmp_path / "out")["study"])
+    assert study.startswith("cifar10_clusters-")
+    assert ntkcpl_on_ray("report", tmp_path / "out", "--format", "html").exit_code == 0
+    assert "Not stated by the source (values)" in (tmp_path / "out" / "report" / "index.html").read_text()
+
+
+def test_the_sweep_of_a_study_says_what_its_images_lack(ntkcpl_on_ray, tmp_path):
+    words = ["sweep", "--study", "cifar10_clusters", "--root", tmp_path, "--out", tmp_path / "out"]
+    done = ntkcpl_on_ray(*words, "--dry-run")
+    assert done.exit_code == 0
+    assert "Images of cifar10 are missing" in done.stderr
+    assert "Trajectories: 20, " in done.stderr
+    assert "but got --data too" in ntkcpl_on_ray(*words, "--data", "digits").stderr
+    assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ from strategies.exceptions import StrategyError
 from strategies.ntkcpl import PAPER
 from strategies.registry import BUILT_IN, SETS
 from studies.compare import parse_strategies
-from studies.study import Options, asked_pools, load_study, study_names
+from studies.study import Options, asked_pools, feature_changes, load_study, study_names
 
 FACTS = {  # schedule, most clusters, backbone, method: method section of the paper
     "cifar10": ("20x5,100x4,500x3", 100, "resnet18", "simsiam"),
@@ -29,8 +29,8 @@ def options(*settings, **typed):
     return Options(**{**empty, **typed}, settings=settings)
 
 
-def test_the_papers_five_studies_are_there():
-    assert study_names() == sorted(FACTS)
+def test_the_papers_five_studies_are_there_and_its_sweep():
+    assert study_names() == sorted([*FACTS, "cifar10_clusters"])
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -180,7 +180,7 @@ def test_without_a_study_the_options_must_say_all():
 
 
 def test_feature_settings_change_the_stage_or_the_recipe():
-    changes = options("features.epochs=3", "features.limit=500", "learner.epochs=1").feature_changes()
+    changes = feature_changes(["features.epochs=3", "features.limit=500", "learner.epochs=1"])
     stage = load_study("cifar10")[1].features.changed(changes)
     assert stage.limit == 500
     assert make_recipe(stage.recipe, stage.settings).epochs == 3
@@ -193,7 +193,7 @@ def test_feature_settings_change_the_stage_or_the_recipe():
 @pytest.mark.parametrize("text", ["features.epochs", "features.=3", "features.limit=few"])
 def test_feature_settings_that_do_not_parse(text):
     with pytest.raises(SpecError, match="Expected"):
-        load_study("cifar10")[1].features.changed(options(text).feature_changes())
+        load_study("cifar10")[1].features.changed(feature_changes([text]))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_study_of_ones_own(tmp_path):
 
 @pytest.mark.parametrize("name", ["cifar", "no.yaml", "../cifar10"])
 def test_unknown_studies_are_refused(name):
-    with pytest.raises(SpecError, match="Expected a study among cifar10, cifar100, imagenet100, pets, svhn"):
+    with pytest.raises(SpecError, match="Expected a study among cifar10, cifar100, cifar10_clusters, imagenet100"):
         load_study(name)
 
 

@@ -250,7 +250,7 @@ def test_sweeps_on_several_data_sets_have_a_report(tmp_path, trajectory, write_s
     ]
     report = make_report(load(write_store(tmp_path / "store", rows)))
     assert len(report.sections) == 3 + n_whole
-    assert [table.name for table in report.across] == (["ranks", "iqm"] if n_whole == 2 else [])
+    assert [table.name for table in report.across] == (["ranks", "iqm", "effective_budgets"] if n_whole == 2 else [])
     assert n_whole == 2 or f"but got {n_whole} evaluated on all test data." in report.notes[-1]
     write_report(report, tmp_path / "report", ["html"])
 
@@ -265,6 +265,8 @@ def test_several_data_sets(tmp_path, trajectory, write_store):
     folder = write_report(make_report(load(write_store(tmp_path / "store", rows))), tmp_path / "report")
     assert {path.name for path in (folder / "tables").iterdir() if path.is_dir()} == {"one", "two"}
     assert (folder / "tables" / "ranks.csv").exists()
+    budgets = (folder / "tables" / "effective_budgets.md").read_text()
+    assert "| badge | 3/3 | 3/3 | **100.00** |" in budgets
     assert (folder / "tables" / "one" / "effective_budget.csv").exists()
     assert (folder / "figures" / "two" / "curves.pdf").exists()
     assert "2 data sets are too few for a test" in (folder / "index.html").read_text()

@@ -8,7 +8,7 @@ import pytest
 
 from harness.data import load_dataset
 from harness.exceptions import DataError
-from harness.features.images import Source, open_images
+from harness.features.images import IN_TORCHVISION, NAMED, SIZES, Source, count_images, open_images
 
 
 def rows(*numbers):
@@ -156,3 +156,34 @@ class TestNamed:
         assert one.labels.tolist() == same.labels.tolist()
         assert one.identity == same.identity != whole.identity
         assert np.array_equal(one.read(np.arange(50), 8), same.read(np.arange(50), 8))
+
+
+class TestCounts:
+    """Numbers of images, without reading them."""
+
+    def test_are_those_of_the_images(self, picture_files):
+        both = Source(str(picture_files[0]), test=str(picture_files[1]))
+        for source in (Source("digits"), Source("digits", limit=400), Source(str(picture_files[0])), both):
+            found = open_images(source)
+            assert count_images(source) == (len(found.train), 0 if found.test is None else len(found.test))
+
+    def test_parquet_of_a_named_set(self, pictures, encoded, write_parquet, tmp_path):
+        images = [encoded(image) for image in pictures[0]]
+        for name in ("svhn_train", "svhn_test"):
+            (tmp_path / f"{name}.parquet").write_bytes(write_parquet(name, images, pictures[1]).read_bytes())
+        assert count_images(Source("svhn", tmp_path)) == (40, 40)
+
+    @pytest.mark.parametrize("name", [*IN_TORCHVISION, "imagenet"])
+    def test_what_is_not_there_is_said_as_by_open_images(self, name, tmp_path):
+        for root in (tmp_path, tmp_path / "nothere"):
+            for found in (open_images, count_images):
+                with pytest.raises(DataError, match=f"Expected .*{name}|ImageNet"):
+                    found(Source(name, root))
+
+    def test_every_named_set_has_a_size(self):
+        assert set(SIZES) == set(NAMED)
+
+    def test_a_damaged_file_is_one_line(self, tmp_path):
+        (tmp_path / "x.parquet").write_bytes(b"PAR1")
+        with pytest.raises(DataError, match="Expected a readable Parquet file"):
+            count_images(Source(str(tmp_path / "x.parquet")))

@@ -67,14 +67,61 @@ def test_bfloat16_on_a_cpu_changes_the_passes_and_goes_on_after_an_interruption(
     assert all(weight.dtype in (torch.float32, torch.int64) for weight in first.values())
 
 
-def test_a_checkpoint_from_before_precision_was_a_setting_goes_on(digits, recipe, tmp_path):
+def test_a_checkpoint_from_before_precision_and_parts_were_settings_goes_on(digits, recipe, tmp_path):
     out = tmp_path / "encoder.pt"
     with pytest.raises(KeyboardInterrupt):
         pretrain(digits, recipe, out, listen=stop_after(1))
     content = read_checkpoint(out)
-    del content["run"]["recipe"]["precision"]
+    del content["run"]["recipe"]["precision"], content["run"]["recipe"]["accumulate"], content["precision"]
     write_checkpoint(out, content)
     assert pretrain(digits, recipe, out).resumed_at == 1
+
+
+def test_a_run_keeps_the_precision_that_it_began_with(digits, recipe, tmp_path):
+    """As one that began on a GPU, where `auto` is bfloat16, and goes on without."""
+    pretrain(digits, recipe, tmp_path / "single.pt")
+    out = tmp_path / "encoder.pt"
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(digits, recipe, out, listen=stop_after(1))
+    content = read_checkpoint(out)
+    assert content["precision"] == "float32"
+    write_checkpoint(out, content | {"precision": "bfloat16"})
+    pretrain(digits, recipe, out)
+    assert read_checkpoint(out)["precision"] == "bfloat16"
+    assert not equal(read_checkpoint(out)["model"], read_checkpoint(tmp_path / "single.pt")["model"])
+
+
+class TestParts:
+    """A batch that passes in parts."""
+
+    def test_all_of_it_is_seen_in_one_step(self, digits, recipe, tmp_path, monkeypatch):
+        sizes, steps = [], []
+        forward, step = SelfSupervised.forward, torch.optim.SGD.step
+        monkeypatch.setattr(
+            SelfSupervised, "forward", lambda self, one, two: sizes.append(len(one)) or forward(self, one, two)
+        )
+        monkeypatch.setattr(torch.optim.SGD, "step", lambda self: steps.append(1) or step(self))
+        parts = recipe.model_copy(update={"accumulate": 4, "epochs": 1})
+        pretrain(digits, parts, tmp_path / "c.pt")
+        assert sizes == [recipe.batch_size // 4] * 4 * len(steps)
+        assert len(steps) == len(digits) // recipe.batch_size
+
+    def test_gradients_add_up_to_that_of_the_batch_but_for_normalisation(self, digits, recipe, tmp_path, monkeypatch):
+        for norm in (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d):
+            monkeypatch.setattr(norm, "forward", lambda self, x: x)
+        small = recipe.model_copy(update={"epochs": 1, "lr": 1e-3})
+        losses = [
+            pretrain(digits, small.model_copy(update={"accumulate": n}), tmp_path / f"{n}.pt").history[-1]["loss"]
+            for n in (1, 2)
+        ]
+        one, two = (read_checkpoint(tmp_path / f"{n}.pt")["model"] for n in (1, 2))
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+        assert all(torch.allclose(one[name], two[name], rtol=1e-3, atol=1e-5) for name in one)
+
+    @pytest.mark.parametrize("accumulate", [3, 512])
+    def test_must_be_equal_and_have_two_images(self, accumulate):
+        with pytest.raises(SpecError, match=f"batch_size=512 has no {accumulate} of them"):
+            make_recipe("simsiam_cifar", {"accumulate": accumulate})
 
 
 def test_another_seed_gives_other_weights(digits, recipe, tmp_path):
