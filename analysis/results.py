@@ -482,7 +482,8 @@ def _refuse_mixed(results: Results) -> None:
     for data, group in results.trajectories.groupby("data"):
         learners = [_as_settings(_parse(spec).get("learner")) for spec in group["spec"]]
         if differing := _differing(learners):
-            first, other = (_show(learner, differing) for learner in _distinct(learners)[:2])
+            shown = ["learner"] if "learner" in differing else differing
+            first, other = (_show(learner, shown) for learner in _distinct(learners)[:2])
             raise MixedSettingsError(
                 f"Expected one learner for all of data `{data}`, but got {first} and {other}."
                 + _studies_apart(results, group, pd.Series(list(map(_canonical, learners)), index=group.index))
@@ -526,7 +527,12 @@ def _canonical(value: Any) -> str:
 
 
 def _as_settings(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {"learner": value}
+    """Settings of a learner, those of another than the network with its name and version."""
+    if not isinstance(value, dict):
+        return {"learner": value}
+    if "name" not in value:
+        return {"learner": "mlp", **value}
+    return {"learner": value["name"], "version": value.get("version"), **(value.get("params") or {})}
 
 
 def _distinct(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
-"""The learner: a small network on frozen features, trained anew in every round.
+"""The learner: by default a small network on frozen features, trained anew in every round.
 
 Linear - BatchNorm - ReLU - Linear, SGD with Nesterov momentum, learning rate lr cos(7 pi/16 step/total),
-cross entropy, the weights after the last step (the recipe of arXiv 2306.04099 and its first author's code).
+cross entropy, the weights after the last step (the recipe of arXiv 2306.04099 and its first author's code). The others
+are in `harness.learners`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,9 +20,9 @@ from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
 from harness.exceptions import SpecError
-from harness.spec import LearnerSpec
+from harness.spec import AnyLearner, LearnerSpec
 from harness.streams import Purpose
-from strategies.base import FloatArray, IndexArray, check_classes, check_features, check_positions
+from strategies.base import FloatArray, IndexArray, Model, check_classes, check_features, check_positions
 from strategies.functional import libraries
 from strategies.functional.scaling import Scaler, Scaling, fit_scaling
 
@@ -69,13 +71,26 @@ class Inputs:
         return torch.from_numpy(self.scaler(features)).to(self.pool.device)
 
 
-class Learner:
+class Classifier(Model, Protocol):
     """A trained classifier; what strategies ask of it (`strategies.Model`) is computed when it is asked.
 
     It holds no test data and no label but those it was trained on, so that none can be reached through it.
     """
 
-    def __init__(self, network: nn.Sequential, inputs: Inputs, retrain: Callable[[IndexArray], Learner]) -> None:
+    def refit(self, positions: IndexArray) -> Classifier:
+        """The same learner trained on the labels at some positions in the order of purchase; see `strategies.Model`."""
+
+    def predict_pool(self, points: IndexArray) -> IndexArray:
+        """Classes predicted for some pool points."""
+
+    def predict(self, inputs: Tensor) -> IndexArray:
+        """Classes predicted for inputs from `Inputs.scaled`."""
+
+
+class TrainedNetwork:
+    """The network as a `Classifier`."""
+
+    def __init__(self, network: nn.Sequential, inputs: Inputs, retrain: Callable[[IndexArray], Classifier]) -> None:
         self._network = network
         self._inputs = inputs
         self._retrain = retrain
@@ -108,8 +123,8 @@ class Learner:
             parts.append(torch.autograd.grad(loss, leaf)[0].cpu())
         return self._inputs.scaler.pull_back(features, torch.cat(parts).numpy())
 
-    def refit(self, positions: IndexArray) -> Learner:
-        """The same learner trained on the labels at some positions in the order of purchase; see `strategies.Model`."""
+    def refit(self, positions: IndexArray) -> Classifier:
+        """The same network trained on the labels at some positions in the order of purchase; see `strategies.Model`."""
         return self._retrain(positions)
 
     def predict_pool(self, points: IndexArray) -> IndexArray:
@@ -126,9 +141,9 @@ def train(
     labelled: IndexArray,
     labels: IndexArray,
     n_classes: int,
-    spec: LearnerSpec,
+    spec: AnyLearner,
     draw: Callable[[Purpose], np.random.Generator],
-) -> Learner:
+) -> Classifier:
     """Train a new classifier on the labelled points.
 
     Args:
@@ -136,14 +151,36 @@ def train(
         labelled: pool indices.
         labels: their classes.
         n_classes: width of the output.
-        spec: settings.
-        draw: the round's random streams by purpose: `training` for the initialisation and the order of the batches,
-            `refit` for those of every `Learner.refit`.
+        spec: settings of the network, or another learner.
+        draw: the round's random streams by purpose: `training`, for the network's initialisation and the order of its
+            batches; `refit`, for the same in every `Classifier.refit`.
 
     Raises:
-        SpecError: the weights are no longer finite, as with a learning rate that is too large.
+        SpecError: the weights are no longer finite, as with a learning rate that is too large; or a learner of another
+            package breaks its contract.
     """
-    generator = torch.Generator().manual_seed(int(draw("training").integers(2**63)))
+
+    def retrain(positions: IndexArray) -> Classifier:
+        kept = check_positions(positions, len(labelled))
+        return train(inputs, labelled[kept], labels[kept], n_classes, spec, lambda _: draw("refit"))
+
+    if isinstance(spec, LearnerSpec):
+        network = _train_network(inputs, labelled, labels, n_classes, spec, draw("training"))
+        return TrainedNetwork(network, inputs, retrain)
+    from harness.learners.fitted import fit
+
+    return fit(inputs, labelled, labels, n_classes, spec, draw("training"), retrain)
+
+
+def _train_network(
+    inputs: Inputs,
+    labelled: IndexArray,
+    labels: IndexArray,
+    n_classes: int,
+    spec: LearnerSpec,
+    rng: np.random.Generator,
+) -> nn.Sequential:
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     points = inputs.pool[torch.tensor(labelled)]
     targets = torch.from_numpy(labels).to(points.device)
     network = _initialise(points.shape[1], n_classes, spec, generator).to(points.device)
@@ -164,12 +201,7 @@ def train(
     network.eval()
     if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
         raise SpecError(f"Expected finite weights after training, but they diverged; lower learner.lr ({spec.lr}).")
-
-    def retrain(positions: IndexArray) -> Learner:
-        kept = check_positions(positions, len(labelled))
-        return train(inputs, labelled[kept], labels[kept], n_classes, spec, lambda _: draw("refit"))
-
-    return Learner(network, inputs, retrain)
+    return network
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from strategies.registry import make_strategy
 
 
 class LearnerSpec(BaseModel):
-    """Settings of the learner; they belong to the study, not to a strategy."""
+    """Settings of the network that learns by default; they belong to the study, not to a strategy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -30,6 +30,31 @@ class LearnerSpec(BaseModel):
     momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 3e-4
     scaling: Scaling = "rms"
+
+
+class NamedLearner(BaseModel):
+    """A learner beside the network (`harness.learners`).
+
+    Attributes:
+        name: as on the command line.
+        version: of its algorithm.
+        params: all its hyperparameters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: int
+    params: dict[str, Any]
+
+    @property
+    def scaling(self) -> Scaling:
+        """How the features are scaled."""
+        scaling: Scaling = self.params["scaling"]
+        return scaling
+
+
+AnyLearner = LearnerSpec | NamedLearner
 
 
 class TrajectorySpec(BaseModel):
@@ -43,7 +68,7 @@ class TrajectorySpec(BaseModel):
         params: all its hyperparameters.
         schedule: labels per round, in canonical form.
         seed: repetition.
-        learner: settings of the classifier.
+        learner: what trains the classifier: settings of the network, or another learner.
         evaluate_on: which part of the test data accuracy is measured on.
         preset: the strategy's preset that the hyperparameters are, with the names of those it sets; shown, not part of
             the identity.
@@ -58,7 +83,7 @@ class TrajectorySpec(BaseModel):
     params: dict[str, Any]
     schedule: str
     seed: int
-    learner: LearnerSpec = LearnerSpec()
+    learner: AnyLearner = LearnerSpec()
     evaluate_on: EvaluateOn = "all"
     preset: dict[str, list[str]] = {}
 

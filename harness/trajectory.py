@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from harness.data import NO_CLASS, Dataset
-from harness.learner import Inputs, Learner, one_thread, train
+from harness.learner import Classifier, Inputs, one_thread, train
 from harness.measures import Metrics, measure, reached
 from harness.memory import peak_bytes, reset_peak
 from harness.record import History, RoundRecord
-from harness.spec import TrajectorySpec
+from harness.spec import LearnerSpec, TrajectorySpec
 from harness.streams import stream
 from strategies.base import Compute, IndexArray, LookAheadDiagnostics, Oracle, PoolView, Selection
 from strategies.registry import make_strategy
@@ -62,13 +62,14 @@ class _Trajectory:
         self._data = data
         self._compute = compute
         self._strategy = make_strategy(spec.strategy, spec.params)
-        self._inputs = Inputs.of(data.x_train, spec.learner.scaling, compute.device)
+        device = compute.device if isinstance(spec.learner, LearnerSpec) else "cpu"
+        self._inputs = Inputs.of(data.x_train, spec.learner.scaling, device)
         self._test_inputs = self._inputs.scaled(data.x_test)
         self._test = data.test_half(spec.evaluate_on)
         self._labelled: IndexArray = np.empty(0, dtype=np.int64)
         self._remaining: IndexArray = np.arange(len(data.x_train))
         self._queries: tuple[int, ...] = ()
-        self._learner: Learner | None = None
+        self._learner: Classifier | None = None
         self._memo: dict[str, Any] = {}
 
     def run_round(self, round_: int, n_query: int) -> RoundRecord:
@@ -134,7 +135,7 @@ class _Trajectory:
     def accuracy(self) -> float:
         return self._accuracy_of(self._learner)
 
-    def _trained_on(self, bought: IndexArray, round_: int) -> Learner | None:
+    def _trained_on(self, bought: IndexArray, round_: int) -> Classifier | None:
         """A classifier of this round; None where no bought point has a class."""
         labelled = bought[self._data.labels[bought] != NO_CLASS]
         if not len(labelled):
@@ -143,13 +144,13 @@ class _Trajectory:
         draw = partial(stream, self._spec.seed, round_=round_)
         return train(self._inputs, labelled, labels, self._data.n_classes, self._spec.learner, draw)
 
-    def _predicted(self, learner: Learner | None) -> IndexArray:
+    def _predicted(self, learner: Classifier | None) -> IndexArray:
         """Classes of the test points; without a classifier all are taken for the first class."""
         if learner is None:
             return np.zeros(len(self._test), dtype=np.int64)
         return learner.predict(self._test_inputs)[self._test]
 
-    def _accuracy_of(self, learner: Learner | None) -> float:
+    def _accuracy_of(self, learner: Classifier | None) -> float:
         return float((self._predicted(learner) == self._data.y_test[self._test]).mean())
 
     def _metrics(self) -> Metrics:
@@ -191,7 +192,7 @@ class _Trajectory:
 
 
 def _measure(
-    found: LookAheadDiagnostics, labelled: IndexArray, data: Dataset, learner: Learner
+    found: LookAheadDiagnostics, labelled: IndexArray, data: Dataset, learner: Classifier
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Coverage and error decomposition on the points of the risk set that have a class (arXiv 2306.04099).
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from strategies.base import FloatArray, Model, PoolView, Selection, Strategy, fill_up
+from strategies.base import FloatArray, Model, PoolView, Question, Selection, Strategy, fill_up
 from strategies.functional.clustering import central_points
 from strategies.functional.distances import normalise_rows
 from strategies.functional.tiles import slices
@@ -35,6 +35,7 @@ class AlfaMix(Strategy):
 
     name: ClassVar[str] = "alfamix"
     source: ClassVar[str] = "Parvaneh et al. 2022, Active Learning by Feature Mixing, CVPR"
+    asks: ClassVar[frozenset[Question]] = frozenset({"gradient"})
 
     epsilon: Annotated[float, Field(gt=0, le=10)] = 0.2
     """Largest root mean square of alpha, times sqrt(dim)."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from strategies.base import IndexArray, Model, PoolView, Selection, Strategy
+from strategies.base import IndexArray, Model, PoolView, Question, Selection, Strategy
 from strategies.functional.badge import prediction_error, sample_centres
 
 
@@ -22,6 +22,7 @@ class Badge(Strategy):
     source: ClassVar[str] = (
         "Ash et al. 2020, Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds, ICLR"
     )
+    asks: ClassVar[frozenset[Question]] = frozenset({"embedding"})
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         assert view.model is not None

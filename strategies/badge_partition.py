@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from strategies.badge import draw_gradients
-from strategies.base import PoolView, Selection, Strategy
+from strategies.base import PoolView, Question, Selection, Strategy
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class BadgePartition(Strategy):
 
     name: ClassVar[str] = "badge_partition"
     source: ClassVar[str] = "Citovsky et al. 2021, Batch Active Learning at Scale, NeurIPS; Emam et al. 2021"
+    asks: ClassVar[frozenset[Question]] = frozenset({"embedding"})
 
     n_partitions: Annotated[int, Field(ge=1)] = 10
     """Random parts that the unlabelled pool is split into."""

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from strategies.base import PoolView, Selection, Strategy
+from strategies.base import PoolView, Question, Selection, Strategy
 from strategies.functional.fisher import bait, binary_information, weighted_gram
 
 
@@ -26,6 +26,7 @@ class BaitBinary(Strategy):
         "Huseljic et al. 2024, Fast Fishing: Approximating BAIT for Efficient and Scalable Deep Active Image "
         "Classification, ECML PKDD (arXiv 2404.08981); Ash et al. 2021, Gone Fishing, NeurIPS"
     )
+    asks: ClassVar[frozenset[Question]] = frozenset({"embedding"})
 
     regulariser: Annotated[float, Field(ge=1e-6, allow_inf_nan=False)] = 1.0
     """lambda."""

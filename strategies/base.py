@@ -6,7 +6,7 @@ import abc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.floating[Any]]
 IndexArray = NDArray[np.int64]
 T = TypeVar("T")
+Question = Literal["embedding", "gradient"]
+"""What not every learner has of its own: a penultimate layer, a gradient by the features."""
 
 
 class Model(Protocol):
@@ -36,7 +38,11 @@ class Model(Protocol):
 
     @property
     def embedding(self) -> FloatArray:
-        """Penultimate activations (after BatchNorm and ReLU, eval mode), `n_pool x hidden` float32."""
+        """What the last layer of the classifier sees of the pool, `n_pool x width` float32.
+
+        Of the network: penultimate activations (after BatchNorm and ReLU, eval mode). A learner without layers has the
+        scaled features themselves.
+        """
 
     def predict_proba(self, features: FloatArray) -> FloatArray:
         """Softmax of the logits of any features, such as masked ones: `n x dim` -> `n x n_classes` float32.
@@ -52,7 +58,8 @@ class Model(Protocol):
         """Gradient of the cross entropy of given classes by the features: `n x dim` and `n` -> `n x dim` float32.
 
         Raises:
-            InvalidQuestionError: features as `predict_proba` refuses them, or not one class for each.
+            InvalidQuestionError: features as `predict_proba` refuses them, or not one class for each; or the learner
+                has no gradient (`Strategy.asks`).
         """
 
     def refit(self, positions: IndexArray) -> Model:
@@ -233,6 +240,9 @@ class Strategy(abc.ABC):
     source: ClassVar[str]
     chooses_first_round: ClassVar[bool] = False
     """Whether the strategy can choose without labels; if not, its first round is Random's."""
+    asks: ClassVar[frozenset[Question]] = frozenset()
+    """What it asks of the classifier that not every learner has: without a gradient it is refused before anything runs,
+    and where there is no layer before the last, it is said that the embedding is the features."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Hyperparameters by the name they have together: `preset=NAME` stands for them where a strategy is made."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from strategies.base import IndexArray, Model, Oracle, PoolView, Strategy
+from strategies.base import IndexArray, Model, Oracle, PoolView, Question, Strategy
 from strategies.random import Random
 from strategies.refine import ENSEMBLE
 from strategies.subpool import propose
@@ -32,6 +32,7 @@ class Boss(Oracle):
     name: ClassVar[str] = "boss"
     source: ClassVar[str] = "Huseljic et al. 2026, BoSS: A Best-of-Strategies Selector, arXiv 2603.13109"
     chooses_first_round: ClassVar[bool] = True
+    asks: ClassVar[frozenset[Question]] = frozenset({"embedding", "gradient"})
 
     n_batches: Annotated[int, Field(ge=1)] = 100
     """Batches that are judged in a round."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from strategies.base import PoolView, Selection, Strategy
+from strategies.base import PoolView, Question, Selection, Strategy
 from strategies.functional.kcenter import k_centre
 
 
@@ -17,6 +17,7 @@ class CoresetAL(Strategy):
 
     name: ClassVar[str] = "coreset_al"
     source: ClassVar[str] = "Sener and Savarese 2018, Active Learning for Convolutional Neural Networks, ICLR"
+    asks: ClassVar[frozenset[Question]] = frozenset({"embedding"})
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         assert view.model is not None

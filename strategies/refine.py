@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from strategies.alfamix import AlfaMix
 from strategies.badge import Badge
 from strategies.bait_binary import BaitBinary
-from strategies.base import Model, PoolView, Selection, Strategy
+from strategies.base import Model, PoolView, Question, Selection, Strategy
 from strategies.coreset_self import CoresetSelf
 from strategies.dropquery import DropQuery
 from strategies.margin import Margin
@@ -56,6 +56,7 @@ class Refine(Strategy):
         "Huseljic et al. 2025, Cleaning the Pool: Progressive Filtering of Unlabeled Pools in Deep Active Learning, "
         "arXiv 2511.22344"
     )
+    asks: ClassVar[frozenset[Question]] = frozenset({"embedding", "gradient"})
 
     n_batches: Annotated[int, Field(ge=1)] = 99
     """Batches proposed in each turn; nine propose equally many where it is a multiple of nine."""

@@ -6,9 +6,9 @@ import dataclasses
 import importlib
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -43,6 +43,7 @@ ENTRY_POINT_GROUP = "ntkcpl.strategies"
 PRESET = "preset"
 """The word that stands for several hyperparameters (`Strategy.presets`); it is none itself."""
 
+T = TypeVar("T")
 Budget = Literal["any", "few labels", "many labels"]
 
 GROUPS: dict[str, dict[type[Strategy], Budget]] = {
@@ -109,40 +110,59 @@ def strategy_class(name: str) -> type[Strategy]:
         from strategies.skactiveml import adapted
 
         return adapted(name.partition(":")[2])
-    registered = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return find_class(name, "strategy", Strategy, ENTRY_POINT_GROUP, strategy_names(), UnknownStrategyError)
+
+
+def find_class(
+    name: str, kind: str, base: type[Any], group: str, known: Sequence[str], unknown: Callable[[str], Exception]
+) -> type[Any]:
+    """The class that an installed package registers under a name, or that `module:Class` names.
+
+    Args:
+        name: as typed.
+        kind: what it should be, for messages.
+        base: what it inherits.
+        group: of entry points.
+        known: names to list where there is none of this one.
+        unknown: the error to raise where there is none, or what is there does not inherit `base`.
+    """
+    registered = {point.name: point for point in entry_points(group=group)}
+    if name not in registered and ":" not in name:
+        raise unknown(
+            f"Expected a {kind} among {', '.join(known)} or `module:Class`, but got `{name}`."
+            + did_you_mean(name, known)
+        )
     try:
         if name in registered:
             found: Any = registered[name].load()
-        elif ":" in name:
+        else:
             module, _, attribute = name.partition(":")
             found = getattr(importlib.import_module(module), attribute)
-        else:
-            raise UnknownStrategyError(
-                f"Expected a strategy among {', '.join(strategy_names())} or `module:Class`, but got `{name}`."
-                + did_you_mean(name, strategy_names())
-            )
-    except UnknownStrategyError:
-        raise
     except Exception as error:  # Code of others is run here; whatever it raises is the user's to see in one line.
         hint = ""
         if isinstance(error, ModuleNotFoundError) and error.name == name.partition(":")[0].partition(".")[0]:
             hint = " Install its package, or add its folder to PYTHONPATH; PYTHONPATH=. adds the current one."
-        raise UnknownStrategyError(f"Expected an importable strategy, but `{name}` gave: {error}.{hint}") from error
-    if not (isinstance(found, type) and issubclass(found, Strategy)):
-        raise UnknownStrategyError(f"Expected `{name}` to be a subclass of strategies.Strategy, but got {found!r}.")
+        raise unknown(f"Expected an importable {kind}, but `{name}` gave: {error}.{hint}") from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        address = f"{base.__module__.rpartition('.')[0]}.{base.__name__}"
+        raise unknown(f"Expected `{name}` to be a subclass of {address}, but got {found!r}.")
     return found
 
 
 def summary(strategy: type[Strategy]) -> str:
     """What a strategy picks, in a line: what follows its name in the docstring of its module, else of the class."""
-    is_own = strategy in {*BUILT_IN.values(), *ORACLES.values()}
-    text = (inspect.getmodule(strategy).__doc__ if is_own else strategy.__doc__) or ""
+    return first_line(strategy, of_module=strategy in {*BUILT_IN.values(), *ORACLES.values()})
+
+
+def first_line(cls: type[Any], *, of_module: bool) -> str:
+    """What follows the name in the first line of the docstring of a class, or of its module."""
+    text = (inspect.getmodule(cls).__doc__ if of_module else cls.__doc__) or ""
     line = text.strip().partition("\n")[0]
     return line.partition(": ")[2].strip() or line
 
 
-def parameter_names(strategy: type[Strategy]) -> list[str]:
-    """Hyperparameters of a strategy, in the order of their definition."""
+def parameter_names(strategy: type[Any]) -> list[str]:
+    """Hyperparameters of a strategy or another dataclass of them, in the order of their definition."""
     return [field.name for field in dataclasses.fields(strategy)] if dataclasses.is_dataclass(strategy) else []
 
 
@@ -158,23 +178,38 @@ def make_strategy(name: str, parameters: Mapping[str, Any] | None = None) -> Str
     cls = strategy_class(name)
     if inspect.isabstract(cls):
         raise UnknownStrategyError(f"Expected a strategy that can be built, but `{name}` is abstract.")
-    known = parameter_names(cls)
     parameters = _written_out(cls, name, parameters or {})
-    words = [*known, PRESET] if cls.presets else known
+    return build(cls, name, parameters, [PRESET] if cls.presets else [])
+
+
+def build(cls: type[T], owner: str, parameters: Mapping[str, Any], further: Sequence[str] = ()) -> T:
+    """An instance of a dataclass of hyperparameters; values may be text.
+
+    Args:
+        cls: the class.
+        owner: what it is called in messages.
+        parameters: hyperparameters by name.
+        further: words that messages list as well.
+
+    Raises:
+        InvalidParameterError: a hyperparameter does not exist, or its value is not allowed.
+    """
+    known = parameter_names(cls)
+    words = [*known, *further]
     for key in parameters:
         if key not in known:
             listed = ", ".join(words) or "none"
             raise InvalidParameterError(
-                f"Expected a hyperparameter of `{name}` among {listed}, but got `{key}`.{did_you_mean(key, words)}"
+                f"Expected a hyperparameter of `{owner}` among {listed}, but got `{key}`.{did_you_mean(key, words)}"
             )
     try:
-        strategy = TypeAdapter(cls).validate_python(dict(parameters)) if known else cls()
+        built = TypeAdapter(cls).validate_python(dict(parameters)) if known else cls()
     except ValidationError as error:
-        raise InvalidParameterError(describe_error(name, error)) from error
-    for key, value in resolved_parameters(strategy).items():
+        raise InvalidParameterError(describe_error(owner, error)) from error
+    for key, value in resolved_parameters(built).items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise InvalidParameterError(f"Expected a finite `{name}.{key}`, but got {value}.")
-    return strategy
+            raise InvalidParameterError(f"Expected a finite `{owner}.{key}`, but got {value}.")
+    return built
 
 
 def preset_of(strategy: Strategy, queries: Sequence[int]) -> dict[str, list[str]]:
@@ -199,7 +234,7 @@ def _written_out(cls: type[Strategy], name: str, parameters: Mapping[str, Any]) 
     return {**cls.presets[preset], **asked}
 
 
-def resolved_parameters(strategy: Strategy) -> dict[str, Any]:
+def resolved_parameters(strategy: object) -> dict[str, Any]:
     """All hyperparameters with their values, ready for JSON."""
     return {key: getattr(strategy, key) for key in parameter_names(type(strategy))}
 

@@ -39,6 +39,7 @@ from strategies.base import (
     Compute,
     FloatArray,
     IndexArray,
+    Model,
     PoolView,
     Selection,
     Strategy,
@@ -46,7 +47,7 @@ from strategies.base import (
     check_features,
     check_positions,
 )
-from strategies.exceptions import InvalidParameterError, PoolExhaustedError
+from strategies.exceptions import InvalidParameterError, InvalidQuestionError, PoolExhaustedError
 from strategies.random import Random
 from strategies.registry import ENTRY_POINT_GROUP, make_strategy, parameter_names, resolved_parameters
 
@@ -142,6 +143,30 @@ class LeastSquaresModel:
     def _predict(self, features: FloatArray) -> FloatArray:
         predicted: FloatArray = softmax(4 * self._activations(features) @ self._weights, axis=1).astype(np.float32)
         return predicted
+
+
+@dataclass(frozen=True, eq=False)
+class _WithoutGradient:
+    """A classifier that has everything but a gradient."""
+
+    whole: Model
+
+    @property
+    def probabilities(self) -> FloatArray:
+        return self.whole.probabilities
+
+    @property
+    def embedding(self) -> FloatArray:
+        return self.whole.embedding
+
+    def predict_proba(self, features: FloatArray) -> FloatArray:
+        return self.whole.predict_proba(features)
+
+    def gradient(self, features: FloatArray, classes: IndexArray) -> FloatArray:
+        raise InvalidQuestionError('Expected asks = frozenset({"gradient"}), but the strategy does not declare it.')
+
+    def refit(self, positions: IndexArray) -> Model:
+        return _WithoutGradient(self.whole.refit(positions))
 
 
 def freeze(view: PoolView) -> PoolView:
@@ -250,7 +275,7 @@ class StrategyContract:
         """A schedule may end with the pool: whoever ranks a subset must still find all."""
         view = make_view()
         picks = choose(strategy, view, len(view.unlabelled)).indices
-        _same(np.sort(picks), view.unlabelled, "the whole pool")
+        same(np.sort(picks), view.unlabelled, "the whole pool")
 
     def test_last_point(self, strategy: Strategy) -> None:
         """The last round may have one candidate, where a nearest neighbour or a spread does not exist."""
@@ -274,22 +299,22 @@ class StrategyContract:
         view = make_view(n_labelled=0)
         picks = choose(strategy, view, n).indices
         if not strategy.chooses_first_round:
-            _same(picks, choose(Random(), view, n).indices, "the picks of Random in the first round")
+            same(picks, choose(Random(), view, n).indices, "the picks of Random in the first round")
 
     # The same picks, whoever asks and whenever.
 
     def test_same_stream_same_picks(self, strategy: Strategy) -> None:
         """An interrupted round is selected again, and its repetition must be the same round."""
-        _same(choose(strategy, make_view()).indices, choose(strategy, make_view()).indices, "the same picks again")
+        same(choose(strategy, make_view()).indices, choose(strategy, make_view()).indices, "the same picks again")
 
     def test_same_picks_in_another_process(self, strategy: Strategy) -> None:
         """Trajectories move between workers: no hash of a string, no order of a set may reach the picks."""
         try:
-            elsewhere = _other_process().submit(_picks, strategy, make_view()).result()
+            elsewhere = other_process().submit(_picks, strategy, make_view()).result()
         except BrokenProcessPool:
-            _other_process.cache_clear()  # the next test gets a new one
+            other_process.cache_clear()  # the next test gets a new one
             pytest.fail("Expected picks from another process, but it died.")
-        _same(elsewhere, _picks(strategy, make_view()), "the picks of this process")
+        same(elsewhere, _picks(strategy, make_view()), "the picks of this process")
 
     def test_order_of_calls_changes_nothing(self, strategy: Strategy) -> None:
         """A worker runs many trajectories, so nothing may be kept from one call to the next."""
@@ -301,7 +326,7 @@ class StrategyContract:
         forwards = [call().indices for call in calls]
         backwards = [call().indices for call in reversed(calls)]
         for first, second in zip(forwards, reversed(backwards), strict=True):
-            _same(second, first, "the picks of the same call at another time")
+            same(second, first, "the picks of the same call at another time")
 
     @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))], ids=["deepcopy", "pickle"])  # noqa: S301, E501  # fmt: skip
     def test_copies_are_equal(self, strategy: Strategy, duplicate: Callable[[Strategy], Strategy]) -> None:
@@ -309,7 +334,7 @@ class StrategyContract:
         other = duplicate(strategy)
         assert other == strategy, "Expected a copy to be equal, but it is not: is it a dataclass?"
         assert hash(other) == hash(strategy), "Expected a copy to have the same hash, but it has another."
-        _same(choose(other, make_view()).indices, choose(strategy, make_view()).indices, "the picks of the original")
+        same(choose(other, make_view()).indices, choose(strategy, make_view()).indices, "the picks of the original")
 
     def test_resumed_trajectory_goes_on(self, strategy: Strategy) -> None:
         """After an interruption only picks and labels are left; what `view.cached` keeps must not matter."""
@@ -318,29 +343,29 @@ class StrategyContract:
         labelled = np.concatenate(before)
         view = view_of(features, labelled, truth[labelled], queries=[5, 4])
         resumed = choose(copy.deepcopy(strategy), view, 6, [1, 2])
-        _same(resumed.indices, last, "the picks without an interruption")
+        same(resumed.indices, last, "the picks without an interruption")
 
     @pytest.mark.parametrize("share", [Compute(n_threads=2), Compute(n_threads=3), Compute(memory_limit=0)], ids=["2 threads", "3 threads", "no memory"])  # noqa: E501  # fmt: skip
     def test_share_of_the_machine_changes_nothing(self, strategy: Strategy, share: Compute) -> None:
         """A study gives the same results on a laptop and on a large node."""
         expected = choose(strategy, make_view()).indices
-        _same(choose(strategy, fresh(make_view(), compute=share)).indices, expected, "the picks with one thread")
+        same(choose(strategy, fresh(make_view(), compute=share)).indices, expected, "the picks with one thread")
 
     # What a strategy may not touch.
 
     def test_global_random_state_is_untouched(self, strategy: Strategy) -> None:
         """The learner and other code draw after the strategy: its draws must not shift theirs."""
-        before = _global_random_state()
+        before = global_random_state()
         choose(strategy, make_view())
-        assert _global_random_state() == before, "Expected draws from `rng` alone, but a global random state has moved."
+        assert global_random_state() == before, "Expected draws from `rng` alone, but a global random state has moved."
 
     def test_global_random_state_changes_nothing(self, strategy: Strategy) -> None:
         """Seeds are paired through `rng`; whatever else ran in the process must not reach the picks."""
         picks = []
         for seed in (1, 2):
-            with _globally_seeded(seed):
+            with globally_seeded(seed):
                 picks.append(choose(strategy, make_view()).indices)
-        _same(picks[1], picks[0], "the same picks for any global random state")
+        same(picks[1], picks[0], "the same picks for any global random state")
 
     def test_arrays_are_unchanged(self, strategy: Strategy) -> None:
         """All strategies on a machine share one copy of the pool."""
@@ -349,7 +374,7 @@ class StrategyContract:
             array.flags.writeable = True
         choose(strategy, view)
         for name, array in _arrays(view).items():
-            _same(array, _arrays(untouched)[name], f"`{name}` as it was given")
+            same(array, _arrays(untouched)[name], f"`{name}` as it was given")
 
     def test_labels_that_were_not_bought_change_nothing(self, strategy: Strategy) -> None:
         """The oracle barrier: labels of points that nobody has bought do not exist for a strategy."""
@@ -359,7 +384,7 @@ class StrategyContract:
         scrambled = truth.copy()
         scrambled[unbought] = (truth[unbought] + 1) % N_CLASSES
         for found, expected in zip(buy(strategy, features, scrambled, [5, 4, 6]), picks, strict=True):
-            _same(found, expected, "the same picks whatever the labels of unbought points")
+            same(found, expected, "the same picks whatever the labels of unbought points")
 
     # Pools that are not nice.
 
@@ -406,6 +431,14 @@ class StrategyContract:
         certain = np.eye(N_CLASSES, dtype=np.float32)[view.model.probabilities.argmax(axis=1)]
         choose(strategy, fresh(view, model=FakeModel(certain, view.model.embedding)))
 
+    def test_says_that_it_asks_for_a_gradient(self, strategy: Strategy) -> None:
+        """Not every learner has one; whoever declares it in `asks` is refused beside such a learner, before it runs."""
+        if "gradient" not in type(strategy).asks:
+            view = make_view()
+            assert view.model is not None
+            picks = choose(strategy, fresh(view, model=_WithoutGradient(view.model))).indices
+            same(picks, choose(strategy, make_view()).indices, "the same picks without a gradient")
+
     # What a strategy says about itself.
 
     def test_canonical_form_picks_the_same(self, strategy: Strategy) -> None:
@@ -418,7 +451,7 @@ class StrategyContract:
             if canonical != strategy:
                 pairs = zip(*(buy(each, features, truth, queries) for each in (canonical, strategy)), strict=True)
                 for found, expected in pairs:
-                    _same(found, expected, f"the canonical form for {queries} to pick the same")
+                    same(found, expected, f"the canonical form for {queries} to pick the same")
 
     def test_says_what_it_is(self, strategy: Strategy) -> None:
         """The store knows a strategy by name and version; the command line splits at commas, dots and colons."""
@@ -431,7 +464,7 @@ class StrategyContract:
         assert isinstance(source, str), f"Expected `source` to be text, but got {source!r}."
         assert source.strip(), "Expected `source` to name a publication, but it is empty."
         for point in entry_points(group=ENTRY_POINT_GROUP):
-            if point.value == _address(strategy):
+            if point.value == address(strategy):
                 assert point.name == name, f"Expected the entry point to be called `{name}`, but got `{point.name}`."
 
     def test_is_frozen(self, strategy: Strategy) -> None:
@@ -445,7 +478,7 @@ class StrategyContract:
             parameters = json.loads(json.dumps(resolved_parameters(strategy), allow_nan=False))
         except (TypeError, ValueError) as error:
             pytest.fail(f"Expected hyperparameters that JSON can hold, but got: {error}.")
-        assert make_strategy(_address(strategy), parameters) == strategy, (
+        assert make_strategy(address(strategy), parameters) == strategy, (
             f"Expected the same strategy from {parameters}, but got another: is every setting a field?"
         )
 
@@ -453,7 +486,7 @@ class StrategyContract:
         """A preset is written out when a strategy is made; what it sets must be there and allowed."""
         for preset, values in type(strategy).presets.items():
             try:
-                made = make_strategy(_address(strategy), {"preset": preset})
+                made = make_strategy(address(strategy), {"preset": preset})
             except InvalidParameterError as error:
                 pytest.fail(f"Expected a preset `{preset}` that the strategy allows, but got: {error}")
             found = {key: resolved_parameters(made)[key] for key in values}
@@ -461,14 +494,14 @@ class StrategyContract:
 
     def test_parameters_are_documented(self, strategy: Strategy) -> None:
         """A hyperparameter that nobody explains cannot be set: a line under the field, or under `Attributes:`."""
-        missing = set(parameter_names(type(strategy))) - _documented(type(strategy))
+        missing = set(parameter_names(type(strategy))) - documented(type(strategy), Strategy)
         assert not missing, f"Expected a line of documentation for each hyperparameter, but not for {sorted(missing)}."
 
     def test_parameters_refuse_nonsense(self, strategy: Strategy) -> None:
         """Settings come from a command line, and what does not fit must end there, in one line."""
         for name in parameter_names(type(strategy)):
             with pytest.raises(InvalidParameterError):
-                make_strategy(_address(strategy), {**resolved_parameters(strategy), name: object()})
+                make_strategy(address(strategy), {**resolved_parameters(strategy), name: object()})
 
     def test_diagnostics_fit_together(self, strategy: Strategy) -> None:
         """Coverage is measured from what a look-ahead hands back; most strategies hand back nothing."""
@@ -488,7 +521,8 @@ class StrategyContract:
             assert np.isin(predicted, np.arange(N_CLASSES)).all(), "Expected predictions to be classes."
 
 
-def _same(found: ArrayLike, expected: ArrayLike, what: str) -> None:
+def same(found: ArrayLike, expected: ArrayLike, what: str) -> None:
+    """Fail with `Expected WHAT.` where two arrays differ."""
     np.testing.assert_array_equal(found, expected, err_msg=f"Expected {what}.")
 
 
@@ -503,8 +537,9 @@ def _arrays(view: PoolView) -> dict[str, np.ndarray[Any, Any]]:
     return arrays
 
 
-def _address(strategy: Strategy) -> str:
-    return f"{type(strategy).__module__}:{type(strategy).__qualname__}"
+def address(it: object) -> str:
+    """`module:Class`."""
+    return f"{type(it).__module__}:{type(it).__qualname__}"
 
 
 def _picks(strategy: Strategy, view: PoolView) -> IndexArray:
@@ -512,18 +547,20 @@ def _picks(strategy: Strategy, view: PoolView) -> IndexArray:
 
 
 @functools.cache
-def _other_process() -> ProcessPoolExecutor:
+def other_process() -> ProcessPoolExecutor:
     """One spawned process for all tests, as it must import all that a strategy needs."""
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _global_random_state() -> tuple[object, ...]:
+def global_random_state() -> tuple[object, ...]:
+    """Of NumPy, torch and Python."""
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002
     return kind, np.asarray(keys).tobytes(), *rest, torch.get_rng_state().numpy().tobytes(), random.getstate()
 
 
 @contextmanager
-def _globally_seeded(seed: int) -> Iterator[None]:
+def globally_seeded(seed: int) -> Iterator[None]:
+    """Other global random states, put back at the end."""
     of_numpy, of_torch, of_python = np.random.get_state(), torch.get_rng_state(), random.getstate()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002
     torch.manual_seed(seed)
@@ -536,10 +573,10 @@ def _globally_seeded(seed: int) -> Iterator[None]:
         random.setstate(of_python)
 
 
-def _documented(cls: type[Strategy]) -> set[str]:
-    """Fields of a class and its bases that a string follows, or that a docstring lists with a colon."""
+def documented(cls: type[Any], root: type[Any]) -> set[str]:
+    """Fields of a class and its bases below `root` that a string follows, or that a docstring lists with a colon."""
     found: set[str] = set()
-    for base in cls.__mro__[: cls.__mro__.index(Strategy)]:
+    for base in cls.__mro__[: cls.__mro__.index(root)]:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         assert isinstance(tree, ast.ClassDef)
         found |= set(re.findall(r"^ +(\w+): \S", ast.get_docstring(tree) or "", flags=re.MULTILINE))

@@ -62,6 +62,9 @@ StudySettingsOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="strategy.parameter=value, learner.setting=value, features.setting=value."),
 ]
+LearnerOption = Annotated[
+    str | None, typer.Option(help="What trains the classifier (`ntkcpl list learners`), or module:Class; default: mlp.")
+]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Trajectories at once; default: what fits.")]
 CpusOption = Annotated[int, typer.Option(min=1, help="CPU threads of a trajectory.")]
 GpusOption = Annotated[
@@ -189,6 +192,7 @@ def compare(
     ] = None,
     max_clusters: Annotated[int | None, typer.Option(help="Most clusters of NTKCPL after the first round.")] = None,
     candidates: CandidatesOption = None,
+    learner: LearnerOption = None,
     settings: StudySettingsOption = None,
     workers: WorkersOption = None,
     cpus_per_trajectory: CpusOption = 1,
@@ -207,7 +211,7 @@ def compare(
         from studies.study import Options, asked_pools, load_study
 
         place = _to_write(out)
-        options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [], oracle)
+        options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [], oracle, learner)
         plan = None if study is None else load_study(study)
         pools = asked_pools(plan, pool, label_noise, ood, pool_seed)
         comparison = options.comparison(plan)
@@ -346,6 +350,7 @@ def sweep(
         Path | None, typer.Option(help="sqlite file to mirror the trials for optuna-dashboard.")
     ] = None,
     candidates: CandidatesOption = None,
+    learner: LearnerOption = None,
     settings: StudySettingsOption = None,
     workers: WorkersOption = None,
     cpus_per_trajectory: CpusOption = 1,
@@ -386,6 +391,7 @@ def sweep(
             second_objective is not None,
             scheduler.value,
             metric.value,
+            learner,
         ).sweep(plan)
         images = _images(plan, data, root, download, settings or [], place)
         resources = _resources(
@@ -485,6 +491,7 @@ def picture(
     strategies: Annotated[
         str, typer.Option(help="Names (`ntkcpl list strategies`) or module:Class, with commas.")
     ] = "coreset_self,probcover,ntkcpl_self",
+    learner: LearnerOption = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="strategy.parameter=value or learner.setting=value; repeatable.")
     ] = None,
@@ -494,7 +501,7 @@ def picture(
         from studies.compare import parse_settings, parse_strategies
 
         names = parse_strategies(strategies)
-        place, parsed = _to_write(out), parse_settings(settings or [], names)
+        place, parsed = _to_write(out), parse_settings(settings or [], names, learner)
         from studies.picture import run_picture  # late: it trains
 
         table = run_picture(
@@ -523,6 +530,7 @@ def select(
         str | None, typer.Option(help="Names of the classes with commas, or their number; default: the labels'.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same in all rounds.")] = 0,
+    learner: LearnerOption = None,
     settings: SettingsOption = None,
     images: Annotated[Path | None, typer.Option(help="Folder in which the names of the pool are pictures.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="HTML page with the pictures of the picks.")] = None,
@@ -530,12 +538,13 @@ def select(
     """Choose the points of your own pool to label next, as a study in the same state would."""
     with one_line_errors():
         from strategies.registry import make_strategy
-        from studies.compare import LEARNER, parse_learner, parse_settings, parse_strategies
+        from studies.compare import LEARNER, check_answers, parse_learner, parse_settings, parse_strategies
         from studies.select import run_select
 
         (name,) = parse_strategies(strategy)
-        parsed = parse_settings(settings or [], [name])
-        chosen, learner = make_strategy(name, parsed.get(name)), parse_learner(parsed.get(LEARNER, {}))
+        parsed = parse_settings(settings or [], [name], learner)
+        chosen, trained_by = make_strategy(name, parsed.get(name)), parse_learner(parsed.get(LEARNER, {}))
+        check_answers(trained_by, [name])
         said = run_select(
             data,
             labels or [],
@@ -544,7 +553,7 @@ def select(
             n=n,
             classes=classes,
             seed=seed,
-            learner=learner,
+            learner=trained_by,
             images=images,
             sheet=sheet,
         )
@@ -604,13 +613,14 @@ class Listed(StrEnum):
     """What `ntkcpl list` can name."""
 
     strategies = "strategies"
+    learners = "learners"
     data = "data"
     studies = "studies"
 
 
 @app.command("list", cls=OnceCommand)
 def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None:
-    """Name the strategies by what they need, the built-in data sets, or the paper's studies."""
+    """Name the strategies by what they need, the learners, the built-in data sets, or the paper's studies."""
     with one_line_errors():
         console = Console()
         table = Table(box=None, pad_edge=False)
@@ -634,6 +644,10 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None
             for name in study_names():
                 study = load_study(name)[1]
                 table.add_row(name, escape(study.title), study.schedule, escape("\n".join(study.remarks)))
+        elif what is Listed.learners:
+            from studies.listing import add_learners
+
+            add_learners(table)
         else:
             from studies.listing import add_strategies
 

@@ -12,8 +12,9 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from harness.data import Dataset, EvaluateOn
 from harness.exceptions import SpecError
+from harness.learners.registry import BUILT_IN, MLP, has_gradient, learner_class, named
 from harness.schedule import Schedule
-from harness.spec import LearnerSpec, TrajectorySpec
+from harness.spec import AnyLearner, LearnerSpec, TrajectorySpec
 from strategies.base import Oracle, Strategy
 from strategies.exceptions import did_you_mean
 from strategies.registry import (
@@ -28,6 +29,8 @@ from strategies.registry import (
 )
 
 LEARNER = "learner"
+NAME = "name"
+"""Among the settings of the learner: which one it is."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,13 @@ class Comparison:
         """The trajectories, seed by seed; configurations that pick the same on this schedule are one.
 
         Raises:
-            SpecError: the schedule does not fit the pool, a setting does not fit the learner, or no strategy has
-            a shared parameter.
+            SpecError: the schedule does not fit the pool, a setting does not fit the learner, a strategy asks what
+            the learner does not answer, or no strategy has a shared parameter.
             StrategyError: an unknown strategy or a parameter that does not fit.
         """
         self.schedule.check_fits(len(data.x_train), data.name)
         learner = parse_learner(self.settings.get(LEARNER, {}))
+        check_answers(learner, [name for name, *_ in self._configurations()])
         for key in self.shared:
             if not any(key in parameter_names(strategy_class(name)) for name in self.strategies):
                 raise SpecError(
@@ -94,7 +98,7 @@ class Comparison:
     @property
     def notes(self) -> list[str]:
         """A line for each hyperparameter, or configuration, that was asked for and cannot matter on this schedule."""
-        lines, seen = [], list[tuple[str, Strategy]]()
+        lines, seen = list[str](), list[tuple[str, Strategy]]()
         for name, typed, *forms in self._configurations():
             asked, used = (resolved_parameters(each) for each in forms)
             changed = {key: value for key, value in used.items() if asked[key] != value}
@@ -107,7 +111,7 @@ class Comparison:
             if (name, forms[1]) in seen:
                 lines.append(f"{name}: two of its configurations pick the same on {self.schedule}; they run as one.")
             seen.append((name, forms[1]))
-        return lines
+        return learner_notes(self.settings.get(LEARNER, {}), [name for name, _ in seen]) + lines
 
     @property
     def distinct(self) -> list[Strategy]:
@@ -129,21 +133,57 @@ class Comparison:
                 yield name, typed, strategy, strategy.canonical(self.schedule.queries)
 
 
-def parse_learner(values: Mapping[str, Any]) -> LearnerSpec:
-    """The settings of the learner, from text or numbers.
+def parse_learner(values: Mapping[str, Any]) -> AnyLearner:
+    """A learner from its settings, text or numbers, with its `name` among them; without one it is the network.
 
     Raises:
-        SpecError: there is no such setting, or it does not have such a value.
+        SpecError: there is no such learner or setting, or it does not have such a value.
     """
+    values = dict(values)
+    name = str(values.pop(NAME, MLP))
+    if name != MLP:
+        return named(name, values)
     for key in values:
         if key not in LearnerSpec.model_fields:
             listed = ", ".join(LearnerSpec.model_fields)
             hint = did_you_mean(key, LearnerSpec.model_fields)
             raise SpecError(f"Expected a setting of the learner among {listed}, but got `{key}`.{hint}")
     try:
-        return LearnerSpec.model_validate(dict(values))
+        return LearnerSpec.model_validate(values)
     except ValidationError as error:
         raise SpecError(describe_error(LEARNER, error)) from error
+
+
+def check_answers(learner: AnyLearner, strategies: Sequence[str]) -> None:
+    """Refuse strategies that ask what the classifiers of a learner do not answer.
+
+    Raises:
+        SpecError: there is one.
+    """
+    asking = [name for name in dict.fromkeys(strategies) if "gradient" in strategy_class(name).asks]
+    if asking and not has_gradient(learner):
+        able = [MLP, *(each.name for each in BUILT_IN.values() if each.has_gradient)]
+        raise SpecError(
+            f"Expected a learner with a gradient for {', '.join(asking)} (--learner {' or '.join(able)}), but "
+            f"`{learner_name(learner)}` has none."
+        )
+
+
+def learner_notes(values: Mapping[str, Any], strategies: Sequence[str]) -> list[str]:
+    """What is to be known of a learner but the network, and of strategies that ask for its embedding."""
+    learner = parse_learner(values)
+    if isinstance(learner, LearnerSpec):
+        return []
+    settings = ", ".join(f"{key}={value}" for key, value in learner.params.items())
+    lines = [f"learner: {learner.name} with {settings}"]
+    if blind := [name for name in dict.fromkeys(strategies) if "embedding" in strategy_class(name).asks]:
+        lines.append(f"{', '.join(blind)}: {learner.name} has no layer before the last; its embedding is the features.")
+    return lines
+
+
+def learner_name(learner: AnyLearner) -> str:
+    """The word on the command line."""
+    return MLP if isinstance(learner, LearnerSpec) else learner.name
 
 
 def parse_strategies(text: str) -> tuple[str, ...]:
@@ -178,13 +218,15 @@ def parse_oracle(name: str) -> str:
     return name
 
 
-def parse_settings(texts: Sequence[str], strategies: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Settings from `strategy.parameter=value` and `learner.setting=value`.
+def parse_settings(
+    texts: Sequence[str], strategies: Sequence[str], learner: str | None = None
+) -> dict[str, dict[str, str]]:
+    """Settings from `strategy.parameter=value` and `learner.setting=value`, and the name of a learner.
 
     Raises:
-        SpecError: a text of another form, an owner that takes no part, or a parameter set twice.
+        SpecError: a text of another form, an owner that takes no part, a parameter set twice, or an unknown learner.
     """
-    settings: dict[str, dict[str, str]] = {}
+    settings: dict[str, dict[str, str]] = {} if learner is None else {LEARNER: {NAME: parse_name(learner)}}
     for text in texts:
         left, equals, value = text.partition("=")
         owner, dot, key = left.strip().rpartition(".")
@@ -195,10 +237,23 @@ def parse_settings(texts: Sequence[str], strategies: Sequence[str]) -> dict[str,
                 f"Expected a setting of {', '.join(strategies)} or {LEARNER}, but got `{text}`."
                 + did_you_mean(owner, [*strategies, LEARNER])
             )
+        if (owner, key) == (LEARNER, NAME):
+            raise SpecError(f"Expected --learner to name the learner, but got `{text}`.")
         if key in settings.setdefault(owner, {}):
             raise SpecError(f"Expected `{owner}.{key}` once, but it is set twice.")
         settings[owner][key] = value.strip()
     return settings
+
+
+def parse_name(learner: str) -> str:
+    """The name of a learner.
+
+    Raises:
+        SpecError: there is none of that name.
+    """
+    if learner != MLP:
+        learner_class(learner)
+    return learner
 
 
 def parse_bytes(text: str) -> int:

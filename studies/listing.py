@@ -1,16 +1,20 @@
-"""What `ntkcpl list strategies` shows."""
+"""What `ntkcpl list strategies` and `ntkcpl list learners` show."""
 
 from __future__ import annotations
 
 from rich.markup import escape
 from rich.table import Table
 
+from harness.exceptions import SpecError
+from harness.learners import registry as learners
+from harness.spec import LearnerSpec
 from strategies.exceptions import StrategyError
 from strategies.registry import (
     BUILT_IN,
     GROUPS,
     ORACLES,
     SETS,
+    first_line,
     make_strategy,
     resolved_parameters,
     strategy_class,
@@ -38,6 +42,27 @@ def add_strategies(table: Table) -> None:
     table.caption_justify = "left"
 
 
+def add_learners(table: Table) -> None:
+    """Fill a table with the learners, those of installed packages last."""
+    for heading in ("learner", "what it is, and its source", "embedding", "gradient", "settings"):
+        table.add_column(heading, no_wrap=not heading.startswith("what"))
+    settings = "\n".join(f"{key}={value}" for key, value in LearnerSpec().model_dump().items())
+    table.add_row(
+        learners.MLP,
+        "a network with one hidden layer, trained by SGD (the default)\n[dim]Wen et al. 2023, arXiv 2306.04099[/]",
+        "hidden layer",
+        "yes",
+        settings,
+    )
+    for name in learners.learner_names()[1:]:
+        table.add_row(*_learner_row(name))
+    table.caption = (
+        f"--learner NAME; its settings are given as --set learner.SETTING=VALUE. {_asking('embedding')} look at the"
+        f" embedding, {_asking('gradient')} ask for a gradient."
+    )
+    table.caption_justify = "left"
+
+
 def _row(name: str, budget: str) -> tuple[str, str, str, str]:
     try:
         parameters = resolved_parameters(make_strategy(name))
@@ -50,3 +75,18 @@ def _row(name: str, budget: str) -> tuple[str, str, str, str]:
     ]
     shown = "\n".join(settings)
     return escape(name), f"{escape(summary(found))}\n[dim]{escape(found.source)}[/]", budget, escape(shown)
+
+
+def _learner_row(name: str) -> tuple[str, ...]:
+    try:
+        made = learners.make_learner(name)
+    except SpecError as error:  # of an installed package
+        return escape(name), escape(" ".join(str(error).split())), "", "", ""
+    found = type(made)
+    shown = "\n".join(f"{key}={value}" for key, value in resolved_parameters(made).items())
+    what = f"{escape(first_line(found, of_module=name in learners.BUILT_IN))}\n[dim]{escape(found.source)}[/]"
+    return escape(name), what, "features", "yes" if made.has_gradient else "no", escape(shown)
+
+
+def _asking(question: str) -> str:
+    return ", ".join(name for name, each in {**BUILT_IN, **ORACLES}.items() if question in each.asks)

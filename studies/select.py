@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.exceptions import DataError
 from harness.location import write
-from harness.spec import LearnerSpec
+from harness.spec import AnyLearner, LearnerSpec
 from harness.streams import stream
 from harness.unlabelled import Bought, Pool, load_pool, read_labels
 from strategies.base import Compute, FloatArray, IndexArray, PoolView, Selection, Strategy
@@ -22,7 +22,7 @@ from strategies.base import Compute, FloatArray, IndexArray, PoolView, Selection
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.learner import Learner
+    from harness.learner import Classifier
 
 LEAST_LABELS = 10
 MOST_FOLDS = 5
@@ -63,9 +63,9 @@ def select(
     queries: Sequence[int],
     *,
     seed: int = 0,
-    learner: LearnerSpec | None = None,
+    learner: AnyLearner | None = None,
     compute: Compute | None = None,
-) -> tuple[Selection, Learner | None]:
+) -> tuple[Selection, Classifier | None]:
     """Choose the points of the next round, which are those that a trajectory in the same state would buy.
 
     Args:
@@ -77,7 +77,7 @@ def select(
         n_classes: number of classes.
         queries: labels of each round so far.
         seed: as of a trajectory.
-        learner: settings of the classifier.
+        learner: what trains the classifier.
         compute: the share of the machine; it changes no pick.
 
     Returns:
@@ -99,7 +99,7 @@ def select(
         return strategy.select(view, n, rng=stream(seed, "selection" if round_ else "initial", round_)), model
 
 
-def cross_validate(model: Learner, labelled: IndexArray, labels: IndexArray) -> Estimate | str:
+def cross_validate(model: Classifier, labelled: IndexArray, labels: IndexArray) -> Estimate | str:
     """Accuracy on the labelled points, each predicted by a classifier without its fold, or why there is none.
 
     Folds are stratified; a class with one label is never right, since no classifier has seen it.
@@ -129,7 +129,7 @@ def run_select(
     n: int,
     classes: str | None,
     seed: int,
-    learner: LearnerSpec,
+    learner: AnyLearner,
     images: Path | None,
     sheet: Path | None,
 ) -> list[str]:

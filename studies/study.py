@@ -12,11 +12,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.exceptions import SpecError
+from harness.learners.registry import MLP
 from harness.pools import PoolSpec
 from harness.schedule import Schedule, parse_seeds
 from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error, parameter_names, strategy_class
-from studies.compare import LEARNER, Comparison, parse_oracle, parse_settings, parse_strategies
+from studies.compare import LEARNER, NAME, Comparison, parse_oracle, parse_settings, parse_strategies
 from studies.sweeps.space import SpaceFile
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Study(BaseModel):
         schedule: labels per round.
         seeds: a count, or a range or list as text.
         max_clusters, candidates: for the strategies that have them.
-        learner: settings that differ from the default.
+        learner: its name, or settings that differ from the default, with a `name` where it is not the network.
         oracle: name of a bound that is run beside the strategies.
         pools: what is made of the data, each a comparison of its own in the same store; none takes it as it is.
         sweep: what `ntkcpl sweep` searches.
@@ -140,17 +141,19 @@ class Study(BaseModel):
     seeds: int | str = 5
     max_clusters: int | None = None
     candidates: int | Literal["all"] | None = None
-    learner: dict[str, Any] = {}
+    learner: str | dict[str, Any] = {}
     oracle: str | None = None
     pools: tuple[PoolSpec, ...] = ()
     sweep: Searched = Searched()
     not_stated: dict[str, str] = {}
     deviations: dict[str, str] = {}
 
-    @property
-    def learner_settings(self) -> dict[str, str]:
-        """Settings of the learner as they would be typed."""
-        return {key: str(value) for key, value in self.learner.items()}
+    def learner_with(self, typed: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of the learner as they would be typed, and those that were, whose `name` may take another one."""
+        own = {NAME: self.learner} if isinstance(self.learner, str) else self.learner
+        planned = own.get(NAME, MLP)
+        kept = own if typed.get(NAME, planned) == planned else {}
+        return {**{key: str(value) for key, value in kept.items()}, **typed}
 
     @property
     def remarks(self) -> list[str]:
@@ -167,6 +170,7 @@ class Options:
         strategies, schedule, seeds, max_clusters, candidates: as they were typed.
         settings: texts of `--set`.
         oracle: name of an oracle.
+        learner: name of a learner.
     """
 
     strategies: str | None
@@ -176,6 +180,7 @@ class Options:
     candidates: str | None
     settings: Sequence[str]
     oracle: str | None = None
+    learner: str | None = None
 
     def comparison(self, study: tuple[str, Study] | None) -> Comparison:
         """The comparison: what was typed, else what the study says, else defaults.
@@ -198,9 +203,9 @@ class Options:
         own = own_settings(self.settings)
         asked = self.oracle or (plan.oracle if plan else None)
         oracle = None if asked is None else parse_oracle(asked)
-        settings = parse_settings(own, names if oracle is None else (*names, oracle))
+        settings = parse_settings(own, names if oracle is None else (*names, oracle), self.learner)
         if plan and plan.learner:
-            settings[LEARNER] = plan.learner_settings | settings.get(LEARNER, {})
+            settings[LEARNER] = plan.learner_with(settings.get(LEARNER, {}))
         return Comparison(
             strategies=names,
             schedule=Schedule.parse(self.schedule or (plan.schedule if plan else "")),

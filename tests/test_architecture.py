@@ -61,6 +61,7 @@ def test_what_is_refused_is_refused_before_heavy_libraries_are_loaded(tmp_path):
     mistakes = [
         f"{COMPARE} --data nothere.npz",
         "compare --data nothere.npz --strategies random --schedule 10x2 --out {out}",
+        "compare --data digits --strategies alfamix --learner knn --schedule 10x2 --out {out}",
         "compare --data digits --strategies rnadom --schedule 10x2 --out {out}",
         "compare --data digits --strategies random --schedule 10x200 --out {out}",
         "compare --data digits --strategies random --schedule 10x2 --out {out}/file",
@@ -73,6 +74,8 @@ def test_what_is_refused_is_refused_before_heavy_libraries_are_loaded(tmp_path):
                 "--time-limit 0s",
                 "--gpus-per-trajectory 1.5",
                 "--set learner.lr=fast",
+                "--learner liner",
+                "--learner linear --set learner.penalty=0",
                 "--set ntkcpl_al.ridge=much",
                 "--set ntkcpl_al.rigde=1",
                 "--candidates some",
@@ -105,8 +108,9 @@ def test_what_is_refused_is_refused_before_heavy_libraries_are_loaded(tmp_path):
 
 def test_a_dry_run_starts_no_ray_and_trains_nothing(tmp_path):
     images = "compare --study cifar10 --root {out} --out {out}"
-    commands = [f"{text} --dry-run".format(out=tmp_path).split() for text in (COMPARE, SWEEP, images)]
-    assert run_in_turn(commands) == [[0, ["ray"]]] * 3
+    texts = (COMPARE, SWEEP, f"{COMPARE} --learner ridge", images)
+    commands = [f"{text} --dry-run".format(out=tmp_path).split() for text in texts]
+    assert run_in_turn(commands) == [[0, ["ray"]]] * 4
     loaded = loaded_by(
         f"from studies.cli import app\ntry: app({commands[0]})\nexcept SystemExit: pass\n"
         "import ray\nassert not ray.is_initialized()"

@@ -35,6 +35,8 @@ PUBLIC = {
         "StoreError",
         "StoreWriteError",
     ],
+    "harness.learners": ["Learner", "Predictor"],
+    "harness.learners.testing": ["LearnerContract"],
     "analysis": ["AnalysisError", "Results", "load"],
     "studies": [],
 }
@@ -43,14 +45,14 @@ RUN = "workers cpus-per-trajectory gpus-per-trajectory num-gpus shards memory-li
 POOL = "pool label-noise ood pool-seed"
 OPTIONS = {
     "compare": f"out data strategies schedule study root download seeds {POOL} oracle max-clusters "
-    f"candidates set {RUN}",
+    f"candidates learner set {RUN}",
     "sweep": f"out data strategy study root download max-clusters schedules space seeds {POOL} confirm-seeds search "
     "trials search-seed scheduler objective metric objective-from second-objective "
-    f"concurrent-trials optuna-storage candidates set {RUN}",
-    "select": "data out strategy labels classes seed set images sheet",
+    f"concurrent-trials optuna-storage candidates learner set {RUN}",
+    "select": "data out strategy labels classes seed learner set images sheet",
     "status": "",
     "report": "baseline format out study shared-seeds skip-damaged metric",
-    "picture": "out data labels seed strategies set",
+    "picture": "out data labels seed strategies learner set",
     "list": "",
     "features pretrain": "data out recipe method backbone epochs set seed root image-column label-column limit "
     "download device threads minutes knn-every compile",

@@ -28,6 +28,7 @@ class Asked:
         space: YAML file.
         settings: texts of `--set`.
         objective_from: label count from which on the objective looks.
+        learner: name of a learner.
         search, n_trials, search_seed, objective, by_seconds, scheduler, metric: as in `Sweep`.
     """
 
@@ -46,6 +47,7 @@ class Asked:
     by_seconds: bool = False
     scheduler: Scheduler = "none"
     metric: str = "accuracy"
+    learner: str | None = None
 
     def sweep(self, study: tuple[str, Study] | None) -> Sweep:
         """The sweep: what was typed, else what the study says, else defaults.
@@ -55,14 +57,14 @@ class Asked:
         """
         kind, plan = study or ("sweep", None)
         name = self._strategy(plan)
-        settings: dict[str, dict[str, Any]] = {**parse_settings(own_settings(self.settings), [name])}
+        settings: dict[str, dict[str, Any]] = {**parse_settings(own_settings(self.settings), [name], self.learner)}
         configured = [] if plan is None else [each.parameters for each in plan.strategies if each.name == name]
         own = {**(configured[0] if len(configured) == 1 else {}), **settings.get(name, {})}
         if own:
             settings[name] = own
         planned, start = None, self.objective_from
         if plan is not None:
-            settings[LEARNER] = plan.learner_settings | settings.get(LEARNER, {})
+            settings[LEARNER] = plan.learner_with(settings.get(LEARNER, {}))
             planned = plan.sweep.space
             if planned.schedules is None:
                 planned = planned.model_copy(update={"schedules": (plan.schedule,)})

@@ -21,6 +21,7 @@ from harness.resources import Resources
 from harness.schedule import MAX_SEEDS
 from harness.spec import TrajectorySpec
 from harness.store import Row, Store
+from studies.compare import LEARNER, learner_notes
 from studies.progress import SweepProgress
 from studies.run import describe, machine, show_plan
 from studies.sweeps.confirm import confirm_plan, confirmed
@@ -398,6 +399,8 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
     console, progress_console = terminal(), Console(stderr=True)
     store = Store(out)
     search = _Search(sweep, data, store, options)
+    for note in learner_notes(sweep.settings.get(LEARNER, {}), [sweep.strategy]):
+        say(progress_console, note)
     failures: list[Failed] = []
     if n_left := search.n_left:
         # The stack is outside: Tune's thread ends with the cluster.

@@ -12,6 +12,7 @@ import numpy as np
 import ray
 from pydantic.dataclasses import dataclass
 
+from harness.learners import Learner
 from strategies.base import PoolView, Selection, Strategy, draw_uniformly
 
 
@@ -99,3 +100,28 @@ class Devours(Faulty):
     def fail(self) -> Selection:
         np.empty(2**57)
         raise AssertionError("so much memory")
+
+
+@dataclass(frozen=True)
+class NearestMean(Learner):
+    """The class whose mean is the nearest."""
+
+    name: ClassVar[str] = "nearest_mean"
+    source: ClassVar[str] = "tests"
+
+    sharpness: float = 1.0
+    """Multiplies squared distances."""
+
+    def fit(self, features, labels, n_classes, *, rng):
+        self_, seen = self.sharpness, np.unique(labels)
+        means = np.stack([features[labels == label].mean(axis=0) for label in seen])
+
+        class Means:
+            def predict_proba(self, features):
+                distances = ((features[:, None] - means) ** 2).sum(axis=2)
+                found = np.zeros((len(features), n_classes))
+                weights = np.exp(-self_ * (distances - distances.min(axis=1, keepdims=True)))
+                found[:, seen] = weights / weights.sum(axis=1, keepdims=True)
+                return found
+
+        return Means()

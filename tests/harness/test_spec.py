@@ -1,5 +1,6 @@
 import pytest
 
+from harness.learners.registry import named
 from harness.schedule import Schedule
 from harness.spec import LearnerSpec, TrajectorySpec, canonical_json
 
@@ -53,6 +54,21 @@ def test_rule_5_every_learner_setting_is_part_of_the_identity(make_spec, setting
     assert len(identities) == 2
 
 
+@pytest.mark.parametrize("name", ["linear", "knn", "ridge"])
+def test_another_learner_is_another_identity(make_spec, name):
+    specs = [make_spec(), make_spec(learner=named(name)), make_spec(learner=named(name, {"scaling": "unit"}))]
+    specs.append(make_spec(learner={**named(name).model_dump(), "version": 99}))
+    assert len({spec.trajectory_id for spec in specs}) == len({spec.lineage for spec in specs}) == 4
+
+
+@pytest.mark.parametrize("learner", [LearnerSpec(), named("linear"), named("knn", {"neighbours": 3})], ids=str)
+def test_learners_make_the_round_trip(make_spec, learner):
+    spec = make_spec(learner=learner)
+    read = TrajectorySpec.model_validate_json(canonical_json(spec.model_dump(mode="json")))
+    assert read.learner == learner
+    assert read.trajectory_id == spec.trajectory_id
+
+
 def test_equal_schedules_have_one_identity(make_spec):
     specs = [make_spec(schedule=str(Schedule.parse(text))) for text in ("10x5,10x5", "10x10", "10,10x9")]
     assert len({spec.trajectory_id for spec in specs}) == 1
@@ -84,3 +100,22 @@ def test_identity_is_pinned():
     )
     assert spec.trajectory_id == "4162cc3c6da084a784fe"
     assert spec.lineage == "33cf6e27f54a25dcb9ee"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("linear", "af8a82ff8dc3761c3319"), ("knn", "1b8af0ac9c03f825dfdc"), ("ridge", "a163de3386e94beb1b8b")],
+)
+def test_identity_of_other_learners_is_pinned(name, expected):
+    """A new setting at its default changes these; leave it out of what is kept, or raise the learner's version."""
+    spec = TrajectorySpec(
+        data="digits",
+        data_hash="0" * 64,
+        strategy="random",
+        strategy_version=1,
+        params={},
+        schedule="20x5",
+        seed=3,
+        learner=named(name),
+    )
+    assert spec.trajectory_id == expected

@@ -94,6 +94,13 @@ class NeedsTwo(Works):
         return super()._select(view, n, rng=rng)
 
 
+class FollowsTheSlope(Works):
+    def _select(self, view, n, *, rng):
+        if view.model is not None:
+            view.model.gradient(view.features[:1], np.zeros(1, dtype=np.int64))
+        return super()._select(view, n, rng=rng)
+
+
 class Clips(Works):
     def select(self, view, n, *, rng):
         return self._select(view, min(n, len(view.unlabelled)), rng=rng)
@@ -470,6 +477,7 @@ BROKEN = [
     ("canonical_form_picks_the_same", CapsDifferently(), {}, "to pick the same"),
     ("canonical_form_picks_the_same", ForgetsItsClass(), {}, "of the same class"),
     ("canonical_form_picks_the_same", NeverArrives(), {}, "canonical form itself"),
+    ("says_that_it_asks_for_a_gradient", FollowsTheSlope(), {}, "the strategy does not declare it"),
     ("says_what_it_is", TwoNames(), {}, "letters, digits"),
     ("says_what_it_is", Unnamed(), {}, "`name` to be text"),
     ("says_what_it_is", Unversioned(), {}, "at least 1"),

@@ -63,6 +63,11 @@ def out(tmp_path):
         ({"strategies": "ntkcpl_al", "max_clusters": 0}, ["ntkcpl_al.max_clusters", "greater than or equal to 1"]),
         ({"strategies": "ntkcpl_al", "candidates": "some"}, ["ntkcpl_al.candidates", "'some'", "all"]),
         ({"max_clusters": 10}, ["`max_clusters`", "none has it"]),
+        ({"learner": "liner"}, ["mlp, linear, knn, ridge", "Did you mean `linear`?"]),
+        ({"learner": "plugins:Path"}, ["subclass of harness.learners.Learner"]),
+        ({"learner": "no_module:Class"}, ["importable learner", "No module named 'no_module'"]),
+        ({"learner": "linear"}, ["`linear` among scaling, penalty", "`epochs`"]),  # of the network
+        ({"set": "learner.name=knn"}, ["--learner", "`learner.name=knn`"]),
         ({"set": "learner.depth=3"}, ["depth", "hidden, epochs"]),
         ({"set": "learner.epoch=3"}, ["`epoch`", "Did you mean `epochs`?"]),
         ({"set": "entropi.x=1"}, ["random, entropy or learner", "`entropi.x=1`. Did you mean `entropy`?"]),

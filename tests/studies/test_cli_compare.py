@@ -269,6 +269,7 @@ def test_rule_5_other_learners_refuse_to_be_averaged(run_serially, make_spec, tm
             "strategies",
             ["ntkcpl_al", "max_clusters=100", "probcover", "need features", "for random", "skactiveml:CoreSet"],
         ),
+        ("learners", ["mlp", "hidden=512", "linear", "penalty=chosen", "features", "alfamix, refine, boss ask"]),
         ("data", ["digits", "1,437"]),
     ],
 )

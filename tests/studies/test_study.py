@@ -7,12 +7,14 @@ from harness.data import load_dataset
 from harness.exceptions import SpecError
 from harness.features.images import NAMED
 from harness.features.recipes import make_recipe
+from harness.learners.registry import named
 from harness.pools import PoolSpec
 from harness.schedule import Schedule
+from harness.spec import LearnerSpec
 from strategies.exceptions import StrategyError
 from strategies.ntkcpl import PAPER
 from strategies.registry import BUILT_IN, SETS
-from studies.compare import parse_strategies
+from studies.compare import parse_learner, parse_strategies
 from studies.study import Options, asked_pools, feature_changes, load_study, study_names
 
 FACTS = {  # schedule, most clusters, backbone, method: method section of the paper
@@ -66,6 +68,33 @@ def test_options_override_the_study():
     assert (found.strategies, str(found.schedule), found.seeds) == (("random", "entropy"), "5x2", (0, 1))
     assert found.shared == {"max_clusters": 7, "candidates": "all"}
     assert found.settings["learner"] == {"hidden": "512", "epochs": "3"}
+
+
+class TestLearner:
+    @pytest.fixture
+    def compare(self, tmp_path):
+        """The comparison of a study with this learner and options."""
+
+        def of(planned, *settings, **typed):
+            study = load_study("cifar10")[1].model_dump(mode="json") | {"learner": planned}
+            (tmp_path / "mine.yaml").write_text(yaml.safe_dump(study))
+            found = options(*settings, **typed).comparison(load_study(str(tmp_path / "mine.yaml")))
+            return parse_learner(found.settings.get("learner", {}))
+
+        return of
+
+    def test_a_name_or_a_name_with_settings(self, compare):
+        assert compare("knn") == named("knn")
+        assert compare({"name": "knn", "neighbours": 3}) == named("knn", {"neighbours": 3})
+        assert compare({}) == compare("mlp") == compare({"name": "mlp"}) == LearnerSpec()
+
+    def test_the_command_line_wins(self, compare):
+        planned = {"name": "knn", "neighbours": 3}
+        assert compare(planned, "learner.temperature=1") == named("knn", {"neighbours": 3, "temperature": 1})
+        assert compare(planned, learner="knn") == named("knn", {"neighbours": 3})
+        assert compare(planned, learner="linear") == named("linear")
+        assert compare({"hidden": 16}, learner="mlp") == LearnerSpec(hidden=16)
+        assert compare({"hidden": 16}, "learner.penalty=1", learner="linear") == named("linear", {"penalty": 1.0})
 
 
 class TestConfigurations:

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from harness.learners.knn import KNN
+from harness.learners.testing import FEATURES, LABELLED, OTHERS, TRUTH, fitted
+
+
+@pytest.mark.parametrize("neighbours", [1, 5, 20])
+@pytest.mark.parametrize("temperature", [0.07, 1.0])
+def test_agrees_with_scikit_learn(neighbours, temperature):
+    reference = KNeighborsClassifier(
+        neighbours, metric="cosine", weights=lambda distances: np.exp(-distances / temperature)
+    ).fit(FEATURES[LABELLED], TRUTH[LABELLED])
+    found = fitted(KNN(neighbours=neighbours, temperature=temperature))
+    np.testing.assert_allclose(found.probabilities, reference.predict_proba(FEATURES), atol=1e-4)
+    np.testing.assert_allclose(found.predict_proba(OTHERS), reference.predict_proba(OTHERS), atol=1e-4)
+
+
+def test_all_vote_where_there_are_fewer():
+    few, all_ = (fitted(KNN(neighbours=k), LABELLED[:5]).probabilities for k in (5, 50))
+    np.testing.assert_array_equal(few, all_)
+
+
+def test_points_as_near_as_the_last_one_vote_too():
+    features = np.repeat(np.eye(3, dtype=np.float32), 20, axis=0)
+    found = fitted(KNN(neighbours=1), [0, 1, 20], np.array([0, 1, 2]), features=features)
+    np.testing.assert_allclose(found.probabilities[[0, 20]], [[0.5, 0.5, 0], [0, 0, 1]], atol=1e-6)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from harness.learner import one_thread
+from harness.learners.linear import MOST_FOLDS, PENALTIES, WITHOUT_A_CHOICE, Linear, choose_penalty, held_out
+from harness.learners.testing import FEATURES, LABELLED, TRUTH, fitted
+from strategies.functional.scaling import fit_scaling
+from strategies.testing import DIM, N_CLASSES
+
+SCALED = fit_scaling(FEATURES, "rms")(FEATURES).astype(np.float64) / np.sqrt(DIM)
+
+
+def regression(penalty, rows, labels):
+    with one_thread():
+        return LogisticRegression(C=1 / penalty, tol=1e-8, max_iter=10_000).fit(SCALED[rows], labels)
+
+
+@pytest.mark.parametrize("penalty", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize("classes", [[0, 1, 2], [0, 2]], ids=str)
+def test_agrees_with_scikit_learn(penalty, classes):
+    labelled = LABELLED[np.isin(TRUTH[LABELLED], classes)]
+    found = fitted(Linear(penalty=penalty), labelled)
+    expected = np.zeros((len(FEATURES), N_CLASSES))
+    expected[:, classes] = regression(penalty, labelled, TRUTH[labelled]).predict_proba(SCALED)
+    np.testing.assert_allclose(found.probabilities, expected, atol=2e-3)
+    np.testing.assert_array_equal(found.probabilities[:, np.setdiff1d(range(N_CLASSES), classes)], 0)
+
+
+def test_the_penalty_is_the_best_on_held_out_labels():
+    targets = TRUTH[LABELLED]
+    losses = np.zeros(len(PENALTIES))
+    for left in held_out(targets, np.random.default_rng(3)):
+        for position, penalty in enumerate(PENALTIES):
+            likelihood = regression(penalty, LABELLED[~left], targets[~left]).predict_proba(SCALED[LABELLED[left]])
+            losses[position] -= np.log(likelihood[range(left.sum()), targets[left]]).sum()
+    chosen = choose_penalty(SCALED[LABELLED], targets, np.random.default_rng(3))
+    assert chosen == PENALTIES[int(np.argmin(losses))]
+    assert chosen not in (PENALTIES[0], PENALTIES[-1])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_folds_leave_of_every_class_something_to_learn(seed):
+    rng = np.random.default_rng(seed)
+    targets = np.concatenate([np.full(rng.integers(1, 9), label) for label in range(rng.integers(1, 6))])
+    counts = np.bincount(targets)
+    folds = list(held_out(targets, rng))
+    assert len(folds) == (0 if counts.max() == 1 else min(MOST_FOLDS, counts.max()))
+    for left in folds:
+        assert (np.bincount(targets[~left], minlength=len(counts)) > 0).all()
+    n_held_out = np.sum(folds, axis=0) if folds else np.zeros(len(targets))
+    np.testing.assert_array_equal(n_held_out, counts[targets] > 1)
+
+
+def test_nothing_is_chosen_where_nothing_can_be_held_out():
+    assert choose_penalty(SCALED[:3], np.arange(3), np.random.default_rng(0)) == WITHOUT_A_CHOICE
+
+
+def test_the_embedding_is_the_scaled_features_and_cannot_be_written_to():
+    embedding = fitted(Linear()).embedding
+    np.testing.assert_array_equal(embedding, fit_scaling(FEATURES, "rms")(FEATURES))
+    with pytest.raises(ValueError, match="read-only"):
+        embedding[:] = 0
+
+
+def test_the_folds_come_from_the_stream_of_the_training():
+    """One seed gives one penalty; another may give another, and with a given penalty no seed matters."""
+    one, other = (fitted(Linear(penalty=0.1), seed=seed).probabilities for seed in (0, 1))
+    np.testing.assert_array_equal(one, other)
