@@ -55,6 +55,7 @@ class Results:
         bounds: rounds of oracles, which see true labels and take part in nothing but the figures of accuracy: data,
             strategy, params, evaluate_on, seed, n_labels, accuracy.
         metric: the column of `rounds` that stands in `accuracy` (`harness.schema.METRICS`).
+        learners: where data sets are told apart by learner (`load`), data set and learner by the name of each part.
         named: `configurations` of the results that these are a part of, where they keep the labels of those.
     """
 
@@ -70,6 +71,7 @@ class Results:
     confirmations: pd.DataFrame = field(default_factory=lambda: schema.CONFIRMATIONS.empty_table().to_pandas())
     bounds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_BOUNDS))
     metric: str = "accuracy"
+    learners: dict[str, tuple[str, str]] = field(default_factory=dict)
     named: pd.DataFrame | None = field(default=None, repr=False)
 
     def worded(self, text: str) -> str:
@@ -236,6 +238,7 @@ def load(
     queries: bool = True,
     skip_damaged: bool = False,
     metric: str = "accuracy",
+    by_learner: bool = False,
 ) -> Results:
     """Read stores, also while a study still writes to them.
 
@@ -249,11 +252,13 @@ def load(
         skip_damaged: leave files out that cannot be read, and name them in `Results.unread`; a trajectory
             without readable rounds counts as not finished.
         metric: the column of `rounds` to look at in place of `accuracy`, one of `harness.schema.METRICS`.
+        by_learner: take a data set with several learners for as many data sets, named such as `digits (linear)`.
 
     Raises:
         StoreReadError: there is no store, or a file is of another schema, or truncated and not to be
             skipped; names the file.
-        SelectionError: `study` is in none of the stores; there is no such metric, or a round without it.
+        SelectionError: `study` is in none of the stores; there is no such metric, or a round without it; or no data set
+            has several learners to tell apart.
         MixedSettingsError: one data name stands for several learner settings or data hashes, or one
             configuration and seed for several trajectories.
     """
@@ -287,6 +292,12 @@ def load(
         ["_failed", "_store"], kind="stable"
     )
     trajectories = preferred.drop_duplicates("trajectory_id").drop(columns="_failed").sort_index()
+    learners: dict[str, tuple[str, str]] = {}
+    if by_learner:
+        trajectories, learners = _by_learner(trajectories)
+        called = dict(zip(trajectories["trajectory_id"], trajectories["data"], strict=True))
+        rounds = read["rounds"]
+        read["rounds"] = rounds.assign(data=rounds["trajectory_id"].map(called).fillna(rounds["data"]))
     asked_of = trajectories
     is_oracle = trajectories["strategy"].isin(schema.ORACLES)
     oracles, trajectories = trajectories[is_oracle], trajectories[~is_oracle]
@@ -322,10 +333,31 @@ def load(
         confirmations=confirmations.reset_index(drop=True),
         bounds=bounds,
         metric=metric,
+        learners=learners,
     )
     _refuse_missing(results)
     _refuse_mixed(results)
     return results
+
+
+def _by_learner(trajectories: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
+    """The trajectories of data sets with several learners, under names of their own, and what these stand for."""
+    settings = trajectories["spec"].map(lambda spec: _as_settings(_parse(spec).get("learner")))
+    kinds = settings.map(_canonical)
+    parts: dict[str, tuple[str, str]] = {}
+    renamed = trajectories["data"].copy()
+    for data, rows in trajectories.groupby("data").groups.items():
+        own = _distinct(list(settings[rows]))
+        for learner in own if len(own) > 1 else []:
+            alike = [each for each in own if each["learner"] == learner["learner"]]
+            shown = _show(learner, _differing(alike))
+            called = f"{learner['learner']}[{shown}]" if shown else str(learner["learner"])
+            name = f"{data} ({called})"
+            parts[name] = (str(data), called)
+            renamed[rows[kinds[rows] == _canonical(learner)]] = name
+    if not parts:
+        raise SelectionError("Expected a data set with several learners to tell apart, but each has one.")
+    return trajectories.assign(data=renamed), parts
 
 
 def _bounds(oracles: pd.DataFrame, finished: pd.DataFrame, rounds: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -487,6 +519,7 @@ def _refuse_mixed(results: Results) -> None:
             raise MixedSettingsError(
                 f"Expected one learner for all of data `{data}`, but got {first} and {other}."
                 + _studies_apart(results, group, pd.Series(list(map(_canonical, learners)), index=group.index))
+                + " Compare them with --by-learner."
             )
         if len(hashes := sorted(group["data_hash"].unique())) > 1:
             raise MixedSettingsError(

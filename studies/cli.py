@@ -460,6 +460,9 @@ def report(
     metric: Annotated[
         MetricOption, typer.Option(help="What the report looks at in place of accuracy.")
     ] = MetricOption.accuracy,
+    by_learner: Annotated[
+        bool, typer.Option("--by-learner", help="Compare the learners of a data set: does the order depend on them?")
+    ] = False,
 ) -> None:
     """Write tables, figures and a page from the results of one store or several."""
     with one_line_errors():
@@ -476,6 +479,7 @@ def report(
             shared_seeds=shared_seeds,
             skip_damaged=skip_damaged,
             metric=metric.value,
+            by_learner=by_learner,
         )
         typer.echo(folder / "index.html" if "html" in wanted else folder)
 

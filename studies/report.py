@@ -25,6 +25,7 @@ def report_store(
     shared_seeds: bool = False,
     skip_damaged: bool = False,
     metric: str = "accuracy",
+    by_learner: bool = False,
     remarks: Mapping[str, Sequence[str]] | None = None,
 ) -> Location:
     """Write the report of one store, or of several merged.
@@ -41,6 +42,7 @@ def report_store(
         shared_seeds: keep only the seeds that all configurations have finished.
         skip_damaged: go on without files that cannot be read; the report names them.
         metric: what to look at, one of `harness.schema.METRICS`.
+        by_learner: compare the learners of a data set.
         remarks: on studies, by name; None takes those of the paper's studies that the stores have.
 
     Returns:
@@ -56,7 +58,12 @@ def report_store(
     check_formats(formats)
     folder = stores[0] / "report" if out is None else out
     results = load(
-        *(str(store) for store in stores), study=study, queries=False, skip_damaged=skip_damaged, metric=metric
+        *map(str, stores),
+        study=study,
+        queries=False,
+        skip_damaged=skip_damaged,
+        metric=metric,
+        by_learner=by_learner,
     )
     from analysis.report import make_report, report_files  # late: it draws
 

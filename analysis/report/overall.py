@@ -8,8 +8,11 @@ from analysis.across import budgets_by_data, iqm_table, names_by_data, on_some, 
 from analysis.comparison import effective_budget
 from analysis.diagnostics import share_table
 from analysis.exceptions import AnalysisError
+from analysis.learners import agreement_findings, agreement_table, areas_by_learner
+from analysis.learners import rank_table as rank_by_learner
 from analysis.provenance import environment_table
 from analysis.report.estimates import Estimates
+from analysis.report.pictures import slug
 from analysis.report.render import Cell, Column, Table, integer, number, p_value, percent, table_of, text
 from analysis.results import Results
 
@@ -100,6 +103,65 @@ def _budgets(results: Results, baseline: str, seed: int) -> Table:
         " effective; the table of each data set has a paired rule beside it. A configuration that lacks a data set, or"
         f" there the seeds of {baseline}, has no mean.",
     )
+
+
+def learners(results: Results, seed: int) -> tuple[list[Table], list[str]]:
+    """Ranks under each learner and how far they agree, a pair of tables for each data set; and that in sentences.
+
+    Args:
+        results: loaded with `by_learner`.
+        seed: of the resampling.
+    """
+    tables, notes = [], []
+    names = sorted({data for data, _ in results.learners.values()})
+    for data in names:
+        try:
+            areas = areas_by_learner(results, data)
+        except AnalysisError as error:
+            notes.append(f"No comparison of learners: {error}")
+            continue
+        place = f"-{slug(data)}" if len(names) > 1 else ""
+        n_seeds = len(next(iter(areas.values())))
+        tables.append(
+            table_of(
+                f"learners{place}",
+                f"Rank of each strategy under each learner on {data}",
+                rank_by_learner(areas),
+                [
+                    Column("strategy", "strategy", text),
+                    *(Column(learner, learner, number(1)) for learner in areas),
+                    Column("mean_rank", "average rank", number(2)),
+                ],
+                f"By mean area under the curve over the {n_seeds} seeds that all have; 1 is the best.",
+                "Strategies that lack a learner are left out.",
+            )
+        )
+        agreement = agreement_table(areas, rng=np.random.default_rng(seed))
+        columns = [
+            Column("first", "learner", text),
+            Column("second", "and", text),
+            *(Column(key, name, number(2)) for key, name in (("tau", "tau"), ("low", "from"), ("high", "to"))),
+            *(
+                Column(key, name, integer)
+                for key, name in (("n_turned", "turned"), ("n_surely_turned", "surely"), ("n_pairs", "of pairs"))
+            ),
+        ]
+        tables.append(
+            table_of(
+                f"learner_agreement{place}",
+                f"Agreement of the orders on {data}",
+                agreement,
+                columns,
+                "Kendall's tau of the mean areas: 1 is the same order, -1 the opposite one. 95 % interval: seeds"
+                f" resampled for all at once (2000 resamples, generator seed {seed}); none below 5 seeds.",
+                "Turned: pairs of strategies whose difference has another sign under the other learner; surely: both"
+                " differences are significant (paired t-tests, the larger p, Holm for all pairs). Noise alone turns"
+                " pairs of near equals and lowers tau, so tau below 1 is no proof that the order depends on the"
+                " learner.",
+            )
+        )
+        notes += agreement_findings(agreement, data)
+    return tables, notes
 
 
 def plane(results: Results) -> Table:

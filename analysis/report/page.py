@@ -80,8 +80,9 @@ class Report:
         title: of the page.
         sections: one per data set and part of the test data; those of halves last.
         sweeps: one per sweep.
-        across: tables over data sets, from two data sets on.
-        notes: what must be known of the comparison over data sets.
+        across: tables over data sets, from two data sets on; or over learners, where these are told apart.
+        across_title: what they are over.
+        notes: what must be known of that comparison.
         plane: table of coverage in two dimensions, if there is a picture of it.
         plane_pictures: its pictures.
         warnings: what must be known before numbers are compared.
@@ -97,6 +98,7 @@ class Report:
     sections: Sequence[Section]
     sweeps: Sequence[SweepSection]
     across: Sequence[Table]
+    across_title: str
     notes: Sequence[str]
     plane: Sequence[Table]
     plane_pictures: Sequence[Picture]
@@ -146,7 +148,10 @@ def make_report(
         reasons = [each.reason for part in parts for each in without_baseline(part, baseline)]
         raise SelectionError(f"{' '.join(reasons)} --baseline takes a label, too.")
     sections = [_section(each) for each in estimates]
-    across, notes = overall.across(results, baseline, seed) if len(results.data_names) > 1 else ([], [])
+    if results.learners:
+        across, notes = overall.learners(results, seed)
+    else:
+        across, notes = overall.across(results, baseline, seed) if len(results.data_names) > 1 else ([], [])
     commands = pd.concat([frame[["study", "command"]] for frame in (study_table(results), _pictured(results))])
     return Report(
         title=f"Active learning on {', '.join(results.data_names or results.coverage['data'].unique())}"
@@ -154,6 +159,7 @@ def make_report(
         sections=sections,
         sweeps=sweep_sections(results),
         across=across,
+        across_title="Across learners" if results.learners else "Across data sets",
         notes=notes,
         plane=[] if results.coverage.empty else [overall.plane(results)],
         plane_pictures=plane_pictures(results.coverage),
