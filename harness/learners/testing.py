@@ -120,7 +120,7 @@ class LearnerContract:
             np.testing.assert_allclose(found, classifier.probabilities[rows], atol=1e-4)
 
     def test_embedding_is_of_the_pool(self, learner: Learner | LearnerSpec) -> None:
-        """Strategies measure distances in it."""
+        """Strategies measure distances in it, between all points of the pool."""
         embedding = fitted(learner).embedding
         assert embedding.dtype == np.float32
         assert embedding.ndim == 2
@@ -162,7 +162,7 @@ class LearnerContract:
         same(elsewhere, answers(learner), "the probabilities of this process")
 
     def test_nothing_is_kept_from_one_call_to_the_next(self, learner: Learner | LearnerSpec) -> None:
-        """A worker runs many trajectories."""
+        """A worker runs many trajectories, one after the other."""
         first = answers(learner)
         answers(learner, labelled=LABELLED[:5], seed=3)
         same(answers(learner), first, "the same probabilities whatever was trained before")
@@ -201,7 +201,7 @@ class LearnerContract:
         same(one, other, "the same classifier whatever the labels that are left out")
 
     def test_refits_do_not_depend_on_one_another(self, learner: Learner | LearnerSpec) -> None:
-        """Several strategies ask the same classifier."""
+        """A strategy may ask for several, and another one for the same."""
         with one_thread():
             first, again = fitted(learner), fitted(learner)
             few, many = (first.refit(np.arange(n)).probabilities for n in (9, 15))
