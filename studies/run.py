@@ -15,7 +15,8 @@ from harness.data import Dataset
 from harness.location import Location
 from harness.plan import Origin, Plan, make_plan
 from harness.resources import Resources, settle_on, this_machine, unusable_gpus
-from harness.store import Store
+from harness.spec import canonical_json
+from harness.store import Store, from_json
 from studies.compare import Comparison, study_name
 from studies.progress import StudyProgress, duration
 from studies.terminal import say, terminal
@@ -155,17 +156,18 @@ def describe_resources(resources: Resources, plan: Plan) -> str:
 
 
 def _estimate(plan: Plan, n_workers: int) -> str:
-    """Time for a plan, from finished trajectories of the same strategy, data and schedule."""
+    """Time for a plan, from finished trajectories of the same strategy, data, schedule and learner."""
     if not plan.jobs:
         return "no estimate of the time yet"
-    finished = [row for row in plan.known.values() if row["status"] == "ok"]
+    seconds: dict[tuple[str, str, str, str], list[float]] = {}
+    for row in plan.known.values():
+        if row["status"] == "ok":
+            learner = canonical_json(from_json(row["spec"])["learner"])
+            seconds.setdefault((row["strategy"], row["data_hash"], row["schedule"], learner), []).append(row["seconds"])
     total = 0.0
     for spec in (job.spec for job in plan.jobs):
-        like = [
-            row["seconds"]
-            for row in finished
-            if (row["strategy"], row["data_hash"], row["schedule"]) == (spec.strategy, spec.data_hash, spec.schedule)
-        ]
+        learner = canonical_json(spec.learner.model_dump(mode="json"))
+        like = seconds.get((spec.strategy, spec.data_hash, spec.schedule, learner))
         if not like:
             return "no estimate of the time yet"
         total += sum(like) / len(like)

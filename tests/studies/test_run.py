@@ -1,3 +1,4 @@
+from harness.learners.registry import named
 from harness.plan import Job, Plan
 from harness.resources import Resources
 from studies.run import describe_resources
@@ -8,11 +9,13 @@ RESOURCES = Resources(workers=2, gpus_per_trajectory=0)
 def test_the_time_is_known_from_finished_trajectories_that_are_alike(make_spec):
     jobs = [Job(make_spec(seed=seed)) for seed in range(4)]
     like = {"strategy": "random", "data_hash": jobs[0].spec.data_hash, "schedule": "5x4", "status": "ok"}
+    like["spec"] = jobs[0].spec.model_dump_json()
     rows = {
         "a": {**like, "seconds": 20.0},
         "b": {**like, "seconds": 40.0},
         "failed": {**like, "seconds": 1e6, "status": "failed"},
         "other": {**like, "seconds": 1e6, "schedule": "5x9"},
+        "another learner": {**like, "seconds": 1e6, "spec": make_spec(learner=named("linear")).model_dump_json()},
     }
     assert describe_resources(RESOURCES, Plan([], jobs, rows)) == "2 at once, 1 CPU each; about 60 s"
 
