@@ -10,6 +10,7 @@ from harness.exceptions import DataError, PackageError
 from harness.features.costs import encoder_cost, memory_text, rate, training_operations, warning
 from harness.features.images import IN_TORCHVISION, SIZES, Source, count_images, limited
 from harness.resources import Resources, settle_on, this_machine
+from harness.spec import LearnerSpec
 from strategies.base import Strategy
 from strategies.registry import parameter_names
 from studies.compare import LEARNER, Comparison, parse_learner
@@ -17,7 +18,7 @@ from studies.progress import duration
 from studies.study import FeatureStage, encoder_path, feature_path
 
 STEP_SECONDS = 0.005
-"""Of a batch of the learner. This and what follows: a trajectory of docs/reference/measurements.md, both cores."""
+"""Of a batch of the network. This and what follows: a trajectory of docs/reference/measurements.md, both cores."""
 ROUND_SECONDS = 5.0
 """Of a round besides: clustering, kernel, measuring."""
 PAIRS_A_SECOND = 1e9
@@ -94,7 +95,7 @@ def forecast(
         return [*lines, "How long it takes is not known before the images are there."]
     assumptions = (
         f"Assumed: {' and '.join(dict.fromkeys((assumed, also)))}, decoding of images not counted; trajectories with "
-        f"{STEP_SECONDS * 1000:g} ms a batch of the learner, {ROUND_SECONDS:g} s a round, {PAIRS_A_SECOND / 1e9:g} "
+        f"{STEP_SECONDS * 1000:g} ms a batch of the network, {ROUND_SECONDS:g} s a round, {PAIRS_A_SECOND / 1e9:g} "
         "billion pairs of candidates a second in a pick of NTKCPL."
     )
     return [*lines, *times, assumptions]
@@ -133,7 +134,9 @@ def _seconds(comparison: Comparison, strategy: Strategy, n_pool: int) -> float:
     """Of one trajectory."""
     learner = parse_learner(comparison.settings.get(LEARNER, {}))
     counts = comparison.schedule.label_counts
-    steps = sum(learner.epochs * math.ceil(n_labels / learner.batch_size) for n_labels in counts)
+    steps = 0  # of the others a fit is a part of the round
+    if isinstance(learner, LearnerSpec):
+        steps = sum(learner.epochs * math.ceil(n_labels / learner.batch_size) for n_labels in counts)
     picks = 0.0
     if "max_clusters" in parameter_names(type(strategy)):
         asked = getattr(strategy, "candidates", "all")

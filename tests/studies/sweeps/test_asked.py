@@ -60,6 +60,14 @@ def test_final_accuracy_has_no_start(study):
         Asked(None, objective="final", objective_from=500).sweep(study())
 
 
+@pytest.mark.parametrize(
+    ("learner", "expected"), [("linear", {"name": "linear"}), ("mlp", {"name": "mlp", "hidden": "512"})]
+)
+def test_a_learner_that_is_named_wins_over_the_studys(learner, expected):
+    found = Asked(None, learner=learner).sweep(load_study("cifar10_clusters"))
+    assert found.settings["learner"] == expected
+
+
 def test_any_study_gives_data_schedule_and_learner():
     found = Asked("ntkcpl_al", "5,9").sweep(load_study("cifar10"))
     assert found.shared == {"candidates": 10000}
