@@ -1,4 +1,4 @@
-"""Accuracy after the first query, by strategy and by what is taken out of CoverAhead's.
+"""Accuracy after the first query, by strategy and by what is taken out of CoverHerding's.
 
 One half of the test data; the mean over seeds and its standard error. `radius 0.7` multiplies the radius of the kernel,
 `one pick after the other` leaves out the exchange, `sigma 1` is MaxHerding's published radius with the exchange.
@@ -23,14 +23,14 @@ import numpy as np
 from harness.data import Dataset, load_dataset
 from harness.spec import LearnerSpec, TrajectorySpec
 from harness.trajectory import run_trajectory
-from strategies import coverahead
+from strategies import coverherding
 from strategies.registry import make_strategy, resolved_parameters
 
 
 @contextmanager
 def changed(*, factor: float = 1.0, sigma: float | None = None, with_exchange: bool = True) -> Iterator[None]:
-    """CoverAhead's first query with another radius, or without exchange."""
-    herd, exchange = coverahead.herd, coverahead.exchange
+    """CoverHerding's first query with another radius, or without exchange."""
+    herd, exchange = coverherding.herd, coverherding.exchange
 
     def other(function: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: object, **settings: object) -> object:
@@ -43,17 +43,17 @@ def changed(*, factor: float = 1.0, sigma: float | None = None, with_exchange: b
         return picks, np.zeros(len(picks))
 
     with ExitStack() as stack:
-        stack.enter_context(patch.object(coverahead, "herd", other(herd)))
-        stack.enter_context(patch.object(coverahead, "exchange", other(exchange) if with_exchange else none))
+        stack.enter_context(patch.object(coverherding, "herd", other(herd)))
+        stack.enter_context(patch.object(coverherding, "exchange", other(exchange) if with_exchange else none))
         yield
 
 
 ROWS = {
-    "coverahead": ("coverahead", nullcontext),
-    "  radius 0.7": ("coverahead", lambda: changed(factor=0.7)),
-    "  radius 1.4": ("coverahead", lambda: changed(factor=1.4)),
-    "  sigma 1": ("coverahead", lambda: changed(sigma=1.0)),
-    "  one pick after the other": ("coverahead", lambda: changed(with_exchange=False)),
+    "coverherding": ("coverherding", nullcontext),
+    "  radius 0.7": ("coverherding", lambda: changed(factor=0.7)),
+    "  radius 1.4": ("coverherding", lambda: changed(factor=1.4)),
+    "  sigma 1": ("coverherding", lambda: changed(sigma=1.0)),
+    "  one pick after the other": ("coverherding", lambda: changed(with_exchange=False)),
     **{
         name: (name, nullcontext)
         for name in ("maxherding", "typiclust", "probcover", "dropquery", "coreset_self", "ntkcpl_self", "random")

@@ -20,7 +20,7 @@ from strategies.base import Oracle, Strategy
 from strategies.boss import Boss
 from strategies.coreset_al import CoresetAL
 from strategies.coreset_self import CoresetSelf
-from strategies.coverahead import CoverAhead
+from strategies.coverherding import CoverHerding
 from strategies.dcom import DCoM
 from strategies.dropquery import DropQuery
 from strategies.entropy import Entropy
@@ -67,12 +67,12 @@ GROUPS: dict[str, dict[type[Strategy], Budget]] = {
     },
     "need both": {
         UHerding: "any",
+        CoverHerding: "any",
         DropQuery: "any",
         DCoM: "any",
         TCM: "any",
         Refine: "any",
         LookAhead: "many labels",
-        CoverAhead: "any",
         NTKCPLSelf: "few labels",
         NTKCPLAL: "any",
     },

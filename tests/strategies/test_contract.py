@@ -6,7 +6,7 @@ from strategies.testing import StrategyContract
 STRATEGIES = [
     *((name, {}) for name in BUILT_IN if name != "refine"),
     ("refine", {"n_batches": 9, "n_filters": 2}),
-    ("coverahead", {"candidates": 30, "max_clusters": 5}),
+    ("coverherding", {"candidates": 30}),
     ("dcom", {"candidates": 30}),
     ("uherding", {"candidates": 30, "quantile": 0.1}),
     ("bait_binary", {"oversampling": 1}),

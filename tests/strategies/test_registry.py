@@ -42,12 +42,12 @@ NAMES = [
     "bait_binary",
     "alfamix",
     "uherding",
+    "coverherding",
     "dropquery",
     "dcom",
     "tcm",
     "refine",
     "lookahead",
-    "coverahead",
     "ntkcpl_self",
     "ntkcpl_al",
 ]

@@ -4,10 +4,10 @@ from pydantic import ValidationError
 from scipy.spatial.distance import cdist
 
 from strategies.base import PoolView
-from strategies.coverahead import CoverAhead
+from strategies.coverherding import CoverHerding
 from strategies.functional.distances import normalise_rows
-from strategies.ntkcpl_self import NTKCPLSelf
 from strategies.testing import choose, make_view
+from strategies.uherding import UHerding
 
 
 def coverage(points, picks, sigma):
@@ -16,7 +16,7 @@ def coverage(points, picks, sigma):
 
 def test_the_first_query_covers_the_pool_at_the_radius_that_it_can_afford():
     view = make_view(n_labelled=0)
-    found = choose(CoverAhead(), view, 6)
+    found = choose(CoverHerding(), view, 6)
     points = normalise_rows(view.features).astype(np.float64)
     sigma = found.stats["sigma"]
     least = np.sqrt(np.square(cdist(points, points)).min(axis=1).mean())
@@ -29,15 +29,13 @@ def test_the_first_query_covers_the_pool_at_the_radius_that_it_can_afford():
 
 def test_more_labels_cover_more_finely():
     view = make_view(n_labelled=0)
-    sigmas = [choose(CoverAhead(), view, n).stats["sigma"] for n in (2, 6, 20)]
+    sigmas = [choose(CoverHerding(), view, n).stats["sigma"] for n in (2, 6, 20)]
     assert sigmas == sorted(sigmas, reverse=True)
 
 
-@pytest.mark.parametrize("max_clusters", [2, 100])
-def test_from_the_second_query_on_it_looks_ahead(max_clusters):
+def test_from_the_second_query_on_it_is_uherding():
     view = make_view(n_labelled=9)
-    found = choose(CoverAhead(max_clusters=max_clusters), view)
-    same = choose(NTKCPLSelf(max_clusters=max_clusters, risk="squared"), view)
+    found, same = choose(CoverHerding(candidates=30), view), choose(UHerding(candidates=30), view)
     np.testing.assert_array_equal(found.indices, same.indices)
     np.testing.assert_array_equal(found.scores, same.scores)
 
@@ -46,17 +44,12 @@ def test_copies_of_one_point_have_no_radius():
     view = make_view(n_labelled=0)
     same = view.features.copy()
     same[:] = same[0]
-    found = choose(CoverAhead(), PoolView(same, view.labelled, view.labels, view.n_classes), 4)
+    found = choose(CoverHerding(), PoolView(same, view.labelled, view.labels, view.n_classes), 4)
     assert len(set(found.indices)) == 4
     assert found.stats["sigma"] == 0.1
 
 
-def test_a_cap_that_never_binds_is_not_told_apart():
-    assert CoverAhead(max_clusters=50).canonical([10, 10]) == CoverAhead().canonical([10, 10])
-    assert CoverAhead(max_clusters=5).canonical([10, 10]) != CoverAhead().canonical([10, 10])
-
-
-@pytest.mark.parametrize("wrong", [{"candidates": 1}, {"max_clusters": 0}])
+@pytest.mark.parametrize("wrong", [{"candidates": 1}, {"candidates": "some"}])
 def test_hyperparameters_are_validated(wrong):
     with pytest.raises(ValidationError):
-        CoverAhead(**wrong)
+        CoverHerding(**wrong)
