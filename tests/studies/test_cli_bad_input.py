@@ -207,6 +207,8 @@ def test_bad_data(ntkcpl, command, tmp_path, out, fields, name):
         ),
         ("compare", ["--set", "learner.epoch=5"], ["but got `epoch`", "Did you mean `epochs`?"]),
         ("compare", ["--set", "features.epoch=5"], ["but got `epoch`", "Did you mean `epochs`?"]),
+        ("compare", ["--pool", "longtial:10"], ["a pool such as", "`longtial:10`"]),
+        ("sweep", ["--ood", "other.npz"], ["a share in (0, 1)", "`other.npz`"]),
         ("sweep", ["--learner", "knn", "--set", "learner.epochs=5"], ["but got `epochs`"]),
     ],
 )
