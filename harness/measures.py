@@ -59,10 +59,8 @@ def reached(classes: IndexArray, n_classes: int) -> Metrics:
     """
     counts = np.bincount(classes[classes != NO_CLASS], minlength=n_classes)
     shares = counts[counts > 0] / max(counts.sum(), 1)
-    return {
-        "classes_reached": len(shares),
-        "class_balance": abs(float((shares * np.log(shares)).sum())) / float(np.log(n_classes)),
-    }
+    balance = abs(float((shares * np.log(shares)).sum())) / float(np.log(n_classes))
+    return {"classes_reached": len(shares), "class_balance": min(balance, 1.0)}  # rounding may go beyond 1
 
 
 def _calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:

@@ -45,6 +45,23 @@ class PoolSpec(BaseModel):
     ood: str | None = None
     pool_seed: Annotated[int, Field(ge=0)] = 0
 
+    def check(self) -> None:
+        """Refuse what no data could make right.
+
+        Raises:
+            SpecError: an option does not parse, or there is nothing to draw with the pool seed.
+        """
+        if self.pool_seed and self == PoolSpec(pool_seed=self.pool_seed):
+            raise SpecError(
+                f"Expected a pool, label noise or ood to draw with pool seed {self.pool_seed}, but got none."
+            )
+        if self.pool is not None:
+            _parsed_pool(self.pool)
+        if self.label_noise is not None:
+            _parsed_noise(self.label_noise)
+        if self.ood is not None:
+            _parsed_ood(self.ood)
+
     def apply(self, data: Dataset) -> Dataset:
         """The harder data set; `data` itself where nothing changes.
 
@@ -54,10 +71,7 @@ class PoolSpec(BaseModel):
             SpecError: an option does not parse, or asks for what cannot be.
             DataError: a file cannot be read or does not fit the data.
         """
-        if self.pool_seed and self == PoolSpec(pool_seed=self.pool_seed):
-            raise SpecError(
-                f"Expected a pool, label noise or ood to draw with pool seed {self.pool_seed}, but got none."
-            )
+        self.check()
         done = []
         rows = np.arange(len(data.y_train))
         if self.pool is not None:
@@ -108,44 +122,35 @@ class PoolSpec(BaseModel):
 
     def _rows(self, data: Dataset, text: str) -> tuple[IndexArray, str]:
         """Rows of the pool that stay, ascending, and what was done."""
-        kind, _, value = text.partition(":")
+        kind, value = _parsed_pool(text)
         rng = stream(self.pool_seed, "pool")
         n = len(data.y_train)
         if kind == "subset":
-            size = _number(value, text)
-            if not (size.is_integer() and 1 <= size <= n):
+            if not (value.is_integer() and 1 <= value <= n):
                 raise SpecError(f"Expected a subset of 1 to {n} points of {data.name}, but got `{text}`.")
-            rows = np.sort(rng.permutation(n)[: int(size)])
-        elif kind == "longtail":
-            ratio = _number(value, text)
-            if ratio < 1:
-                raise SpecError(f"Expected a long tail with an imbalance of at least 1, but got `{text}`.")
-            shares = ratio ** (-np.arange(data.n_classes) / (data.n_classes - 1))
+            rows = np.sort(rng.permutation(n)[: int(value)])
+        else:
+            shares = value ** (-np.arange(data.n_classes) / (data.n_classes - 1))
             sizes = np.bincount(data.y_train, minlength=data.n_classes)
             # As many points as every class can give; the small number keeps a whole one whole.
             wanted = np.floor(shares * (sizes / shares).min() + 1e-9).astype(int)
             shuffled = rng.permutation(n)
             classes = data.y_train[shuffled]
             rows = np.sort(np.concatenate([shuffled[classes == c][:size] for c, size in enumerate(wanted)]))
-        else:
-            raise SpecError(f"Expected a pool such as `longtail:100` or `subset:5000`, but got `{text}`.")
         absent = np.setdiff1d(np.arange(data.n_classes), data.y_train[rows])
         if len(absent):
             raise SpecError(
                 f"Expected a point of every class, but `{text}` leaves {len(absent)} of {data.n_classes} classes of "
                 f"{data.name} without one, such as `{data.class_names[absent[0]]}`."
             )
-        return rows.astype(np.int64), f"{kind}:{_shown(_number(value, text))}"
+        return rows.astype(np.int64), f"{kind}:{_shown(value)}"
 
     def _labels(self, data: Dataset, truth: IndexArray, text: str) -> tuple[IndexArray, str]:
         """The label that buying each point gives, and what was done; nothing if noise is 0."""
-        try:
-            share = float(text)
-        except ValueError:
+        share = _parsed_noise(text)
+        if share is None:
             matrix, said = _confusion(Path(text), data), f"noise:{Path(text).stem}"
         else:
-            if not 0 <= share < 1:
-                raise SpecError(f"Expected label noise in [0, 1), but got {text}.")
             n_others = data.n_classes - 1
             matrix = np.full((data.n_classes, data.n_classes), share / n_others)
             np.fill_diagonal(matrix, 1 - share)
@@ -159,12 +164,7 @@ class PoolSpec(BaseModel):
 
     def _outside(self, data: Dataset, n_pool: int, text: str) -> tuple[Dataset, IndexArray, str]:
         """Another data set, the rows of its pool to add, and what was done."""
-        source, _, value = text.rpartition(":")
-        share = _number(value, text) if source else np.nan
-        if not 0 < share < 1:
-            raise SpecError(
-                f"Expected points of no class such as `other.npz:0.2`, a share in (0, 1), but got `{text}`."
-            )
+        source, share = _parsed_ood(text)
         other = load_dataset(source)
         found, dim = other.x_train.shape[1], data.x_train.shape[1]
         if found != dim:
@@ -179,12 +179,42 @@ class PoolSpec(BaseModel):
         return other, rows.astype(np.int64), f"ood:{other.name}:{_shown(share)}"
 
 
+def _parsed_pool(text: str) -> tuple[str, float]:
+    kind, _, value = text.partition(":")
+    if kind not in ("subset", "longtail"):
+        raise SpecError(f"Expected a pool such as `longtail:100` or `subset:5000`, but got `{text}`.")
+    number = _number(value, text)
+    if kind == "longtail" and number < 1:
+        raise SpecError(f"Expected a long tail with an imbalance of at least 1, but got `{text}`.")
+    return kind, number
+
+
+def _parsed_noise(text: str) -> float | None:
+    """The probability of a wrong label; None for a file."""
+    try:
+        share = float(text)
+    except ValueError:
+        if not Path(text).is_file():
+            raise SpecError(
+                f"Expected label noise in [0, 1) or the CSV file of a confusion matrix, but got `{text}`: no such file."
+            ) from None
+        return None
+    if not 0 <= share < 1:
+        raise SpecError(f"Expected label noise in [0, 1), but got {text}.")
+    return share
+
+
+def _parsed_ood(text: str) -> tuple[str, float]:
+    """Source and share of the points of no class."""
+    source, _, value = text.rpartition(":")
+    share = _number(value, text) if source else np.nan
+    if not 0 < share < 1:
+        raise SpecError(f"Expected points of no class such as `other.npz:0.2`, a share in (0, 1), but got `{text}`.")
+    return source, share
+
+
 def _confusion(path: Path, data: Dataset) -> NDArray[np.float64]:
     """Probabilities of the labels by true class, from a CSV file."""
-    if not path.is_file():
-        raise SpecError(
-            f"Expected label noise in [0, 1) or the CSV file of a confusion matrix, but got `{path}`: no such file."
-        )
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         matrix = np.array([[float(value) for value in line.split(",")] for line in lines if line.strip()])

@@ -116,6 +116,10 @@ class _Images:
         """Make the feature file, or find it done; of a dry run that lacks it, say what is missing and return None."""
         from studies.study import feature_path
 
+        # What cannot be is refused before a pre-training that may take days.
+        self.stage.made_recipe()
+        for comparison in comparisons:
+            comparison.check()
         path = feature_path(self.data, self.folder)
         if not dry_run:
             from studies.apart import apart

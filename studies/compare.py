@@ -69,13 +69,7 @@ class Comparison:
             StrategyError: an unknown strategy or a parameter that does not fit.
         """
         self.schedule.check_fits(len(data.x_train), data.name)
-        learner = parse_learner(self.settings.get(LEARNER, {}))
-        check_answers(learner, [name for name, *_ in self._configurations()])
-        for key in self.shared:
-            if not any(key in parameter_names(strategy_class(name)) for name in self.strategies):
-                raise SpecError(
-                    f"Expected a strategy with `{key}` among {', '.join(self.strategies)}, but none has it."
-                )
+        learner = self.check()
         resolved = [(name, used) for name, _, _, used in self._configurations()]
         specs = [
             TrajectorySpec(
@@ -94,6 +88,21 @@ class Comparison:
             for name, strategy in resolved
         ]
         return list({spec.trajectory_id: spec for spec in specs}.values())
+
+    def check(self) -> AnyLearner:
+        """The learner, once all that can be refused without data is.
+
+        Raises:
+            SpecError, StrategyError: as `specs`.
+        """
+        learner = parse_learner(self.settings.get(LEARNER, {}))
+        check_answers(learner, [name for name, *_ in self._configurations()])
+        for key in self.shared:
+            if not any(key in parameter_names(strategy_class(name)) for name in self.strategies):
+                raise SpecError(
+                    f"Expected a strategy with `{key}` among {', '.join(self.strategies)}, but none has it."
+                )
+        return learner
 
     @property
     def notes(self) -> list[str]:

@@ -251,13 +251,20 @@ def _variants(configurations: Sequence[Configuration], overruled: Collection[str
 def asked_pools(
     study: tuple[str, Study] | None, pool: str | None, label_noise: str | None, ood: str | None, pool_seed: int
 ) -> tuple[PoolSpec, ...]:
-    """What is to be made of the data: what was typed, else what the study lists, else nothing."""
+    """What is to be made of the data: what was typed, else what the study lists, else nothing.
+
+    Raises:
+        SpecError: pools that are equal, or one that does not parse.
+    """
     typed = PoolSpec(pool=pool, label_noise=label_noise, ood=ood, pool_seed=pool_seed)
     listed = study[1].pools if study and typed == PoolSpec() else ()
     if repeated := [each for each in listed if listed.count(each) > 1]:
         found = repeated[0].model_dump_json(exclude_defaults=True)
         raise SpecError(f"Expected pools that differ, but got {found} twice.")
-    return listed or (typed,)
+    asked = listed or (typed,)
+    for each in asked:
+        each.check()
+    return asked
 
 
 def feature_path(data: str, out: Path) -> Path:

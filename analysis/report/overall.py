@@ -97,8 +97,8 @@ def _budgets(results: Results, baseline: str, seed: int) -> Table:
         frame,
         ["strategy", *names, "mean, %"],
         rows,
-        f"Label counts with mean accuracy above the mean plus one standard deviation (ddof = 1) of {baseline}, of all"
-        " label counts; last the mean share over data sets, each with the same weight; best bold.",
+        f"Label counts with {results.worded('mean accuracy')} above the mean plus one standard deviation (ddof = 1) of"
+        f" {baseline}, of all label counts; last the mean share over data sets, each with the same weight; best bold.",
         "Table 2 of arXiv 2306.04099. The rule takes no account of the number of seeds, and of one seed no count is"
         " effective; the table of each data set has a paired rule beside it. A configuration that lacks a data set, or"
         f" there the seeds of {baseline}, has no mean.",

@@ -102,12 +102,13 @@ def _area(estimates: Estimates, title: str) -> Table:
         **{key: _pair_texts(frame, key) for key in ("area", "area_log", "final")},
     )
     low, high = frame["area_from"].iloc[0], frame["area_to"].iloc[0]
+    worded = estimates.results.worded
     columns = [Column("n_seeds", "seeds", integer), Column("n_labels", "budget", integer)]
     table = table_of(
         "area",
         title,
         frame,
-        [_STRATEGY, *(Column(f"{key}_mean", name, percent) for key, name in _AREAS), *columns],
+        [_STRATEGY, *(Column(f"{key}_mean", worded(name), percent) for key, name in _AREAS), *columns],
         f"Percent, {_STD}. Areas over {low} to {high} labels, the window that all schedules span; best bold, second"
         " underlined, by mean over equal seeds.",
         "Area: accuracy, linear between its own label counts, integrated over labels and divided by the span; over log"
@@ -272,7 +273,7 @@ def _saved(estimates: Estimates, title: str) -> Table:
     name = estimates.baseline
     columns = [
         _STRATEGY,
-        Column("target", "accuracy", percent),
+        Column("target", estimates.results.worded("accuracy"), percent),
         Column("labels", "labels", integer),
         Column("baseline_labels", f"labels of {name}", integer),
         Column("saved", "saved", _signed),

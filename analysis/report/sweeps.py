@@ -217,9 +217,10 @@ def _sheet(study: str, trials: pd.DataFrame) -> Table:
         "Trials",
         frame,
         columns,
-        "Objective and final accuracy in %, mean over seeds; from, to: 95 % interval, Student's t over seeds, of each"
-        " trial alone. On the tune half of the test data: the best of many trials is lucky as well as good.",
-        "The objective is what the command asked for (--objective): by default the area under the curve over the label"
-        " counts that all schedules of the search span. Trials that were stopped early saw fewer labels; they have no"
-        " objective that may be compared.",
+        "Objective and final value of the metric that was searched for, in %, mean over seeds; from, to: 95 % interval,"
+        " Student's t over seeds, of each trial alone. On the tune half of the test data: the best of many trials is"
+        " lucky as well as good.",
+        "The objective is what the command asked for (--objective, --metric): by default the area under the accuracy"
+        " curve over the label counts that all schedules of the search span. Trials that were stopped early saw fewer"
+        " labels; they have no objective that may be compared.",
     )

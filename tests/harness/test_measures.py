@@ -78,3 +78,11 @@ def test_a_class_that_does_not_occur_has_no_recall():
 def test_classes_reached(classes, n_reached, balance):
     found = reached(np.array(classes, dtype=np.int64), 4)
     assert found == {"classes_reached": n_reached, "class_balance": pytest.approx(balance)}
+
+
+@pytest.mark.parametrize("n_classes", [5, 12, 13, 100])
+def test_equal_shares_are_balanced_and_no_more(n_classes):
+    """A store is checked for values beyond 1, and the logarithms of equal shares round to one."""
+    balance = reached(np.arange(n_classes), n_classes)["class_balance"]
+    assert balance == pytest.approx(1)
+    assert balance <= 1

@@ -196,6 +196,29 @@ def test_bad_data(ntkcpl, command, tmp_path, out, fields, name):
     check(ntkcpl(*command(out, data=tmp_path / name)), out, *words)
 
 
+@pytest.mark.parametrize("further", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        (
+            "compare",
+            ["--strategies", "random,alfamix", "--learner", "knn"],
+            ["a gradient for alfamix", "`knn` has none"],
+        ),
+        ("compare", ["--set", "learner.epoch=5"], ["but got `epoch`", "Did you mean `epochs`?"]),
+        ("compare", ["--set", "features.epoch=5"], ["but got `epoch`", "Did you mean `epochs`?"]),
+        ("compare", ["--pool", "longtial:10"], ["a pool such as", "`longtial:10`"]),
+        ("sweep", ["--ood", "other.npz"], ["a share in (0, 1)", "`other.npz`"]),
+        ("sweep", ["--learner", "knn", "--set", "learner.epochs=5"], ["but got `epochs`"]),
+    ],
+)
+def test_nothing_is_made_of_images_for_what_cannot_be(ntkcpl, out, command, options, words, further):
+    """Features may take days, and are neither looked for nor begun."""
+    study = "cifar10" if command == "compare" else "cifar10_clusters"
+    check(ntkcpl(command, "--study", study, *options, "--out", out, *further), out, *words)
+    assert not (out / "features").exists()
+
+
 def test_out_is_a_file(ntkcpl, command, out):
     out.write_text("mine")
     check(ntkcpl(*command(out)), out, "is a file", out)

@@ -1,6 +1,7 @@
 """`ntkcpl report` on the same folder again."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -80,7 +81,7 @@ def test_another_metric(ntkcpl, root):
     page = (root / "report" / "index.html").read_text()
     assert "<h1>Active learning on pool: balanced accuracy</h1>" in page
     assert "Balanced accuracy by label count" in page
-    assert "Accuracy by label count" not in page
+    assert not re.search(r"(?<!alanced )accuracy\b", re.sub(r"(?s)<script.*?</script>", "", page))
     metrics = pd.read_csv(root / "report" / "tables" / "metrics.csv")
     assert len(metrics) == 8
     assert metrics["classes_reached"].between(1, 3).all()

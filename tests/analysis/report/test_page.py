@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -270,6 +271,17 @@ def test_several_data_sets(tmp_path, trajectory, write_store):
     assert (folder / "tables" / "one" / "effective_budget.csv").exists()
     assert (folder / "figures" / "two" / "curves.pdf").exists()
     assert "2 data sets are too few for a test" in (folder / "index.html").read_text()
+
+
+def test_numbers_across_data_sets_are_of_the_metric(tmp_path, trajectory, write_store):
+    rows = [
+        trajectory(name, seed, data=data, data_hash=data)
+        for data in ("one", "two")
+        for name in ("random", "badge")
+        for seed in range(2)
+    ]
+    report = make_report(replace(load(write_store(tmp_path, rows)), metric="macro_f1"))
+    assert "Label counts with mean macro-F1 above" in report.across[-1].note
 
 
 def test_data_sets_whose_names_differ_in_signs_alone_keep_apart(tmp_path, trajectory, write_store):

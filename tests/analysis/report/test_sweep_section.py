@@ -33,6 +33,7 @@ def test_the_report_has_a_section_for_the_sweep(swept_results, tmp_path):
     assert "sweep-x: 7 trials: 6 complete, 1 stopped." in page
     assert "<h2>Sweep of ntkcpl_al on digits</h2>" in page
     assert len(pd.read_csv(tmp_path / "tables" / "trials-sweep-x.csv")) == 7
+    assert "Objective and final value of the metric that was searched for" in page  # which one, no table says
 
 
 def test_a_store_without_trials_has_no_section(trajectory, write_store, tmp_path):
