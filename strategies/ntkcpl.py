@@ -105,7 +105,8 @@ class NTKCPL(KernelLookAhead):
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         clock = _Clock()
         risk_set = self._draw_risk_set(view, n, rng)
-        wanted = self._n_clusters(len(view.labelled), n)
+        n_bought = sum(view.queries) or len(view.labelled)  # points of no class included, as `canonical` counts them
+        wanted = self._n_clusters(n_bought, n)
         pseudo_labels = self._pseudo_labels(view, n, wanted, risk_set, rng)
         order = np.argsort(pseudo_labels, kind="stable")
         points, targets = risk_set[order], pseudo_labels[order]
@@ -132,7 +133,7 @@ class NTKCPL(KernelLookAhead):
             scores=np.array([pick.score for pick in picks]),
             stats={
                 "n_clusters": n_clusters,
-                "cap_bound": int(wanted < self._n_clusters(len(view.labelled), n, cap=NO_CAP)),
+                "cap_bound": int(wanted < self._n_clusters(n_bought, n, cap=NO_CAP)),
                 "undecided_share": engine.undecided_share,
                 "stored_share": engine.stored_share,
                 **clock.laps,

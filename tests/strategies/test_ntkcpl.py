@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
@@ -354,3 +356,9 @@ class TestCanonical:
         for name, cls in BUILT_IN.items():
             if not issubclass(cls, NTKCPL):
                 assert make_strategy(name).canonical([10, 10]) == make_strategy(name)
+
+
+def test_labels_spent_on_points_of_no_class_count_for_the_number_of_clusters():
+    view = make_view(n_labelled=9)
+    found = choose(NTKCPLSelf(), replace(view, queries=(10, 9)), 5)
+    assert found.stats["n_clusters"] == (19 + 5) // 2
