@@ -241,6 +241,8 @@ def compare(
             comparison.specs(each)  # what cannot be is refused before anything runs
         n_failed = 0
         for each in datasets:
+            if len(datasets) > 1:
+                typer.echo(f"Data set {each.name}")
             n_failed += run_comparison(
                 comparison,
                 each,

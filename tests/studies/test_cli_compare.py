@@ -50,6 +50,9 @@ def test_harder_pools_of_a_study(ntkcpl_on_ray, pool_file, fields, tmp_path):
     assert results.rounds.groupby("trajectory_id")["n_labels"].apply(list).to_list() == [[8, 16]] * 12
     assert f"{names[2]}: 120 of 120 points of pool, 0 of them with a wrong label, and 40 of no class." in result.stderr
     page = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert [line for line in result.stdout.splitlines() if line.startswith("Data set")] == [
+        f"Data set {name}" for name in names
+    ]
     assert "Across data sets" in page
     assert all(name in page for name in names)
     again = ntkcpl_on_ray(*words)
