@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from analysis.exceptions import DamagedFileError, MixedSettingsError, SelectionError, StoreReadError
-from harness import schema
+from harness.store import schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ _BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The finished trajectories of one or more stores; columns are those of `harness.schema`.
+    """The finished trajectories of one or more stores; columns are those of `harness.store.schema`.
 
     A *configuration* is a strategy with its parameters, schedule and evaluation data. Its label is the
     strategy's name where the strategy has one configuration in these results, and otherwise
@@ -54,7 +54,7 @@ class Results:
         confirmations: what those sweeps have confirmed.
         bounds: rounds of oracles, which see true labels and take part in nothing but the figures of accuracy: data,
             strategy, params, evaluate_on, seed, n_labels, accuracy.
-        metric: the column of `rounds` that stands in `accuracy` (`harness.schema.METRICS`).
+        metric: the column of `rounds` that stands in `accuracy` (`harness.store.schema.METRICS`).
         learners: where data sets are told apart by learner (`load`), data set and learner by the name of each part.
         named: `configurations` of the results that these are a part of, where they keep the labels of those.
     """
@@ -251,7 +251,7 @@ def load(
         queries: read the labels bought, too; without them `Results.queries` is empty.
         skip_damaged: leave files out that cannot be read, and name them in `Results.unread`; a trajectory
             without readable rounds counts as not finished.
-        metric: the column of `rounds` to look at in place of `accuracy`, one of `harness.schema.METRICS`.
+        metric: the column of `rounds` to look at in place of `accuracy`, one of `harness.store.schema.METRICS`.
         by_learner: take a data set with several learners for as many data sets, named such as `digits (linear)`.
 
     Raises:

@@ -25,7 +25,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from harness.data import load_dataset
-from harness.memory import peak_bytes, reset_peak
+from harness.workers.memory import peak_bytes, reset_peak
 from strategies.base import Compute
 from strategies.functional.clustering import kmeans
 from strategies.functional.counting import count_wrong_dense
@@ -139,9 +139,9 @@ def sharded_picks(problem: Problem, score: Score, n_shards: int, n_picks: int) -
     import ray
     from ray.util.placement_group import placement_group
 
-    from harness.cluster import cluster
-    from harness.resources import Resources
-    from harness.sharding import ShardedEngine, Shards
+    from harness.workers.cluster import cluster
+    from harness.workers.resources import Resources
+    from harness.workers.sharding import ShardedEngine, Shards
 
     with cluster(Resources(), 10**9):
         group = placement_group([{"CPU": 1 / 8}] * n_shards)

@@ -18,8 +18,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the pa
 from analysis import load
 from analysis.tables import summary_table
 from harness.data import load_dataset
-from harness.resources import Resources
 from harness.schedule import Schedule, parse_seeds
+from harness.workers.resources import Resources
 from studies.compare import Comparison
 from studies.run import run_comparison
 

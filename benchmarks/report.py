@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness import schema
+from harness.store import schema
 
 N_LABELS = (20, 40, 60, 80, 100, 200, 300, 400, 500, 1000, 1500, 2000)
 SCHEDULE = "20x5,100x4,500x3"

@@ -27,9 +27,9 @@ import numpy as np
 
 from harness.data import load_dataset
 from harness.learner import Inputs, one_thread, train
-from harness.memory import peak_bytes, reset_peak
 from harness.spec import LearnerSpec
 from harness.streams import stream
+from harness.workers.memory import peak_bytes, reset_peak
 from strategies.base import Compute, PoolView
 from strategies.registry import make_strategy, strategy_names
 

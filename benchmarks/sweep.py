@@ -24,13 +24,13 @@ STUDY += ["--schedules", "10x10;20x5;50x2", "--seeds", "3", "--search", "grid", 
 
 def run_pool(swept: Path, out: Path) -> None:
     """Run the trajectories of a finished sweep's store in one plan."""
-    from harness.cluster import cluster, settle
     from harness.data import load_dataset
-    from harness.driver import drive
     from harness.plan import make_plan
-    from harness.resources import Resources
     from harness.spec import TrajectorySpec
-    from harness.store import Store
+    from harness.store.writing import Store
+    from harness.workers.cluster import cluster, settle
+    from harness.workers.driver import drive
+    from harness.workers.resources import Resources
 
     specs = [TrajectorySpec.model_validate_json(row["spec"]) for row in Store(swept).trajectories().values()]
     data, store = load_dataset("digits"), Store(out)

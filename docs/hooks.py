@@ -12,7 +12,7 @@ from typer.cli import get_docs_for_click
 
 from analysis import exceptions as of_analysis
 from harness import exceptions as of_harness
-from harness import schema
+from harness.store import schema
 from strategies import exceptions as of_strategies
 from studies.cli import app
 
@@ -71,6 +71,6 @@ def errors() -> str:
 SOURCES: dict[str, Callable[[], str]] = {
     **{name: root_page(name) for name in ROOT_PAGES},
     "studies/cli.py": command_line,
-    "harness/schema.py": tables,
+    "harness/store/schema.py": tables,
     "exceptions.py": errors,
 }

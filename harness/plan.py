@@ -9,7 +9,7 @@ from typing import Literal
 from harness.exceptions import StoreError
 from harness.record import History
 from harness.spec import TrajectorySpec
-from harness.store import Row, Store, from_json
+from harness.store.writing import Row, Store, from_json
 
 Origin = Literal["new", "resumed", "continued", "retried"]
 

@@ -12,7 +12,7 @@ from strategies.base import FloatArray, IndexArray
 
 @dataclass(frozen=True, eq=False)
 class RoundRecord:
-    """What a round leaves behind; the columns of `rounds` and `queries` (harness.schema)."""
+    """What a round leaves behind; the columns of `rounds` and `queries` (harness.store.schema)."""
 
     round: int
     n_labels: int

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from harness import schema
 from harness.data import EvaluateOn
 from harness.schedule import Schedule
+from harness.store import schema
 from strategies.base import Strategy
 from strategies.exceptions import StrategyError
 from strategies.functional.scaling import Scaling

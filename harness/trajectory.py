@@ -12,10 +12,10 @@ import numpy as np
 from harness.data import NO_CLASS, Dataset
 from harness.learner import Classifier, Inputs, one_thread, train
 from harness.measures import Metrics, measure, reached
-from harness.memory import peak_bytes, reset_peak
 from harness.record import History, RoundRecord
 from harness.spec import LearnerSpec, TrajectorySpec
 from harness.streams import stream
+from harness.workers.memory import peak_bytes, reset_peak
 from strategies.base import Compute, IndexArray, LookAheadDiagnostics, Oracle, PoolView, Selection
 from strategies.registry import make_strategy
 from strategies.subpool import in_whole, remaining

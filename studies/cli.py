@@ -21,8 +21,8 @@ from studies.ending import FAILED, one_line_errors, stop_on_sigterm
 from studies.once import OnceCommand
 
 if TYPE_CHECKING:
-    from harness.location import Location
-    from harness.resources import Resources
+    from harness.store.location import Location
+    from harness.workers.resources import Resources
     from studies.compare import Comparison
     from studies.study import FeatureStage, Study
 
@@ -93,8 +93,8 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan an
 
 def _to_write(store: str) -> Location:
     """The place of a store that a command writes to; says on stderr what its lock cannot promise."""
-    from harness.location import locate
-    from harness.lock import warning
+    from harness.store.location import locate
+    from harness.store.lock import warning
 
     location = locate(store)
     if text := warning(location):
@@ -147,7 +147,7 @@ def _images(
 ) -> _Images | None:
     """The images of a study, where features are not given."""
     from harness.exceptions import SpecError
-    from harness.location import local
+    from harness.store.location import local
     from studies.study import feature_changes
 
     changes = feature_changes(settings)
@@ -164,7 +164,7 @@ def _images(
 
 
 def _resources(memory_limit: str | None, time_limit: str | None, **options: Any) -> Resources:
-    from harness.resources import Resources
+    from harness.workers.resources import Resources
     from studies.compare import parse_bytes, parse_seconds
 
     return Resources(
@@ -285,7 +285,7 @@ class ObjectiveOption(StrEnum):
 
 
 class MetricOption(StrEnum):
-    """What is looked at: columns of the table `rounds` (`harness.schema.METRICS`)."""
+    """What is looked at: columns of the table `rounds` (`harness.store.schema.METRICS`)."""
 
     accuracy = "accuracy"
     balanced_accuracy = "balanced_accuracy"
@@ -439,7 +439,7 @@ def sweep(
 def status(store: Annotated[str, typer.Argument(help="Folder or address of a store.")]) -> None:
     """Say how far the studies of a store are."""
     with one_line_errors():
-        from harness.location import locate
+        from harness.store.location import locate
         from studies.status import study_status
 
         for study, command, table in study_status(locate(store)):
@@ -472,7 +472,7 @@ def report(
 ) -> None:
     """Write tables, figures and a page from the results of one store or several."""
     with one_line_errors():
-        from harness.location import locate
+        from harness.store.location import locate
         from studies.report import report_store
 
         wanted = [name.strip() for name in formats.split(",")]
@@ -581,9 +581,9 @@ def check(
 ) -> None:
     """Verify every file of a store: readable, complete, and in agreement with one another."""
     with one_line_errors():
-        from harness.check import check_store
-        from harness.location import locate
-        from harness.lock import is_held
+        from harness.store.check import check_store
+        from harness.store.location import locate
+        from harness.store.lock import is_held
 
         root = locate(store)
         checked = check_store(root)
@@ -608,8 +608,8 @@ def compact(
 ) -> None:
     """Merge the small files of finished trajectories into few; nothing else changes."""
     with one_line_errors():
-        from harness.compaction import compact as merge
-        from harness.store import Store, require_store
+        from harness.store.compaction import compact as merge
+        from harness.store.writing import Store, require_store
 
         root = _to_write(store)
         require_store(root)

@@ -9,8 +9,8 @@ from pathlib import Path
 from harness.exceptions import DataError, PackageError
 from harness.features.costs import encoder_cost, memory_text, rate, training_operations, warning
 from harness.features.images import IN_TORCHVISION, SIZES, Source, count_images, limited
-from harness.resources import Resources, settle_on, this_machine
 from harness.spec import LearnerSpec
+from harness.workers.resources import Resources, settle_on, this_machine
 from strategies.base import Strategy
 from strategies.registry import parameter_names
 from studies.compare import LEARNER, Comparison, parse_learner

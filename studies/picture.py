@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from harness.data import Dataset, Fields
 from harness.exceptions import DataError
 from harness.learner import Inputs, one_thread, train
-from harness.location import Location
 from harness.schedule import Schedule
 from harness.spec import TrajectorySpec
-from harness.store import Row, Store
+from harness.store.location import Location
+from harness.store.writing import Row, Store
 from harness.streams import stream
 from strategies.base import FloatArray, IndexArray, PoolView, Selection, Strategy
 from strategies.coreset_self import CoresetSelf
@@ -66,7 +66,7 @@ def run_picture(
         command: the command line, kept with the picture.
 
     Returns:
-        The table written, a folder of Parquet files (`harness.schema.COVERAGE`).
+        The table written, a folder of Parquet files (`harness.store.schema.COVERAGE`).
 
     Raises:
         DataError: the data cannot be read or has another number of features.
@@ -102,7 +102,7 @@ def cover(spec: TrajectorySpec, data: Dataset, sphere: Sphere) -> dict[str, NDAr
         sphere: where the pool lies.
 
     Returns:
-        Columns of `harness.schema.COVERAGE` with a value for each point of the pool.
+        Columns of `harness.store.schema.COVERAGE` with a value for each point of the pool.
     """
     strategy = make_strategy(spec.strategy, spec.params)
     nothing = np.empty(0, dtype=np.int64)

@@ -14,9 +14,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from harness.events import Event, Failed, Finished, Paused, Restarted, RoundDone, Started
 from harness.plan import Job
 from harness.spec import TrajectorySpec
+from harness.workers.events import Event, Failed, Finished, Paused, Restarted, RoundDone, Started
 
 if TYPE_CHECKING:
     from studies.sweeps.trials import Record

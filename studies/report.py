@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from analysis import load
 from analysis.formats import FORMATS, check_formats
 from harness.exceptions import StoreError
-from harness.location import Location, write
+from harness.store.location import Location, write
 
 _MANIFEST = "files.json"
 _OWN = re.compile(r"index\.html|(?:tables|figures)/[^\\]+")
@@ -41,7 +41,7 @@ def report_store(
         study: report on this study alone.
         shared_seeds: keep only the seeds that all configurations have finished.
         skip_damaged: go on without files that cannot be read; the report names them.
-        metric: what to look at, one of `harness.schema.METRICS`.
+        metric: what to look at, one of `harness.store.schema.METRICS`.
         by_learner: compare the learners of a data set.
         remarks: on studies, by name; None takes those of the paper's studies that the stores have.
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from harness.data import Dataset
-from harness.location import Location
 from harness.plan import Origin, Plan, make_plan
-from harness.resources import Resources, settle_on, this_machine, unusable_gpus
 from harness.spec import canonical_json
-from harness.store import Store, from_json
+from harness.store.location import Location
+from harness.store.writing import Store, from_json
+from harness.workers.resources import Resources, settle_on, this_machine, unusable_gpus
 from studies.compare import Comparison, study_name
 from studies.progress import StudyProgress, duration
 from studies.terminal import say, terminal
@@ -67,7 +67,7 @@ def run_comparison(
             show_plan(progress_console, describe(plan), settled, plan)
             if dry_run:
                 return Outcome(study, 0)
-            from harness.driver import drive
+            from harness.workers.driver import drive
 
             with store.writing():
                 # Planned again: another process may have written until the lock was taken.
@@ -109,7 +109,7 @@ def machine(resources: Resources, data: Dataset, n_jobs: int, *, dry_run: bool) 
     if dry_run and resources.address is None:
         yield settle_on([this_machine(resources.num_gpus)], resources, n_jobs)
         return
-    from harness.cluster import cluster, settle
+    from harness.workers.cluster import cluster, settle
 
     data_bytes = sum(array.nbytes for array in (data.x_train, data.x_test, data.y_train, data.y_test, data.labels))
     with cluster(resources, data_bytes):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.exceptions import DataError
-from harness.location import write
 from harness.spec import AnyLearner, LearnerSpec
+from harness.store.location import write
 from harness.streams import stream
 from harness.unlabelled import Bought, Pool, load_pool, read_labels
 from strategies.base import Compute, FloatArray, IndexArray, PoolView, Selection, Strategy

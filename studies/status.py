@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.exceptions import StoreError
-from harness.location import Location
 from harness.plan import stored_spec
-from harness.store import Store, require_store
+from harness.store.location import Location
+from harness.store.writing import Store, require_store
 
 
 def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:

@@ -18,8 +18,8 @@ from analysis.exceptions import NoBaselineError
 from analysis.figures import save_curves
 from analysis.figures.curves import bounds_of
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
-from harness.location import Location, write
-from harness.store import from_json
+from harness.store.location import Location, write
+from harness.store.writing import from_json
 from studies.terminal import plain_table, say, show_table
 
 _MARKS = {1: "bold", 2: "underline"}

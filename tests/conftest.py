@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from harness.data import Dataset, Fields
-from harness.location import Location, locate
 from harness.plan import Plan, make_plan
 from harness.spec import LearnerSpec, TrajectorySpec
-from harness.store import Store
+from harness.store.location import Location, locate
+from harness.store.writing import Store
 from harness.trajectory import run_trajectory
 from strategies.registry import make_strategy, resolved_parameters
 
@@ -76,9 +76,9 @@ def make_spec(pool):
 @pytest.fixture(scope="session")
 def run_serially(pool):
     """`run_serially(specs, store)` without Ray; stopped after `n_rounds` rounds as if by Ctrl-C. Returns the plan."""
-    from harness import driver
-    from harness.events import Finished, RoundDone, Started, Summary
-    from harness.resources import Resources
+    from harness.workers import driver
+    from harness.workers.events import Finished, RoundDone, Started, Summary
+    from harness.workers.resources import Resources
 
     def execute(jobs, data, resources):
         for job in jobs:
@@ -116,7 +116,7 @@ def s3_server(_s3_server, monkeypatch):
     """A server that is well, and the environment that says where it is; requests are patient for a second only."""
     from s3_server import ENVIRONMENT
 
-    from harness import location
+    from harness.store import location
 
     for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": _s3_server.url}).items():
         monkeypatch.setenv(name, value)
@@ -145,7 +145,7 @@ def place(request, tmp_path) -> Location:
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """A local Ray with 4 CPUs and 2 GPUs that exist in its books only."""
-    from harness.cluster import _without_servants  # isort: skip  sets Ray's environment before the import
+    from harness.workers.cluster import _without_servants  # isort: skip  sets Ray's environment before the import
     import ray
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")

@@ -25,7 +25,9 @@ def test_strategies_leave_ray_unloaded():
 
 
 def test_comparisons_on_feature_files_leave_torchvision_unloaded():
-    loaded = loaded_by("import studies.run, harness.driver, harness.worker, studies.study, studies.report")
+    loaded = loaded_by(
+        "import studies.run, harness.workers.driver, harness.workers.worker, studies.study, studies.report"
+    )
     assert "harness.trajectory" in loaded
     assert not loaded & {"torchvision", "lightly", "safetensors", "harness.features"}
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from harness.data import Dataset
-from harness.events import Event, Failed, Finished, Paused, Restarted, RoundDone
 from harness.exceptions import ResourceError, SpecError
-from harness.location import Location
 from harness.plan import Job, Plan, make_plan
-from harness.resources import Resources
 from harness.schedule import MAX_SEEDS
 from harness.spec import TrajectorySpec
-from harness.store import Row, Store
+from harness.store.location import Location
+from harness.store.writing import Row, Store
+from harness.workers.events import Event, Failed, Finished, Paused, Restarted, RoundDone
+from harness.workers.resources import Resources
 from studies.compare import LEARNER, learner_notes
 from studies.progress import SweepProgress
 from studies.run import describe, machine, show_plan
@@ -408,7 +408,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
             show_plan(progress_console, str(search), settled, search.plan())
             if options.dry_run:
                 return SweepOutcome(search.study, 0)
-            from harness.driver import drive
+            from harness.workers.driver import drive
 
             with store.writing():
                 # Read again: another process may have written until the lock was taken.

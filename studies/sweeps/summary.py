@@ -11,8 +11,8 @@ from analysis import Results
 from analysis.report.sweeps import confirmation_lines, picture_files
 from analysis.statistics import mean_interval
 from analysis.sweeps import setting_text
-from harness.location import Location, write
-from harness.schema import METRICS
+from harness.store.location import Location, write
+from harness.store.schema import METRICS
 from studies.sweeps.space import SCHEDULE
 from studies.sweeps.trials import Record, Sweep, best_first, pareto_front
 from studies.terminal import plain_table, say, show_table

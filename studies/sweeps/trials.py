@@ -16,7 +16,7 @@ from analysis.statistics import mean_std
 from harness.data import Dataset, EvaluateOn
 from harness.exceptions import SpecError
 from harness.spec import TrajectorySpec, canonical_json
-from harness.store import Row, round_seconds
+from harness.store.writing import Row, round_seconds
 from strategies.registry import make_strategy, parameter_names, strategy_class
 from studies.compare import Comparison
 from studies.sweeps.search import Search, Told
@@ -45,7 +45,7 @@ class Sweep:
         objective: what is maximised.
         by_seconds: whether the seconds of selection are minimised as well.
         scheduler: whether trials are stopped early.
-        metric: what the objective is made of, a column of `rounds` (`harness.schema.METRICS`).
+        metric: what the objective is made of, a column of `rounds` (`harness.store.schema.METRICS`).
         kind: first part of the study's name in the store.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A synthetic store, written with pyarrow by the columns of `harness.schema`."""
+"""A synthetic store, written with pyarrow by the columns of `harness.store.schema`."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import load
-from harness import schema
+from harness.store import schema
 
 N_LABELS = (10, 20, 40)
 Trajectory = dict[str, Any]

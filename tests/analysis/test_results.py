@@ -15,7 +15,7 @@ from analysis.figures import save_curves
 from analysis.figures.axes import BOUND, line_styles
 from analysis.figures.curves import bounds_of, curve_data, with_bounds
 from analysis.tables import summary_table
-from harness import schema
+from harness.store import schema
 from strategies.registry import ORACLES
 
 

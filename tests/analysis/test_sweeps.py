@@ -8,7 +8,7 @@ import pytest
 
 from analysis import load, sweeps
 from analysis.statistics import mean_interval
-from harness import schema
+from harness.store import schema
 
 CAPS, SCHEDULES = (5, 20, 50), ("10x4", "20x2")
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.check import check_store
+from harness.store.check import check_store
 
 HERE = Path(__file__).parent
 KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}

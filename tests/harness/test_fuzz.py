@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from analysis import load
 from analysis.exceptions import AnalysisError
-from harness.check import check_store
 from harness.data import Dataset, Fields, load_dataset
 from harness.exceptions import HarnessError
 from harness.features.importing import import_features
 from harness.plan import stored_spec
 from harness.schedule import MAX_LABELS, Schedule, parse_seeds
 from harness.spec import TrajectorySpec
-from harness.store import Store
+from harness.store.check import check_store
+from harness.store.writing import Store
 from strategies.exceptions import StrategyError
 from studies.compare import parse_bytes, parse_seconds, parse_settings, parse_strategies
 

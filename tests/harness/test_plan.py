@@ -5,7 +5,7 @@ import pytest
 
 from harness.plan import Job, make_plan
 from harness.spec import TrajectorySpec
-from harness.store import Store
+from harness.store.writing import Store
 
 WHAT_MAY_DIFFER = ["trajectory_id", "select_seconds", "train_seconds", "stats"]
 

@@ -64,7 +64,7 @@ def ntkcpl():
 @pytest.fixture
 def ntkcpl_on_ray(ntkcpl, ray_cluster, monkeypatch):
     """Run the command line in this process, on the cluster of all tests instead of one of its own."""
-    monkeypatch.setattr("harness.cluster.cluster", lambda resources, data_bytes: nullcontext())
+    monkeypatch.setattr("harness.workers.cluster.cluster", lambda resources, data_bytes: nullcontext())
     monkeypatch.setattr("studies.run.this_machine", lambda num_gpus: {"CPU": 4, "GPU": 2})
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)  # its GPUs exist in Ray's books only
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from s3_server import FAIL, STALL
 
-from harness import location
-from harness.check import check_store
-from harness.location import locate
+from harness.store import location
+from harness.store.check import check_store
+from harness.store.location import locate
 
 CPU = {"gpus_per_trajectory": 0, "workers": 2}
 BEST_EFFORT = "is best effort"
@@ -28,7 +28,7 @@ def expected(command, ray_cluster, tables, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("folder")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.cluster.cluster", lambda resources, data_bytes: nullcontext())
+        patch.setattr("harness.workers.cluster.cluster", lambda resources, data_bytes: nullcontext())
         result = CliRunner().invoke(app, [str(word) for word in command(out, **CPU)])
     assert result.exit_code == 0, result.stderr
     return tables(out)
@@ -183,7 +183,7 @@ def test_two_drivers_and_kill_9(ntkcpl_on_ray, command, start, s3_server, s3_add
 
 def test_a_process_ends_without_a_word_of_its_own(run_serially, make_spec, s3_address):
     """S3 is put away at exit; a warning or a crash there would show."""
-    from harness.store import Store
+    from harness.store.writing import Store
 
     run_serially([make_spec()], Store(locate(s3_address)))
     program = Path(sys.executable).with_name("ntkcpl")

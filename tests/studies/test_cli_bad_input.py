@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import schema
-from harness.store import Store
+from harness.store import schema
+from harness.store.writing import Store
 from strategies.registry import strategy_names
 
 MANY_CPUS = 10_000

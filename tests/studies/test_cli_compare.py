@@ -12,8 +12,8 @@ import yaml
 
 from analysis import load
 from analysis.exceptions import MixedSettingsError
-from harness import schema
-from harness.store import Store
+from harness.store import schema
+from harness.store.writing import Store
 
 N_TRAJECTORIES, N_ROUNDS, N_LABELS = 12, 4, 20
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from harness.check import check_store
+from harness.store.check import check_store
 from strategies import registry
 
 CPU = {"strategies": "random", "gpus_per_trajectory": 0, "workers": 1}
@@ -69,7 +69,7 @@ class TestInMidRun:
 
 
 def test_a_report_that_cannot_be_written(ntkcpl, run_serially, make_spec, tmp_path, monkeypatch):
-    from harness.store import Store
+    from harness.store.writing import Store
 
     run_serially([make_spec(seed=seed) for seed in range(2)], Store(tmp_path))
     fail_at(monkeypatch, os, "fsync", 3, errno.ENOSPC)

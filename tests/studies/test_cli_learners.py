@@ -9,7 +9,7 @@ import pytest
 from analysis import load
 from analysis.exceptions import MixedSettingsError
 from harness.learners.registry import named
-from harness.store import Store
+from harness.store.writing import Store
 from harness.trajectory import run_trajectory
 from strategies.registry import make_strategy
 from studies.select import select

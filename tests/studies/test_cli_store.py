@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.store import Store
+from harness.store.writing import Store
 
 
 @pytest.fixture

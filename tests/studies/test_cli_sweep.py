@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from analysis import load
-from harness import schema
-from harness.store import Store
+from harness.store import schema
+from harness.store.writing import Store
 
 pytestmark = pytest.mark.ray
 

@@ -4,7 +4,7 @@ from harness.exceptions import ResourceError, SpecError
 from harness.features.costs import training_operations
 from harness.features.images import IN_TORCHVISION
 from harness.features.recipes import RECIPES
-from harness.resources import Resources
+from harness.workers.resources import Resources
 from studies import forecast as module
 from studies.forecast import PAIRS_A_SECOND, ROUND_SECONDS, STEP_SECONDS, forecast
 from studies.progress import duration

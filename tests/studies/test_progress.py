@@ -6,9 +6,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from harness.events import Failed, Finished, RoundDone, Started, Summary
 from harness.plan import Job
 from harness.trajectory import run_trajectory
+from harness.workers.events import Failed, Finished, RoundDone, Started, Summary
 from studies.progress import SweepProgress
 from studies.sweeps.trials import Record
 

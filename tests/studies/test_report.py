@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from harness.store import Store
+from harness.store.writing import Store
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 from harness.learners.registry import named
 from harness.plan import Job, Plan
-from harness.resources import Resources
+from harness.workers.resources import Resources
 from studies.run import describe_resources
 
 RESOURCES = Resources(workers=2, gpus_per_trajectory=0)

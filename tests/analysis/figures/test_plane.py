@@ -10,7 +10,7 @@ from analysis.diagnostics import share_table
 from analysis.exceptions import StoreReadError
 from analysis.figures.plane import draw_picture, draw_plane, picture_height
 from analysis.report import make_report, write_report
-from harness import schema
+from harness.store import schema
 
 
 def rows(strategy, estimated, true, **changes):

@@ -6,7 +6,7 @@ import pytest
 from analysis import load
 from analysis.report import make_report, write_report
 from analysis.report.sweeps import confirmation_lines, picture_files, sweep_pictures
-from harness import schema
+from harness.store import schema
 
 
 def test_pictures_of_a_sweep(swept_results):

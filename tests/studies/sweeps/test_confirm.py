@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from analysis.statistics import Interval
-from harness.check import check_store
-from harness.location import locate
-from harness.store import Store
+from harness.store.check import check_store
+from harness.store.location import locate
+from harness.store.writing import Store
 from studies.sweeps.confirm import Advantage, Confirmation, confirm_plan, confirmed
 from studies.sweeps.space import make_space
 from studies.sweeps.trials import Sweep, make_record, score

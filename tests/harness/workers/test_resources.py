@@ -1,7 +1,7 @@
 import pytest
 
 from harness.exceptions import ResourceError
-from harness.resources import Resources, _room, unusable_gpus
+from harness.workers.resources import Resources, _room, unusable_gpus
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from harness.sharding import ShardedEngine, Shards, shard_rows
+from harness.workers.sharding import ShardedEngine, Shards, shard_rows
 from strategies.base import Compute
 from strategies.functional.lookahead import LocalEngine, Problem, absolute_ridge, condition, one_hot
 from strategies.functional.ntk import draw_network, make_kernel
@@ -112,7 +112,7 @@ def test_shards_on_other_nodes(pool_file, tmp_path):
     """Two nodes with one CPU each: a trajectory of two shards needs both."""
     script = textwrap.dedent("""
         import sys
-        import harness.cluster
+        import harness.workers.cluster
         from ray.cluster_utils import Cluster
         from typer.testing import CliRunner
         from studies.cli import app

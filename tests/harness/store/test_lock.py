@@ -8,11 +8,11 @@ import time
 import pytest
 from s3_server import FAIL
 
-from harness import location, lock
 from harness.exceptions import StoreError, StoreWriteError
-from harness.location import LONGEST_SECONDS, locate
-from harness.lock import STALE_SECONDS, is_held, take
-from harness.store import Store
+from harness.store import location, lock
+from harness.store.location import LONGEST_SECONDS, locate
+from harness.store.lock import STALE_SECONDS, is_held, take
+from harness.store.writing import Store
 
 STRANGER = {"process": 7, "host": "elsewhere", "token": "x"}
 

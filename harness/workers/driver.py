@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.cluster import execute
 from harness.data import Dataset
-from harness.events import Event, Failed, Finished, Paused, Restarted, RoundDone, Started
-from harness.fingerprint import git_commit
 from harness.plan import Job
 from harness.record import RoundRecord
-from harness.resources import Resources
 from harness.spec import canonical_json
-from harness.store import Row, Store, from_json, round_seconds
+from harness.store.writing import Row, Store, from_json, round_seconds
+from harness.workers.cluster import execute
+from harness.workers.events import Event, Failed, Finished, Paused, Restarted, RoundDone, Started
+from harness.workers.fingerprint import git_commit
+from harness.workers.resources import Resources
 
 
 def drive(
@@ -28,7 +28,7 @@ def drive(
     """Run jobs, those of a plan or a live queue of them.
 
     Args:
-        jobs: what is left to run; None where there is nothing yet (`harness.cluster.execute`).
+        jobs: what is left to run; None where there is nothing yet (`harness.workers.cluster.execute`).
         data: the data set.
         store: held for writing.
         resources: settled for the connected cluster.

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from harness.resources import Resources, settle_on  # sets Ray's environment
+from harness.workers.resources import Resources, settle_on  # sets Ray's environment
 
 # isort: split
 import ray
@@ -24,11 +24,11 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from harness.data import Dataset
-from harness.events import Event, Failed, Finished, Paused, RoundDone, Started, Summary
 from harness.exceptions import ResourceError, reason
 from harness.plan import Job
 from harness.record import History, RoundRecord
 from harness.spec import TrajectorySpec
+from harness.workers.events import Event, Failed, Finished, Paused, RoundDone, Started, Summary
 
 _RESERVATION_SECONDS = 60
 _CONNECTION_SECONDS = 10
@@ -166,10 +166,10 @@ def settle(resources: Resources, n_jobs: int) -> Resources:
 
 @ray.remote
 class TrajectoryActor:
-    """A `harness.worker.Worker` in a process of its own, which alone imports what trajectories need."""
+    """A `harness.workers.worker.Worker` in a process of its own, which alone imports what trajectories need."""
 
     def __init__(self, data: Dataset, resources: Resources, group: PlacementGroup | None) -> None:
-        from harness.worker import Worker
+        from harness.workers.worker import Worker
 
         self._worker = Worker(data, resources, group)
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import schema
 from harness.exceptions import StoreError
-from harness.location import source, write
-from harness.store import Store, from_json, read_file
+from harness.store import schema
+from harness.store.location import source, write
+from harness.store.writing import Store, from_json, read_file
 
 METRICS = {
     "balanced_accuracy": 0.25,
@@ -264,7 +264,7 @@ class TestOneWriter:
     def test_the_lock_ends_with_a_killed_process(self, tmp_path):
         store = Store(tmp_path)
         code = (
-            "import sys; from pathlib import Path; from harness.store import Store\n"
+            "import sys; from pathlib import Path; from harness.store.writing import Store\n"
             "with Store(Path(sys.argv[1])).writing(): print('held', flush=True); sys.stdin.read()"
         )
         command = [sys.executable, "-c", code, str(store.root)]

@@ -10,14 +10,14 @@ import torch
 from ray.util.placement_group import PlacementGroup
 
 from harness.data import Dataset
-from harness.events import Summary
-from harness.fingerprint import digest, fingerprint, versions
-from harness.memory import peak_bytes, reset_peak
 from harness.record import History, RoundRecord
-from harness.resources import Resources
-from harness.sharding import Shards
 from harness.spec import TrajectorySpec
 from harness.trajectory import run_trajectory
+from harness.workers.events import Summary
+from harness.workers.fingerprint import digest, fingerprint, versions
+from harness.workers.memory import peak_bytes, reset_peak
+from harness.workers.resources import Resources
+from harness.workers.sharding import Shards
 from strategies.base import Compute
 
 

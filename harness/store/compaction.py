@@ -4,7 +4,7 @@ A finished trajectory never changes, so its rows may lie in a file of their own 
 merged file (`compact-HASH.parquet`; HASH is that of its trajectories) or, for a moment, in both. For each table,
 queries first and trajectories last, and for each group of files:
 
-1. Write the merged file in one step, flushed (`harness.location`).
+1. Write the merged file in one step, flushed (`harness.store.location`).
 2. Read it back, with its checksums, and compare it with the sources row by row.
 3. Only then remove the sources, and flush the folder.
 
@@ -27,10 +27,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from harness import schema
 from harness.exceptions import StoreError
-from harness.location import Location, flush, source
-from harness.store import Store, read_file
+from harness.store import schema
+from harness.store.location import Location, flush, source
+from harness.store.writing import Store, read_file
 
 _MOST_ROWS = 1_000_000
 """Of a merged file; a group of files ends when it has as many."""

@@ -2,8 +2,8 @@
 
 `rounds/ID.parquet` and `queries/ID.parquet` hold what a trajectory has so far and are replaced after each
 round, queries first; `trajectories/ID.parquet` appears at its end. A file comes into its place in one step
-(`harness.location`), so that a reader sees whole files only. Finished trajectories may lie in
-merged files instead of files of their own (`harness.compaction`).
+(`harness.store.location`), so that a reader sees whole files only. Finished trajectories may lie in
+merged files instead of files of their own (`harness.store.compaction`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness import lock, schema
 from harness.exceptions import StoreError, StoreWriteError, reason
-from harness.location import UNREACHABLE, Location, first_look, list_files, parsed, unreadable, write
+from harness.store import lock, schema
+from harness.store.location import UNREACHABLE, Location, first_look, list_files, parsed, unreadable, write
 from strategies.base import IndexArray
 
 Row = dict[str, Any]
@@ -40,7 +40,7 @@ def require_store(root: Location) -> None:
 
 
 class Store:
-    """Tables below a folder (columns: `harness.schema`).
+    """Tables below a folder (columns: `harness.store.schema`).
 
     Args:
         root: the folder; it may not exist yet.
@@ -68,7 +68,7 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Create the folders and hold the store's lock (`harness.lock`).
+        """Create the folders and hold the store's lock (`harness.store.lock`).
 
         Raises:
             StoreError: another process writes to this store, or the folder cannot be written.
@@ -179,7 +179,7 @@ class Store:
         return table_files(self.root, table)
 
     def merged_files(self, table: str) -> list[Location]:
-        """The files of a table that `harness.compaction` made."""
+        """The files of a table that `harness.store.compaction` made."""
         return [path for path in self.files(table) if path.name.startswith(schema.MERGED)]
 
     def members(self, path: Location) -> frozenset[str]:

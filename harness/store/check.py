@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from harness import schema
 from harness.exceptions import StoreError
-from harness.location import Location, list_files
-from harness.lock import is_held
 from harness.plan import stored_spec
 from harness.spec import TrajectorySpec
-from harness.store import Row, read_file, require_store, table_files
+from harness.store import schema
+from harness.store.location import Location, list_files
+from harness.store.lock import is_held
+from harness.store.writing import Row, read_file, require_store, table_files
 
 _ATTEMPTS = 5
 _MOST_SHOWN = 6

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.exceptions import StoreError, StoreWriteError
-from harness.location import UNREACHABLE, Address, Location, hasty
+from harness.store.location import UNREACHABLE, Address, Location, hasty
 
 STALE_SECONDS = 300.0
 """Without a renewal, after which an address's lock is taken over. A write starts while the lock is at most half as
-old and may take, with all its attempts, `harness.location.LONGEST_SECONDS`: it must have ended by then."""
+old and may take, with all its attempts, `harness.store.location.LONGEST_SECONDS`: it must have ended by then."""
 _RENEWALS = 6
 """In that time."""
 _ATTEMPTS = 5

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 from ray.util.placement_group import placement_group, remove_placement_group
 
-from harness.cluster import _temporary_folder, settle
-from harness.driver import drive
-from harness.events import Finished, Paused, RoundDone
 from harness.exceptions import ResourceError
 from harness.plan import make_plan
-from harness.resources import Resources
-from harness.store import Store
+from harness.store.writing import Store
 from harness.trajectory import run_trajectory
+from harness.workers.cluster import _temporary_folder, settle
+from harness.workers.driver import drive
+from harness.workers.events import Finished, Paused, RoundDone
+from harness.workers.resources import Resources
 
 ONE = Resources(workers=1, gpus_per_trajectory=0)
 
@@ -274,7 +274,7 @@ class TestWorkers:
             hangs = not fault.exists() and any((tmp_path / "out" / "rounds").glob("*.parquet"))
             return time.monotonic() + 1000 * hangs
 
-        monkeypatch.setattr("harness.cluster.time", SimpleNamespace(monotonic=monotonic, sleep=time.sleep))
+        monkeypatch.setattr("harness.workers.cluster.time", SimpleNamespace(monotonic=monotonic, sleep=time.sleep))
         (fault := tmp_path / "fault").touch()
         specs = [make_spec("plugins:Hangs", {"fault": str(fault)}, seed=seed, schedule="5x3") for seed in range(3)]
         store = Store(tmp_path / "out")
@@ -288,7 +288,7 @@ class TestWorkers:
         held = placement_group([{"CPU": 3}])
         assert held.wait(60)
         try:
-            monkeypatch.setattr("harness.cluster._RESERVATION_SECONDS", 2)
+            monkeypatch.setattr("harness.workers.cluster._RESERVATION_SECONDS", 2)
             with pytest.raises(ResourceError, match="but the cluster is busy"):
                 settle(Resources(gpus_per_trajectory=0, cpus_per_trajectory=4, shards=2), 1)
         finally:

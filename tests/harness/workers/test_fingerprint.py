@@ -1,13 +1,13 @@
 import subprocess
 import sys
 
-from harness.fingerprint import digest, fingerprint, git_commit, versions
+from harness.workers.fingerprint import digest, fingerprint, git_commit, versions
 
 SCRIPT = """
 import sys
-import harness.cluster
+import harness.workers.cluster
 from harness.data import load_dataset
-from harness.fingerprint import digest, fingerprint
+from harness.workers.fingerprint import digest, fingerprint
 from harness.spec import TrajectorySpec
 from harness.trajectory import run_trajectory
 

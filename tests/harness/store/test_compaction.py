@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import load
-from harness import compaction, schema
-from harness.check import check_store
-from harness.compaction import compact
 from harness.exceptions import StoreError
-from harness.location import Address, write
 from harness.plan import make_plan
-from harness.store import Store, read_file
+from harness.store import compaction, schema
+from harness.store.check import check_store
+from harness.store.compaction import compact
+from harness.store.location import Address, write
+from harness.store.writing import Store, read_file
 
 KEYS = {"trajectories": ["trajectory_id"], "rounds": ["trajectory_id", "round"]}
 KEYS["queries"] = [*KEYS["rounds"], "position"]

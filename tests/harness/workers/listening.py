@@ -7,8 +7,8 @@ from pathlib import Path
 
 import ray
 
-from harness.cluster import cluster
-from harness.resources import Resources, this_machine
+from harness.workers.cluster import cluster
+from harness.workers.resources import Resources, this_machine
 
 
 def family() -> set[int]:

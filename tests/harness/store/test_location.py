@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from s3_server import FAIL, STALL
 
-from harness import location, schema
 from harness.exceptions import SpecError, StoreError, StoreWriteError
-from harness.location import Address, list_files, locate, source, write
-from harness.store import Store, read_file
+from harness.store import location, schema
+from harness.store.location import Address, list_files, locate, source, write
+from harness.store.writing import Store, read_file
 
 TABLE = schema.QUERIES.empty_table()
 

@@ -5,11 +5,11 @@ import json
 import pyarrow as pa
 import pytest
 
-from harness import schema
-from harness.check import check_store
 from harness.exceptions import StoreError
-from harness.location import write
-from harness.store import Store, read_file
+from harness.store import schema
+from harness.store.check import check_store
+from harness.store.location import write
+from harness.store.writing import Store, read_file
 
 
 @pytest.fixture(scope="module")

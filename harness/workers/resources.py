@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from harness.exceptions import ResourceError, reason
-from harness.memory import available_bytes
+from harness.workers.memory import available_bytes
 
 # Before the first import of Ray, whoever makes it.
 _QUIET = {

@@ -1,0 +1,1 @@
+"""The shell around the core: what Ray runs where, and the driver, the one writer of a store."""
