@@ -17,6 +17,12 @@ def reason(error: Exception) -> str:
     return text.splitlines()[0].rstrip(". ")
 
 
+def in_one_line(error: BaseException) -> str:
+    """Any error as the message of a trajectory that failed: its kind and what it says, at most 500 characters."""
+    kind = "Out of memory" if isinstance(error, MemoryError) else type(error).__name__
+    return f"{kind}: {' '.join(str(error).split())}"[:500]
+
+
 class HarnessError(Exception):
     """Root of all errors that the harness raises on purpose; its message is one line for a user."""
 

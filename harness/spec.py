@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from harness.data import EvaluateOn
+from harness.data import Dataset, EvaluateOn
 from harness.schedule import Schedule
 from harness.store import schema
 from strategies.base import Strategy
 from strategies.exceptions import StrategyError
 from strategies.functional.scaling import Scaling
-from strategies.registry import make_strategy
+from strategies.registry import make_strategy, preset_of, resolved_parameters
 
 
 class LearnerSpec(BaseModel):
@@ -92,6 +93,49 @@ class TrajectorySpec(BaseModel):
     def _canonical(cls, schedule: str) -> str:
         return str(Schedule.parse(schedule))
 
+    @classmethod
+    def of(
+        cls,
+        data: Dataset,
+        strategy: str,
+        schedule: str,
+        seed: int = 0,
+        *,
+        params: Mapping[str, Any] | None = None,
+        learner: AnyLearner | None = None,
+        evaluate_on: EvaluateOn = "all",
+    ) -> Self:
+        """The trajectory of a strategy on a data set, as `ntkcpl compare` runs it.
+
+        Args:
+            data: the data set.
+            strategy: name (`ntkcpl list strategies`) or `module:Class`.
+            schedule: labels per round, such as `20x5,100x4`.
+            seed: repetition.
+            params: hyperparameters that are not at their defaults; what cannot matter on the schedule is left aside.
+            learner: what trains the classifier; None takes the network.
+            evaluate_on: which part of the test data accuracy is measured on.
+
+        Raises:
+            SpecError: a schedule that does not parse, or that needs more points than the data has.
+            StrategyError: an unknown strategy, or a hyperparameter that does not fit.
+        """
+        parsed = Schedule.parse(schedule)
+        parsed.check_fits(len(data.x_train), data.name)
+        built = make_strategy(strategy, params).canonical(parsed.queries)
+        return cls(
+            data=data.name,
+            data_hash=data.content_hash,
+            strategy=strategy,
+            strategy_version=built.version,
+            params=resolved_parameters(built),
+            schedule=schedule,
+            seed=seed,
+            learner=learner or LearnerSpec(),
+            evaluate_on=evaluate_on,
+            preset=preset_of(built, parsed.queries),
+        )
+
     @cached_property
     def trajectory_id(self) -> str:
         """Content address: equal for equal results, whatever study, machine or path they come from."""
@@ -139,6 +183,12 @@ class TrajectorySpec(BaseModel):
     def _hash(self, exclude: set[str]) -> str:
         content = {"schema": schema.IDENTITY, **self.model_dump(mode="json", exclude=exclude)}
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:20]
+
+
+def study_name(kind: str, specs: Sequence[TrajectorySpec]) -> str:
+    """Name of a study: equal for equal trajectories."""
+    content = ",".join(sorted(spec.trajectory_id for spec in specs))
+    return f"{kind}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def canonical_json(value: Any) -> str:

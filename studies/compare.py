@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,6 @@ from strategies.registry import (
     describe_error,
     make_strategy,
     parameter_names,
-    preset_of,
     resolved_parameters,
     strategy_class,
 )
@@ -70,22 +68,13 @@ class Comparison:
         """
         self.schedule.check_fits(len(data.x_train), data.name)
         learner = self.check()
-        resolved = [(name, used) for name, _, _, used in self._configurations()]
+        resolved = [(name, resolved_parameters(used)) for name, _, _, used in self._configurations()]
         specs = [
-            TrajectorySpec(
-                data=data.name,
-                data_hash=data.content_hash,
-                strategy=name,
-                strategy_version=strategy.version,
-                params=resolved_parameters(strategy),
-                schedule=str(self.schedule),
-                seed=seed,
-                learner=learner,
-                evaluate_on=self.evaluate_on,
-                preset=preset_of(strategy, self.schedule.queries),
+            TrajectorySpec.of(
+                data, name, str(self.schedule), seed, params=params, learner=learner, evaluate_on=self.evaluate_on
             )
             for seed in self.seeds
-            for name, strategy in resolved
+            for name, params in resolved
         ]
         return list({spec.trajectory_id: spec for spec in specs}.values())
 
@@ -288,9 +277,3 @@ def parse_seconds(text: str) -> float:
     if not seconds:
         raise SpecError(f"Expected a time such as `2h`, `15min` or `90s`, but got `{text}`.")
     return seconds
-
-
-def study_name(kind: str, specs: Sequence[TrajectorySpec]) -> str:
-    """Name of a study: equal for equal trajectories."""
-    content = ",".join(sorted(spec.trajectory_id for spec in specs))
-    return f"{kind}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"

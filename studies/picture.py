@@ -17,7 +17,7 @@ from harness.data import Dataset, Fields
 from harness.exceptions import DataError
 from harness.learner import Inputs, one_thread, train
 from harness.schedule import Schedule
-from harness.spec import TrajectorySpec
+from harness.spec import TrajectorySpec, study_name
 from harness.store.location import Location
 from harness.store.writing import Row, Store
 from harness.streams import stream
@@ -27,7 +27,7 @@ from strategies.functional.balls import members, near
 from strategies.functional.distances import normalise_rows, squared_distances_to
 from strategies.probcover import ProbCover
 from strategies.registry import make_strategy
-from studies.compare import Comparison, study_name
+from studies.compare import Comparison
 from studies.reading import read_dataset
 
 MIXTURE = (

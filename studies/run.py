@@ -13,11 +13,11 @@ from rich.console import Console
 
 from harness.data import Dataset
 from harness.plan import Origin, Plan, make_plan
-from harness.spec import canonical_json
+from harness.spec import canonical_json, study_name
 from harness.store.location import Location
 from harness.store.writing import Store, from_json
 from harness.workers.resources import Resources, settle_on, this_machine, unusable_gpus
-from studies.compare import Comparison, study_name
+from studies.compare import Comparison
 from studies.progress import StudyProgress, duration
 from studies.terminal import say, terminal
 

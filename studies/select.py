@@ -6,18 +6,17 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.exceptions import DataError
-from harness.spec import AnyLearner, LearnerSpec
+from harness.query import select
+from harness.spec import AnyLearner
 from harness.store.location import write
-from harness.streams import stream
 from harness.unlabelled import Bought, Pool, load_pool, read_labels
-from strategies.base import Compute, FloatArray, IndexArray, PoolView, Selection, Strategy
+from strategies.base import Compute, IndexArray, Selection, Strategy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,52 +50,6 @@ class Estimate:
             f"{100 * self.n_right / self.n:.1f} % [95 % interval {100 * low:.1f} to {100 * high:.1f}, Wilson]. "
             "It is biased, as a strategy chose these points: test data would say more."
         )
-
-
-def select(
-    strategy: Strategy,
-    n: int,
-    features: FloatArray,
-    labelled: IndexArray,
-    labels: IndexArray,
-    n_classes: int,
-    queries: Sequence[int],
-    *,
-    seed: int = 0,
-    learner: AnyLearner | None = None,
-    compute: Compute | None = None,
-) -> tuple[Selection, Classifier | None]:
-    """Choose the points of the next round, which are those that a trajectory in the same state would buy.
-
-    Args:
-        strategy: who chooses.
-        n: how many points.
-        features: of the pool, `n_pool x dim` float32.
-        labelled: pool indices in the order of purchase.
-        labels: class of each, in [0, n_classes).
-        n_classes: number of classes.
-        queries: labels of each round so far.
-        seed: as of a trajectory.
-        learner: what trains the classifier.
-        compute: the share of the machine; it changes no pick.
-
-    Returns:
-        The picks, and the classifier that was asked; None before the first label.
-
-    Raises:
-        PoolExhaustedError: fewer than `n` points are left.
-    """
-    from harness.learner import Inputs, one_thread, train
-
-    round_, spec = len(queries), learner or LearnerSpec()
-    with one_thread():
-        model = None
-        if len(labelled):
-            inputs = Inputs.of(features, spec.scaling, "cpu")
-            draw = partial(stream, seed, round_=round_ - 1)
-            model = train(inputs, labelled, labels, n_classes, spec, draw)
-        view = PoolView(features, labelled, labels, n_classes, model, compute or Compute(), tuple(queries))
-        return strategy.select(view, n, rng=stream(seed, "selection" if round_ else "initial", round_)), model
 
 
 def cross_validate(model: Classifier, labelled: IndexArray, labels: IndexArray) -> Estimate | str:
@@ -153,9 +106,9 @@ def run_select(
         strategy,
         n,
         pool.features,
+        len(bought.classes),
         bought.rows,
         bought.labels,
-        len(bought.classes),
         bought.queries,
         seed=seed,
         learner=learner,

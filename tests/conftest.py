@@ -76,15 +76,14 @@ def make_spec(pool):
 @pytest.fixture(scope="session")
 def run_serially(pool):
     """`run_serially(specs, store)` without Ray; stopped after `n_rounds` rounds as if by Ctrl-C. Returns the plan."""
-    from harness.workers import driver
+    from harness.workers.driver import record
     from harness.workers.events import Finished, RoundDone, Started, Summary
-    from harness.workers.resources import Resources
 
-    def execute(jobs, data, resources):
+    def execute(jobs):
         for job in jobs:
             yield Started(job)
-            for record in run_trajectory(job.spec, data, history=job.history):
-                yield RoundDone(job, replace(record, stats={**record.stats, "fingerprint": "f"}))
+            for done in run_trajectory(job.spec, pool, history=job.history):
+                yield RoundDone(job, replace(done, stats={**done.stats, "fingerprint": "f"}))
             yield Finished(job, Summary("cpu", {"fingerprint": "f"}, 0))
 
     def run(specs: Sequence[TrajectorySpec], store: Store, n_rounds: int | None = None) -> Plan:
@@ -94,9 +93,8 @@ def run_serially(pool):
             if isinstance(event, RoundDone) and next(rounds) == n_rounds:
                 raise KeyboardInterrupt
 
-        with pytest.MonkeyPatch.context() as patch, store.writing(), suppress(KeyboardInterrupt):
-            patch.setattr(driver, "execute", execute)
-            driver.drive(plan.jobs, pool, store, Resources(), listen)
+        with store.writing(), suppress(KeyboardInterrupt):
+            record(execute(plan.jobs), store, listen)
         return plan
 
     return run

@@ -24,6 +24,12 @@ def test_strategies_leave_ray_unloaded():
     assert not loaded & {"ray", "harness", "studies", "analysis", "skactiveml"}
 
 
+def test_public_names_are_loaded_when_they_are_asked_for():
+    assert not loaded_by("import harness, analysis, strategies") & HEAVY
+    assert not loaded_by("from analysis import load, make_report, write_report") & {"ray", "torch"}
+    assert "ray" not in loaded_by("from harness import *; from strategies import make_strategy")
+
+
 def test_comparisons_on_feature_files_leave_torchvision_unloaded():
     loaded = loaded_by(
         "import studies.run, harness.workers.driver, harness.workers.worker, studies.study, studies.report"

@@ -123,6 +123,12 @@ def test_page_runs_with_its_slow_blocks(page, checkout, request):
     run_page(page, slow=True)
 
 
+def test_the_page_and_the_example_in_python_are_the_same():
+    page = [block.source for block in blocks(ROOT / "docs/how-to/use-from-python.md") if block.language == "python"]
+    cells = re.split(r"^# %% .+\n", (ROOT / "examples/in-python/study.py").read_text(), flags=re.MULTILINE)
+    assert [cell.strip() for cell in cells[1:]] == [source.strip() for source in page]
+
+
 def test_few_blocks_are_not_run():
     left_out = [
         f"{named(page)}:{block.line}: {block.reason}"

@@ -23,6 +23,7 @@ PUBLIC = {
         "Strategy",
         "StrategyError",
         "UnknownStrategyError",
+        "make_strategy",
     ],
     "strategies.testing": ["StrategyContract", "choose", "make_view"],
     "harness": [
@@ -34,10 +35,17 @@ PUBLIC = {
         "SpecError",
         "StoreError",
         "StoreWriteError",
+        "Dataset",
+        "Store",
+        "TrajectorySpec",
+        "load_dataset",
+        "run_study",
+        "run_trajectory",
+        "select",
     ],
     "harness.learners": ["Learner", "Predictor"],
     "harness.learners.testing": ["LearnerContract"],
-    "analysis": ["AnalysisError", "Results", "load"],
+    "analysis": ["AnalysisError", "Results", "load", "make_report", "write_report"],
     "studies": [],
 }
 

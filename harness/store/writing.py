@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from harness.exceptions import StoreError, StoreWriteError, reason
 from harness.store import lock, schema
-from harness.store.location import UNREACHABLE, Location, first_look, list_files, parsed, unreadable, write
+from harness.store.location import UNREACHABLE, Location, first_look, list_files, locate, parsed, unreadable, write
 from strategies.base import IndexArray
 
 Row = dict[str, Any]
@@ -43,14 +43,14 @@ class Store:
     """Tables below a folder (columns: `harness.store.schema`).
 
     Args:
-        root: the folder; it may not exist yet.
+        root: the folder or address; it may not exist yet.
 
     Raises:
         StoreError: it holds tables of another schema version, or cannot be read, or lies in a table of another store.
     """
 
-    def __init__(self, root: Location) -> None:
-        self.root = root
+    def __init__(self, root: Location | str) -> None:
+        self.root = root = locate(root) if isinstance(root, str) else root
         self._members: dict[Location, frozenset[str]] = {}
         self._lock: lock.Lock | None = None
         with first_look(root):

@@ -24,7 +24,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from harness.data import Dataset
-from harness.exceptions import ResourceError, reason
+from harness.exceptions import ResourceError, in_one_line, reason
 from harness.plan import Job
 from harness.record import History, RoundRecord
 from harness.spec import TrajectorySpec
@@ -244,7 +244,7 @@ def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> 
                     except RayError as error:
                         n_stillborn += 1
                         if n_stillborn == _MOST_STARTS:
-                            raise ResourceError(f"Expected a worker to start, but got: {_one_line(error)}") from error
+                            raise ResourceError(f"Expected a worker to start, but got: {in_one_line(error)}") from error
                         actor = start(group)
                         starting[actor.ready.remote()] = (actor, group)
                     else:
@@ -255,7 +255,7 @@ def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> 
                 try:
                     message: RoundRecord | Summary = ray.get(next(call))
                 except RayTaskError as error:
-                    event: Event = Failed(job, _one_line(error.cause))
+                    event: Event = Failed(job, in_one_line(error.cause))
                 except (RayError, StopIteration) as error:
                     event = Failed(job, _why_lost(error, resources.time_limit, time.monotonic() > deadlines[call]))
                     ray.kill(actor)
@@ -301,11 +301,4 @@ def _why_lost(error: BaseException, time_limit: float | None, is_over: bool) -> 
         return f"It took longer than the time limit of {time_limit:g} s; a longer --time-limit tries it again."
     if isinstance(error, (RayActorError, OutOfMemoryError)):
         return "The worker died (killed, or out of memory); run the command again to retry."
-    return _one_line(error)
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError):
-        return f"Out of memory: {text}"[:500]
-    return f"{type(error).__name__}: {text}"[:500]
+    return in_one_line(error)

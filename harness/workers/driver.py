@@ -1,4 +1,4 @@
-"""The single writer: runs a plan on the cluster and puts every event into the store."""
+"""The single writer: puts every event of what runs into the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from harness.plan import Job
 from harness.record import RoundRecord
 from harness.spec import canonical_json
 from harness.store.writing import Row, Store, from_json, round_seconds
-from harness.workers.cluster import execute
 from harness.workers.events import Event, Failed, Finished, Paused, Restarted, RoundDone, Started
 from harness.workers.fingerprint import git_commit
 from harness.workers.resources import Resources
@@ -25,7 +24,7 @@ def drive(
     resources: Resources,
     listen: Callable[[Event | Restarted], None],
 ) -> list[Failed]:
-    """Run jobs, those of a plan or a live queue of them.
+    """Run jobs on the connected cluster, those of a plan or a live queue of them.
 
     Args:
         jobs: what is left to run; None where there is nothing yet (`harness.workers.cluster.execute`).
@@ -37,10 +36,26 @@ def drive(
     Returns:
         The failures, in the order in which they happened.
     """
+    from harness.workers.cluster import execute  # late: who runs without Ray records as well
+
+    return record(execute(jobs, data, resources), store, listen)
+
+
+def record(events: Iterable[Event], store: Store, listen: Callable[[Event | Restarted], None]) -> list[Failed]:
+    """Put events into the store.
+
+    Args:
+        events: of jobs that run.
+        store: held for writing.
+        listen: called with each event after it is in the store.
+
+    Returns:
+        The failures, in the order in which they happened.
+    """
     failures = []
     commit = git_commit()
     started: dict[str, datetime] = {}
-    for event in execute(jobs, data, resources):
+    for event in events:
         job = event.job
         name = job.spec.trajectory_id
         match event:
@@ -48,12 +63,12 @@ def drive(
                 started[name] = datetime.now(UTC)
                 if job.origin == "continued":
                     store.write_rounds(name, job.rounds, job.queries)
-            case RoundDone(record=record):
-                if record.round < len(job.rounds):
+            case RoundDone(record=done):
+                if done.round < len(job.rounds):
                     store.forget_rounds(name)
                     listen(Restarted(job))
-                job.rounds[record.round :] = [_round_row(job, record)]
-                job.queries[record.round :] = [_query_rows(name, record)]
+                job.rounds[done.round :] = [_round_row(job, done)]
+                job.queries[done.round :] = [_query_rows(name, done)]
                 store.write_rounds(name, job.rounds, job.queries)
             case Finished(summary=summary):
                 row = _trajectory_row(job, started[name], commit, "ok", None)

@@ -9,10 +9,10 @@ import pytest
 from analysis import load
 from analysis.exceptions import MixedSettingsError
 from harness.learners.registry import named
+from harness.query import select
 from harness.store.writing import Store
 from harness.trajectory import run_trajectory
 from strategies.registry import make_strategy
-from studies.select import select
 
 ON = {
     "compare": ["--strategies", "random,alfamix", "--schedule", "5x2", "--seeds", "1"],
@@ -62,9 +62,9 @@ def test_select_picks_what_a_study_with_the_learner_would(pool, make_spec, name)
             make_strategy(name),
             5,
             pool.x_train,
+            pool.n_classes,
             labelled,
             pool.y_train[labelled],
-            pool.n_classes,
             [5] * round_,
             learner=spec.learner,
         )

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from harness.exceptions import DataError
+from harness.query import select
 from harness.spec import LearnerSpec
 from harness.trajectory import run_trajectory
 from harness.unlabelled import Pool, load_pool, read_labels
 from strategies.base import Compute
 from strategies.registry import make_strategy
-from studies.select import cross_validate, select
+from studies.select import cross_validate
 from studies.sheet import contact_sheet
 
 LEARNER = LearnerSpec(hidden=16, epochs=3)
@@ -26,9 +27,9 @@ def test_picks_are_those_of_a_study_in_the_same_state(pool, make_spec, name):
             make_strategy(name),
             5,
             pool.x_train,
+            pool.n_classes,
             labelled,
             pool.y_train[labelled],
-            pool.n_classes,
             [5] * round_,
             seed=3,
             learner=LEARNER,
@@ -45,9 +46,9 @@ def test_cross_validation_is_of_classifiers_that_have_not_seen_the_point(pool):
         make_strategy("random"),
         1,
         pool.x_train,
+        pool.n_classes,
         labelled,
         pool.y_train[labelled],
-        pool.n_classes,
         [40],
         learner=LEARNER,
     )
@@ -57,7 +58,7 @@ def test_cross_validation_is_of_classifiers_that_have_not_seen_the_point(pool):
     assert "It is biased" in str(found)
     # Labels that follow nothing cannot be predicted by who has not seen them.
     noise = np.random.default_rng(0).integers(2, size=40)
-    _, of_noise = select(make_strategy("random"), 1, pool.x_train, labelled, noise, 2, [40], learner=LearnerSpec())
+    _, of_noise = select(make_strategy("random"), 1, pool.x_train, 2, labelled, noise, [40], learner=LearnerSpec())
     assert (of_noise.predict_pool(labelled) == noise).mean() > 0.9
     assert cross_validate(of_noise, labelled, noise).n_right < 32
     assert "it takes 10 labels" in cross_validate(of_noise, labelled[:5], noise[:5])

@@ -1,0 +1,101 @@
+"""A study in this process: one trajectory after the other, without Ray, into the same store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from harness.data import Dataset
+from harness.exceptions import SpecError, in_one_line
+from harness.plan import Job, Plan, make_plan
+from harness.record import History, RoundRecord
+from harness.spec import TrajectorySpec, study_name
+from harness.store.writing import Store
+from harness.trajectory import run_trajectory
+from harness.workers.driver import record
+from harness.workers.events import Event, Failed, Finished, Restarted, RoundDone, Started, Summary
+from harness.workers.fingerprint import digest, fingerprint, versions
+from harness.workers.memory import peak_bytes, reset_peak
+from strategies.base import Compute
+
+
+def run_study(
+    specs: Sequence[TrajectorySpec],
+    data: Dataset,
+    store: Store,
+    *,
+    name: str | None = None,
+    command: str = "harness.run_study(specs, data, store)",
+    compute: Compute | None = None,
+    listen: Callable[[Event | Restarted], None] = lambda event: None,
+) -> Plan:
+    """Run what the store does not have yet, in this process and without Ray; the rows are those of `ntkcpl compare`.
+
+    What is finished is not repeated, what was interrupted goes on, and what failed is tried again. A trajectory that
+    raises becomes a row of status `failed`, and its error is raised.
+
+    Args:
+        specs: what the study is made of.
+        data: the data set that they are of.
+        store: where to keep it.
+        name: of the study in the store; None makes one of the trajectories.
+        command: what the report says that the study was made by.
+        compute: the share of the machine; it changes no result.
+        listen: called with each event (`harness.workers.events`) after it is in the store.
+
+    Returns:
+        What was done already, and what was run.
+
+    Raises:
+        SpecError: a trajectory is of another data set.
+        StoreError: another process writes to the store, or it cannot be written.
+    """
+    for spec in specs:
+        if spec.data_hash != data.content_hash:
+            raise SpecError(f"Expected trajectories of `{data.name}`, but got one of other data, `{spec.data}`.")
+    with store.writing():
+        plan = make_plan(specs, store)
+        ids = [spec.trajectory_id for spec in specs]
+        store.write_study(name or study_name("python", specs), command, ids)
+        record(_events(plan.jobs, data, compute or Compute()), store, listen)
+    return plan
+
+
+def run_job(
+    spec: TrajectorySpec,
+    data: Dataset,
+    compute: Compute,
+    history: History | None = None,
+    history_fingerprint: str | None = None,
+    until: int | None = None,
+) -> Iterator[RoundRecord | Summary]:
+    """The rounds of a trajectory as they finish, up to round `until`, then its summary.
+
+    Args:
+        spec: what to run.
+        data: the data set that it is of.
+        compute: the share of the machine.
+        history: rounds to go on from, if they were computed by the same arithmetic.
+        history_fingerprint: by which they were computed.
+        until: the round to stop before; None runs them all.
+    """
+    arithmetic = fingerprint(compute.device)
+    if history_fingerprint != digest(arithmetic):
+        history = None
+    reset_peak()
+    peak = 0
+    for each in run_trajectory(spec, data, compute=compute, history=history, until=until):
+        peak = max(peak, each.stats["peak_bytes"])
+        yield replace(each, stats={**each.stats, "fingerprint": digest(arithmetic)})
+    yield Summary(compute.device, {**versions(), "fingerprint": arithmetic}, max(peak, peak_bytes()))
+
+
+def _events(jobs: Iterable[Job], data: Dataset, compute: Compute) -> Iterator[Event]:
+    for job in jobs:
+        yield Started(job)
+        try:
+            for each in run_job(job.spec, data, compute, job.history, job.fingerprint):
+                yield RoundDone(job, each) if isinstance(each, RoundRecord) else Finished(job, each)
+        except Exception as error:
+            yield Failed(job, in_one_line(error))
+            raise
