@@ -51,7 +51,9 @@ class Results:
         unread: damaged files that were left out on request.
         notes: what else is not in here, and why, in a sentence each.
         trials: the trials of sweeps that have one of these trajectories.
-        confirmations: what those sweeps have confirmed.
+        confirmations: what those sweeps have confirmed, of each the latest look.
+        looks: all looks at confirmations.
+        registrations: what was registered for these data sets, by any study.
         bounds: rounds of oracles, which see true labels and take part in nothing but the figures of accuracy: data,
             strategy, params, evaluate_on, seed, n_labels, accuracy.
         metric: the column of `rounds` that stands in `accuracy` (`harness.store.schema.METRICS`).
@@ -69,6 +71,8 @@ class Results:
     notes: tuple[str, ...] = ()
     trials: pd.DataFrame = field(default_factory=lambda: schema.TRIALS.empty_table().to_pandas())
     confirmations: pd.DataFrame = field(default_factory=lambda: schema.CONFIRMATIONS.empty_table().to_pandas())
+    looks: pd.DataFrame = field(default_factory=lambda: schema.CONFIRMATIONS.empty_table().to_pandas())
+    registrations: pd.DataFrame = field(default_factory=lambda: schema.REGISTRATIONS.empty_table().to_pandas())
     bounds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_BOUNDS))
     metric: str = "accuracy"
     learners: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -178,6 +182,10 @@ class Results:
         cells = self.configurations
         return self._keep(cells.index[cells["label"].isin(list(labels))], named=cells)
 
+    def among(self, trajectory_ids: Iterable[str]) -> Results:
+        """Restrict to trajectories by their ids; labels then tell apart only what differs among these."""
+        return self._keep(trajectory_ids)
+
     def cached(self, key: Hashable, build: Callable[[], T]) -> T:
         """What `build` returns, computed once for these results; whoever may change it takes a copy."""
         if key not in self._memo:
@@ -228,6 +236,7 @@ class Results:
             studies=kept(self.studies),
             trials=trials,
             confirmations=self.confirmations[self.confirmations["study"].isin(trials["study"])],
+            looks=self.looks[self.looks["study"].isin(trials["study"])],
             named=named,
         )
 
@@ -237,7 +246,7 @@ def load(
     study: str | None = None,
     queries: bool = True,
     skip_damaged: bool = False,
-    metric: str = "accuracy",
+    metric: str | None = "accuracy",
     by_learner: bool = False,
 ) -> Results:
     """Read stores, also while a study still writes to them.
@@ -251,7 +260,8 @@ def load(
         queries: read the labels bought, too; without them `Results.queries` is empty.
         skip_damaged: leave files out that cannot be read, and name them in `Results.unread`; a trajectory
             without readable rounds counts as not finished.
-        metric: the column of `rounds` to look at in place of `accuracy`, one of `harness.store.schema.METRICS`.
+        metric: the column of `rounds` to look at in place of `accuracy`, one of `harness.store.schema.METRICS`; None
+            takes the registered one, where all registrations have the same.
         by_learner: take a data set with several learners for as many data sets, named such as `digits (linear)`.
 
     Raises:
@@ -262,7 +272,7 @@ def load(
         MixedSettingsError: one data name stands for several learner settings or data hashes, or one
             configuration and seed for several trajectories.
     """
-    if metric not in schema.METRICS:
+    if metric is not None and metric not in schema.METRICS:
         raise SelectionError(f"Expected a metric among {', '.join(schema.METRICS)}, but got `{metric}`.")
     # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
     damaged: list[str] | None = [] if skip_damaged else None
@@ -270,6 +280,7 @@ def load(
         "trajectories",
         "trials",
         "confirmations",
+        "registrations",
         "studies",
         "rounds",
         "coverage",
@@ -277,6 +288,9 @@ def load(
     ]
     read = {name: _read(stores, name, damaged) for name in tables}
     read.setdefault("queries", schema.QUERIES.empty_table().to_pandas().assign(_store=0))
+    if metric is None:
+        registered = list(read["registrations"]["metric"].unique())
+        metric = registered[0] if len(registered) == 1 else "accuracy"
     if metric != "accuracy":
         read["rounds"] = read["rounds"].assign(accuracy=read["rounds"][metric])
     trajectories = read["trajectories"]
@@ -315,11 +329,11 @@ def load(
     asked = read["studies"] if study is None else read["studies"][read["studies"]["study"] == study]
     studies = asked[asked["trajectory_id"].isin(trajectories["trajectory_id"])]
     bounds, remarks = _bounds(oracles, finished, read["rounds"])
-    trials, confirmations = (
-        read[name].drop(columns="_store").drop_duplicates(["study", "trial"]) for name in ("trials", "confirmations")
-    )
+    trials = read["trials"].drop(columns="_store").drop_duplicates(["study", "trial"])
+    looks = read["confirmations"].drop(columns="_store").drop_duplicates(["study", "trial", "looked_at"])
     if study is not None:
-        trials, confirmations = (frame[frame["study"] == study] for frame in (trials, confirmations))
+        trials, looks = (frame[frame["study"] == study] for frame in (trials, looks))
+    registrations = read["registrations"].drop(columns="_store").drop_duplicates(["study", "registered_at"])
     results = Results(
         trajectories=finished.drop(columns="_store").reset_index(drop=True),
         rounds=details["rounds"].reset_index(drop=True),
@@ -330,7 +344,9 @@ def load(
         unread=tuple(dict.fromkeys(damaged or ())),
         notes=(*_unfinished(asked, asked_of, trials), *remarks),
         trials=trials.reset_index(drop=True),
-        confirmations=confirmations.reset_index(drop=True),
+        confirmations=_latest(looks),
+        looks=looks.reset_index(drop=True),
+        registrations=registrations[registrations["data_hash"].isin(trajectories["data_hash"])].reset_index(drop=True),
         bounds=bounds,
         metric=metric,
         learners=learners,
@@ -338,6 +354,13 @@ def load(
     _refuse_missing(results)
     _refuse_mixed(results)
     return results
+
+
+def _latest(looks: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each sweep's latest look at its confirmation."""
+    newest = looks.groupby("study")["looked_at"].transform("max")
+    is_newest = (looks["looked_at"] == newest) | newest.isna()
+    return looks[is_newest].drop_duplicates(["study", "trial"]).reset_index(drop=True)
 
 
 def _by_learner(trajectories: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:

@@ -88,6 +88,10 @@ OodOption = Annotated[
     str | None, typer.Option(help="FILE:SHARE, points of no class in the pool: a label bought of one is lost.")
 ]
 PoolSeedOption = Annotated[int, typer.Option(min=0, help="Of what these three draw; one pool serves all --seeds.")]
+RegisterOption = Annotated[
+    bool | None,
+    typer.Option("--register/--no-register", help="Keep what will be shown in the store before anything runs."),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
 
@@ -206,19 +210,21 @@ def compare(
     memory_limit: MemoryOption = None,
     time_limit: TimeOption = None,
     address: AddressOption = None,
+    register: RegisterOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
     """Run strategies x seeds as full active-learning trajectories and compare their accuracy."""
     with one_line_errors():
         from studies.reading import make_pool, read_dataset
         from studies.run import run_comparison
-        from studies.study import Options, asked_pools, load_study
+        from studies.study import Options, asked_pools, load_study, registered_terms
 
         place = _to_write(out)
         options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [], oracle, learner)
         plan = None if study is None else load_study(study)
         pools = asked_pools(plan, pool, label_noise, ood, pool_seed)
         comparison = options.comparison(plan)
+        terms = registered_terms(plan, register)
         images = _images(plan, data, root, download, settings or [], place)
         resources = _resources(
             memory_limit,
@@ -250,6 +256,7 @@ def compare(
                 resources,
                 command=shlex.join(["ntkcpl", *sys.argv[1:]]),
                 dry_run=dry_run,
+                terms=terms,
             ).n_failed
         if plan is not None and not dry_run:
             from studies.report import report_store
@@ -366,13 +373,14 @@ def sweep(
     memory_limit: MemoryOption = None,
     time_limit: TimeOption = None,
     address: AddressOption = None,
+    register: RegisterOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
     """Search the number of clusters, the query steps and other hyperparameters of a strategy; a trial has all seeds."""
     with one_line_errors():
         from harness.exceptions import SpecError
         from studies.reading import make_pool, read_dataset
-        from studies.study import asked_pools, load_study
+        from studies.study import asked_pools, load_study, registered_terms
         from studies.sweeps.asked import Asked
         from studies.sweeps.run import Options, run_sweep
 
@@ -424,6 +432,7 @@ def sweep(
                 optuna_storage=optuna_storage,
                 command=shlex.join(["ntkcpl", *sys.argv[1:]]),
                 dry_run=dry_run,
+                register=registered_terms(plan, register) is not None,
             ),
         )
     if outcome.n_failed or outcome.n_unconfirmed:
@@ -451,7 +460,9 @@ def status(store: Annotated[str, typer.Argument(help="Folder or address of a sto
 @app.command(cls=OnceCommand)
 def report(
     stores: Annotated[list[str], typer.Argument(help="Folders or addresses of stores; several are merged.")],
-    baseline: Annotated[str, typer.Option(help="Strategy that the others are compared with.")] = "random",
+    baseline: Annotated[
+        str | None, typer.Option(help="Strategy that the others are compared with; default: as registered, or random.")
+    ] = None,
     formats: Annotated[
         str, typer.Option("--format", help="Some of html,csv,md,tex,svg,pdf,png.")
     ] = "html,csv,md,tex,svg,pdf,png",
@@ -464,8 +475,8 @@ def report(
     ] = False,
     skip_damaged: Annotated[bool, typer.Option("--skip-damaged", help="Leave out files that cannot be read.")] = False,
     metric: Annotated[
-        MetricOption, typer.Option(help="What the report looks at in place of accuracy.")
-    ] = MetricOption.accuracy,
+        MetricOption | None, typer.Option(help="What the report looks at; default: as registered, or accuracy.")
+    ] = None,
     by_learner: Annotated[
         bool, typer.Option("--by-learner", help="Compare the learners of a data set: does the order depend on them?")
     ] = False,
@@ -484,7 +495,7 @@ def report(
             study=study,
             shared_seeds=shared_seeds,
             skip_damaged=skip_damaged,
-            metric=metric.value,
+            metric=None if metric is None else metric.value,
             by_learner=by_learner,
         )
         typer.echo(folder / "index.html" if "html" in wanted else folder)

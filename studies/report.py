@@ -18,13 +18,13 @@ _OWN = re.compile(r"index\.html|(?:tables|figures)/[^\\]+")
 def report_store(
     stores: Sequence[Location],
     *,
-    baseline: str = "random",
+    baseline: str | None = None,
     formats: Sequence[str] = FORMATS,
     out: Location | None = None,
     study: str | None = None,
     shared_seeds: bool = False,
     skip_damaged: bool = False,
-    metric: str = "accuracy",
+    metric: str | None = None,
     by_learner: bool = False,
     remarks: Mapping[str, Sequence[str]] | None = None,
 ) -> Location:
@@ -35,13 +35,14 @@ def report_store(
 
     Args:
         stores: folders or addresses of stores.
-        baseline: name of the strategy that others are compared with, or a label.
+        baseline: name of the strategy that others are compared with, or a label; None takes what was registered, else
+            Random.
         formats: some of `analysis.formats.FORMATS`.
         out: folder to write, or an address; None takes `report` below the first store.
         study: report on this study alone.
         shared_seeds: keep only the seeds that all configurations have finished.
         skip_damaged: go on without files that cannot be read; the report names them.
-        metric: what to look at, one of `harness.store.schema.METRICS`.
+        metric: what to look at, one of `harness.store.schema.METRICS`; None takes what was registered, else accuracy.
         by_learner: compare the learners of a data set.
         remarks: on studies, by name; None takes those of the paper's studies that the stores have.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from analysis.registration import COMPARE
 from harness.data import Dataset
 from harness.plan import Origin, Plan, make_plan
 from harness.spec import canonical_json, study_name
@@ -19,6 +20,7 @@ from harness.store.writing import Store, from_json
 from harness.workers.resources import Resources, settle_on, this_machine, unusable_gpus
 from studies.compare import Comparison
 from studies.progress import StudyProgress, duration
+from studies.register import Terms, beyond, of_comparison, register
 from studies.terminal import say, terminal
 
 if TYPE_CHECKING:
@@ -39,7 +41,14 @@ class Outcome:
 
 
 def run_comparison(
-    comparison: Comparison, data: Dataset, out: Location, resources: Resources, *, command: str, dry_run: bool
+    comparison: Comparison,
+    data: Dataset,
+    out: Location,
+    resources: Resources,
+    *,
+    command: str,
+    dry_run: bool,
+    terms: Terms | None = None,
 ) -> Outcome:
     """Run what the store does not have yet, then print the table and write the picture.
 
@@ -50,6 +59,7 @@ def run_comparison(
         resources: with what.
         command: the command line, kept with the study.
         dry_run: print the plan only.
+        terms: what to register before anything runs; None registers nothing.
 
     Raises:
         HarnessError, StrategyError: bad input, or more asked for than the cluster has; nothing is written.
@@ -61,6 +71,18 @@ def run_comparison(
     for note in comparison.notes:
         say(progress_console, note)
     plan = make_plan(specs, store)
+
+    def registering(*, keep: bool) -> None:
+        if terms is not None:
+            n_begun = len(specs) - sum(job.origin == "new" for job in plan.jobs)
+            wanted = of_comparison(specs, terms, study=study, n_begun=n_begun, command=command)
+            text = register(wanted, store, len(specs), keep=keep)
+        else:
+            text = beyond(store, COMPARE, data.content_hash, study) or ""
+        if text and (keep or dry_run):
+            say(progress_console, text)
+
+    registering(keep=False)
     failures = []
     if plan.jobs:
         with machine(resources, data, len(plan.jobs), dry_run=dry_run) as settled:
@@ -72,6 +94,7 @@ def run_comparison(
             with store.writing():
                 # Planned again: another process may have written until the lock was taken.
                 plan = make_plan(specs, store)
+                registering(keep=True)
                 store.write_study(study, command, [spec.trajectory_id for spec in specs])
                 with StudyProgress(plan.jobs, progress_console) as progress:
                     failures = drive(plan.jobs, data, store, settled, progress)
@@ -80,6 +103,7 @@ def run_comparison(
         if dry_run:
             return Outcome(study, 0)
         with store.writing():
+            registering(keep=True)
             store.write_study(study, command, [spec.trajectory_id for spec in specs])
     from analysis import load
     from studies.summary import show_summary, write_summary

@@ -18,6 +18,7 @@ from harness.schedule import Schedule, parse_seeds
 from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error, parameter_names, strategy_class
 from studies.compare import LEARNER, NAME, Comparison, parse_oracle, parse_settings, parse_strategies
+from studies.register import Terms
 from studies.sweeps.space import SpaceFile
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class Study(BaseModel):
         oracle: name of a bound that is run beside the strategies.
         pools: what is made of the data, each a comparison of its own in the same store; none takes it as it is.
         sweep: what `ntkcpl sweep` searches.
+        registration: whether the study is registered before it runs, or what it will show.
         not_stated: what the source leaves open, and what was chosen.
         deviations: what the study does otherwise than the source.
     """
@@ -145,6 +147,7 @@ class Study(BaseModel):
     oracle: str | None = None
     pools: tuple[PoolSpec, ...] = ()
     sweep: Searched = Searched()
+    registration: bool | Terms = False
     not_stated: dict[str, str] = {}
     deviations: dict[str, str] = {}
 
@@ -265,6 +268,18 @@ def asked_pools(
     for each in asked:
         each.check()
     return asked
+
+
+def registered_terms(study: tuple[str, Study] | None, asked: bool | None) -> Terms | None:
+    """What to register: where the command line asks for it, or else the study does.
+
+    Args:
+        study: name and study, if there is one.
+        asked: `--register`, `--no-register`, or None for neither.
+    """
+    planned = study[1].registration if study else False
+    wanted = bool(planned) if asked is None else asked
+    return (planned if isinstance(planned, Terms) else Terms()) if wanted else None
 
 
 def feature_path(data: str, out: Path) -> Path:

@@ -49,7 +49,10 @@ PUBLIC = {
     "studies": [],
 }
 
-RUN = "workers cpus-per-trajectory gpus-per-trajectory num-gpus shards memory-limit time-limit address dry-run"
+RUN = (
+    "register no-register workers cpus-per-trajectory gpus-per-trajectory num-gpus shards memory-limit time-limit "
+    "address dry-run"
+)
 POOL = "pool label-noise ood pool-seed"
 OPTIONS = {
     "compare": f"out data strategies schedule study root download seeds {POOL} oracle max-clusters "

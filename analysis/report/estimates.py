@@ -31,11 +31,13 @@ class Estimates:
         results: finished trajectories of one data set.
         baseline: name of the strategy to compare with, or a label.
         seed: of the resampling; every table draws from a generator of its own.
+        registered_window: label counts of every area, where they were registered.
     """
 
     results: Results
     baseline: str
     seed: int
+    registered_window: tuple[int, int] | None = None
 
     @cached_property
     def excluded(self) -> list[Refusal]:
@@ -79,6 +81,8 @@ class Estimates:
     @cached_property
     def window(self) -> tuple[int, int]:
         """Label counts of every area here: those that all curves span, or where there are none, all compared ones."""
+        if self.registered_window is not None:
+            return self.registered_window
         try:
             return tables.common_window(self.results)
         except MixedSettingsError:
@@ -92,8 +96,11 @@ class Estimates:
     @cached_property
     def areas(self) -> pd.DataFrame:
         """`summary_table` without a baseline; area_log_mean and area_log_std besides."""
-        plain = tables.summary_table(self.results, baseline=None)
-        log = tables.trajectory_table(self.results, log=True).groupby("label")["area"].agg(["mean", "std"])
+        window = self.registered_window
+        plain = tables.summary_table(self.results, baseline=None, window=window)
+        log = (
+            tables.trajectory_table(self.results, log=True, window=window).groupby("label")["area"].agg(["mean", "std"])
+        )
         return plain.join(log.add_prefix("area_log_"), on="label")
 
     @cached_property

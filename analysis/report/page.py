@@ -24,6 +24,7 @@ from analysis.provenance import study_table, warnings
 from analysis.report import overall, verdict
 from analysis.report.estimates import Estimates, Refusal
 from analysis.report.pictures import Picture, pictures, plane_pictures, slug
+from analysis.report.registered import BASELINE, Part, confirmatory, parts
 from analysis.report.render import WRITERS, Table
 from analysis.report.sheets import sheets
 from analysis.report.sweeps import SweepSection, sweep_sections
@@ -31,8 +32,6 @@ from analysis.results import Results
 from analysis.tables import without_baseline
 
 RESAMPLING_SEED = 20230604
-BASELINE = "random"
-_ALL, _TUNE = "all", "tune"
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,8 @@ class Section:
         tables: in reading order.
         pictures: in reading order.
         refused: what is not there, and why.
+        registered: what was registered of it, and what is not as it was registered.
+        is_exploratory: whether it goes beyond a registration.
     """
 
     name: str
@@ -62,6 +63,8 @@ class Section:
     tables: Sequence[Table]
     pictures: Sequence[Picture]
     refused: Sequence[Refusal]
+    registered: Sequence[str] = ()
+    is_exploratory: bool = False
 
     @property
     def refused_by_reason(self) -> dict[str, str]:
@@ -118,7 +121,7 @@ class Report:
 def make_report(
     results: Results,
     *,
-    baseline: str = BASELINE,
+    baseline: str | None = None,
     seed: int = RESAMPLING_SEED,
     remarks: Mapping[str, Sequence[str]] | None = None,
 ) -> Report:
@@ -126,7 +129,8 @@ def make_report(
 
     Args:
         results: finished trajectories.
-        baseline: name of the strategy that others are compared with, or a label.
+        baseline: name of the strategy that others are compared with, or a label; None takes what was registered, else
+            Random.
         seed: of the resampling; recorded in the report.
         remarks: what must be said of a study, by its name.
 
@@ -137,21 +141,26 @@ def make_report(
     if results.trajectories.empty and results.coverage.empty:
         raise SelectionError("Expected finished trajectories to report on, but got none.")
     known = {*results.trajectories["strategy"], *results.failures["strategy"], BASELINE}
-    parts = _parts(results)
-    known |= {label for part in parts for label in part.labels}
-    if baseline not in known:
+    made = parts(results, baseline)
+    known |= {label for part in made for label in part.results.labels}
+    if baseline is not None and baseline not in known:
         close = difflib.get_close_matches(baseline, sorted(known), n=1)
         hint = f" Did you mean `{close[0]}`?" if close else ""
         raise SelectionError(f"Expected a baseline among {', '.join(sorted(known))}, but got `{baseline}`.{hint}")
-    estimates = [Estimates(part, baseline, seed) for part in parts]
-    if baseline != BASELINE and not any(each.has_baseline for each in estimates):
-        reasons = [each.reason for part in parts for each in without_baseline(part, baseline)]
+    estimates = [Estimates(part.results, part.baseline, seed, part.window) for part in made]
+    if baseline not in (None, BASELINE) and not any(each.has_baseline for each in estimates):
+        reasons = [each.reason for part in made for each in without_baseline(part.results, part.baseline)]
         raise SelectionError(f"{' '.join(reasons)} --baseline takes a label, too.")
-    sections = [_section(each) for each in estimates]
+    sections = [_section(part, each) for part, each in zip(made, estimates, strict=True)]
+    bases = list(dict.fromkeys(part.baseline for part in made)) or [BASELINE]
     if results.learners:
         across, notes = overall.learners(results, seed)
     else:
-        across, notes = overall.across(results, baseline, seed) if len(results.data_names) > 1 else ([], [])
+        across, notes = (
+            overall.across(confirmatory(results, made), bases[0], seed)
+            if len(results.data_names) > 1 and len(bases) == 1
+            else ([], [])
+        )
     commands = pd.concat([frame[["study", "command"]] for frame in (study_table(results), _pictured(results))])
     return Report(
         title=f"Active learning on {', '.join(results.data_names or results.coverage['data'].unique())}"
@@ -168,7 +177,7 @@ def make_report(
         commands=[(str(row["study"]), str(row["command"])) for row in commands.to_dict("records")],
         remarks=remarks or {},
         seed=seed,
-        baseline=baseline,
+        baseline=", ".join(bases),
         metric=results.metric,
     )
 
@@ -232,33 +241,21 @@ def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
     return environment.get_template("report.html").render(report=report, drawn=drawn)
 
 
-def _parts(results: Results) -> list[Results]:
-    """What may be compared: one data set, evaluated on one part of its test data; all of it first, halves last."""
-    parts = {
-        (evaluate_on != _ALL, name, evaluate_on != _TUNE): results.only(name, evaluate_on)
-        for name in results.data_names
-        for evaluate_on in results.only(name).configurations["evaluate_on"].unique()
-    }
-    return [parts[key] for key in sorted(parts)]
-
-
-def _section(estimates: Estimates) -> Section:
-    results = estimates.results
-    evaluate_on = results.configurations["evaluate_on"].iloc[0]
-    is_half = evaluate_on != _ALL
+def _section(part: Part, estimates: Estimates) -> Section:
     tables, refused = sheets(estimates)
     headline, findings, limits = None, [], []
     try:
         paired = estimates.paired
         headline = verdict.headline(paired, estimates.baseline)
+        headline = f"Exploratory: {headline}" if part.is_exploratory else headline
         findings = verdict.findings(paired, estimates.baseline)
         limits = verdict.limits(dict(zip(paired["label"], paired["n_pairs"], strict=True)))
     except AnalysisError:
         pass  # named among the refused tables
     return Section(
-        name=results.data_names[0] + (f", {evaluate_on} half" if is_half else ""),
-        is_half=is_half,
-        facts=_facts(results),
+        name=part.name,
+        is_half=part.evaluate_on != "all",
+        facts=_facts(part.results),
         headline=headline,
         findings=findings,
         limits=limits,
@@ -266,6 +263,8 @@ def _section(estimates: Estimates) -> Section:
         tables=tables,
         pictures=pictures(estimates),
         refused=refused,
+        registered=part.notes,
+        is_exploratory=part.is_exploratory,
     )
 
 

@@ -103,13 +103,14 @@ def _area(estimates: Estimates, title: str) -> Table:
     )
     low, high = frame["area_from"].iloc[0], frame["area_to"].iloc[0]
     worded = estimates.results.worded
+    which = "that was registered" if estimates.registered_window else "that all schedules span"
     columns = [Column("n_seeds", "seeds", integer), Column("n_labels", "budget", integer)]
     table = table_of(
         "area",
         title,
         frame,
         [_STRATEGY, *(Column(f"{key}_mean", worded(name), percent) for key, name in _AREAS), *columns],
-        f"Percent, {_STD}. Areas over {low} to {high} labels, the window that all schedules span; best bold, second"
+        f"Percent, {_STD}. Areas over {low} to {high} labels, the window {which}; best bold, second"
         " underlined, by mean over equal seeds.",
         "Area: accuracy, linear between its own label counts, integrated over labels and divided by the span; over log"
         " labels the same with the logarithm as axis, which gives small budgets more weight. Final: accuracy at the"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import pandas as pd
 
 from analysis.figures.curves import caption, draw_curves
 from analysis.figures.sweeps import draw_history, draw_importances, draw_interaction
+from analysis.registration import MAXIMISED, find, in_words, registrations_in, sweep_subject
 from analysis.report.pictures import MOST_DRAWN, Picture, slug
 from analysis.report.render import Column, Table, integer, number, percent, points, table_of, text
 from analysis.report.sheets import interval_text
@@ -51,6 +53,7 @@ def sweep_sections(results: Results) -> list[SweepSection]:
     for study, trials in results.trials.groupby("study", sort=True):
         counts = trials["status"].value_counts()
         facts = f"{len(trials)} trials: " + ", ".join(f"{n} {status}" for status, n in counts.items()) + "."
+        facts += _objective(trials)
         confirmations = results.confirmations[results.confirmations["study"] == study]
         tables = [_sheet(str(study), trials)]
         if len(confirmations):
@@ -59,7 +62,7 @@ def sweep_sections(results: Results) -> list[SweepSection]:
             str(study),
             _title(results, trials),
             facts,
-            confirmation_lines(trials, confirmations),
+            [*registration_lines(results, str(study)), *confirmation_lines(trials, confirmations)],
             tables,
             sweep_pictures(results, str(study)),
         )
@@ -108,6 +111,61 @@ def picture_files(results: Results) -> Iterator[tuple[str, bytes]]:
         for picture in sweep_pictures(results, str(study)):
             for kind, content in picture.images(_FORMATS).items():
                 yield f"{picture.name}.{kind}", content
+
+
+def registration_lines(results: Results, study: str) -> list[str]:
+    """What was registered for a sweep, what was added to it, and how often its confirmation was looked at."""
+    trials = results.trials[results.trials["study"] == study]
+    runs = pd.concat([results.trajectories, results.failures])
+    runs = runs[runs["trajectory_id"].isin(trials["trajectory_ids"].explode())]
+    looks = results.looks[results.looks["study"] == study]
+    lines = _looks(looks)
+    if runs.empty:
+        return lines
+    strategy, data_hash = runs[["strategy", "data_hash"]].iloc[0]
+    own = find(registrations_in(results.registrations), sweep_subject(strategy), data_hash)
+    if not own:
+        return lines
+    first = own[0]
+    if first.study != study:
+        return [f"Exploratory: on {first.when} another sweep was registered, {first.study}.", *lines]
+    added = [number for number in trials["trial"] if first.n_trials is not None and number >= first.n_trials]
+    if added:
+        which = f"trials {in_words(added)} were" if len(added) > 1 else f"trial {added[0]} was"
+        lines.append(f"Exploratory: {which} added to the {first.n_trials} that were registered.")
+    used = {tuple(seeds) for seeds in looks["seeds"]} - {first.confirm_seeds}
+    if used and first.confirm_seeds:
+        said = in_words(first.confirm_seeds)
+        lines.append(f"Exploratory: a confirmation had other seeds than those that were registered, {said}.")
+    elif used:
+        lines.append("Exploratory: the confirmation was not registered.")
+    return [first.sentence, *lines]
+
+
+def _looks(looks: pd.DataFrame) -> list[str]:
+    """How often a confirmation was computed, with which seeds, where that was more than once."""
+    seeds = [tuple(each) for each in looks.drop_duplicates("looked_at")["seeds"]]
+    if len(seeds) < 2:
+        return []
+    counts = Counter(seeds)
+    said = ", ".join(
+        f"{'seed' if len(each) == 1 else 'seeds'} {in_words(each)} ({'once' if n == 1 else f'{n} times'})"
+        for each, n in counts.items()
+    )
+    line = f"The confirmation was looked at {len(seeds)} times: {said}."
+    if len(counts) > 1:
+        line += " Seeds that are added after a look make its interval too narrow: the first look is the one to believe."
+    return [line]
+
+
+def _objective(trials: pd.DataFrame) -> str:
+    """What the objective of a sweep is, where its trials say so."""
+    known = trials.dropna(subset=["maximised", "window_from", "window_to"])
+    if known.empty:
+        return ""
+    kind, low, high = known[["maximised", "window_from", "window_to"]].iloc[0]
+    where = f"at {high:.0f} labels" if kind == "final" else f"over {low:.0f} to {high:.0f} labels"
+    return f" Objective: {MAXIMISED.get(kind, kind)} {where}."
 
 
 def _title(results: Results, trials: pd.DataFrame) -> str:

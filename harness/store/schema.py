@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-VERSION = "2"
-"""Raised where columns change. 2: `rounds` has what `ADDED` names."""
+VERSION = "3"
+"""Raised where columns change. 2: `rounds` has what `ADDED` names; 3: `trials` and `confirmations` have."""
 IDENTITY = "1"
 """Part of every trajectory's id; raised where results change, not for further columns."""
 VERSION_KEY = b"ntkcpl.schema_version"
@@ -95,6 +95,12 @@ TRIALS = _table(
     ("status", pa.string()),  # complete, stopped, failed
     ("trajectory_ids", pa.list_(pa.string())),
     ("seconds", pa.float64()),
+    (
+        "maximised",
+        pa.string(),
+    ),  # area, log_area, final; this and what follows: null before version 3
+    ("window_from", pa.int64()),  # label counts that `objective` is over
+    ("window_to", pa.int64()),
 )
 
 COVERAGE = _table(
@@ -131,6 +137,27 @@ CONFIRMATIONS = _table(
     ("confirmed", pa.float64()),  # the same with `seeds`, on the confirm half of the test data
     ("confirmed_low", pa.float64()),
     ("confirmed_high", pa.float64()),
+    ("looked_at", pa.timestamp("us", tz="UTC")),  # of rows of one study the latest count; null before version 3
+)
+
+REGISTRATIONS = _table(
+    ("study", pa.string()),
+    ("registered_at", pa.timestamp("us", tz="UTC")),
+    ("n_begun", pa.int64()),  # trajectories of the study that had a finished round by then
+    ("subject", pa.string()),  # compare, or `sweep of` a strategy
+    ("data", pa.string()),
+    ("data_hash", pa.string()),
+    ("configurations", pa.string()),  # JSON: strategies with parameters; of a sweep, its space, search and default
+    ("trajectory_ids", pa.list_(pa.string())),  # of a comparison
+    ("seeds", pa.list_(pa.int64())),
+    ("baseline", pa.string()),  # strategy that the others are compared with; null of a sweep
+    ("maximised", pa.string()),  # area, log_area, final
+    ("metric", pa.string()),
+    ("window_from", pa.int64()),
+    ("window_to", pa.int64()),
+    ("n_trials", pa.int64()),  # of a sweep
+    ("confirm_seeds", pa.list_(pa.int64())),  # of a sweep
+    ("command", pa.string()),
 )
 
 TABLES: dict[str, pa.Schema] = {
@@ -142,16 +169,28 @@ TABLES: dict[str, pa.Schema] = {
 }
 """What every store has."""
 
-ALL_TABLES: dict[str, pa.Schema] = {**TABLES, "coverage": COVERAGE, "confirmations": CONFIRMATIONS}
+ALL_TABLES: dict[str, pa.Schema] = {
+    **TABLES,
+    "coverage": COVERAGE,
+    "confirmations": CONFIRMATIONS,
+    "registrations": REGISTRATIONS,
+}
 """What a store may have: `coverage` once a picture has been made (`ntkcpl picture`), `confirmations` once a sweep has
-confirmed its best trials (`ntkcpl sweep --confirm-seeds`)."""
+confirmed its best trials (`ntkcpl sweep --confirm-seeds`), `registrations` once a study was registered
+(`--register`)."""
 
+_ADDED_3 = {
+    "trials": frozenset({"maximised", "window_from", "window_to"}),
+    "confirmations": frozenset({"looked_at"}),
+}
 ADDED: dict[str, dict[str, frozenset[str]]] = {
     "1": {
         "rounds": frozenset(
             {"balanced_accuracy", "macro_f1", "nll", "ece", "recall", "classes_reached", "class_balance"}
-        )
-    }
+        ),
+        **_ADDED_3,
+    },
+    "2": _ADDED_3,
 }
 """Columns that files of an earlier version lack, by version and table; they read as null."""
 

@@ -170,9 +170,23 @@ class Store:
         """Replace all trials of a sweep."""
         self._write("trials", study, rows)
 
+    def confirmations(self, study: str) -> list[Row]:
+        """Rows of `confirmations` of a sweep, those of earlier looks first."""
+        path = self._path("confirmations", study)
+        return self._read(path) if path.exists() else []
+
     def write_confirmations(self, study: str, rows: Sequence[Row]) -> None:
-        """Replace what a sweep has confirmed."""
+        """Replace all confirmations of a sweep, its earlier looks among them."""
         self._write("confirmations", study, rows)
+
+    def registrations(self) -> list[Row]:
+        """Rows of `registrations`, the earliest first."""
+        rows = [row for path in self.files("registrations") for row in self._read(path)]
+        return sorted(rows, key=lambda row: (row["registered_at"], row["study"]))
+
+    def write_registration(self, row: Row) -> None:
+        """Add a registration; none is ever replaced."""
+        self._write("registrations", f"{row['study']}-{row['registered_at']:%Y%m%dT%H%M%S%f}", [row])
 
     def files(self, table: str) -> list[Location]:
         """The files of a table, sorted, merged ones among them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from analysis.statistics import Interval, paired_difference
@@ -54,7 +55,7 @@ class Confirmation:
     default: str
     advantages: tuple[Advantage, ...]
 
-    def rows(self, study: str) -> list[Row]:
+    def rows(self, study: str, looked_at: datetime) -> list[Row]:
         """Rows of `confirmations`."""
         return [
             {
@@ -65,6 +66,7 @@ class Confirmation:
                 "seeds": list(self.seeds),
                 **_ends("searched", advantage.searched),
                 **_ends("confirmed", advantage.confirmed),
+                "looked_at": looked_at,
             }
             for advantage in self.advantages
         ]

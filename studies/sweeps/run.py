@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from analysis.registration import sweep_subject
 from harness.data import Dataset
 from harness.exceptions import ResourceError, SpecError
 from harness.plan import Job, Plan, make_plan
@@ -23,8 +25,9 @@ from harness.workers.events import Event, Failed, Finished, Paused, Restarted, R
 from harness.workers.resources import Resources
 from studies.compare import LEARNER, learner_notes
 from studies.progress import SweepProgress
+from studies.register import beyond, of_sweep, register
 from studies.run import describe, machine, show_plan
-from studies.sweeps.confirm import confirm_plan, confirmed
+from studies.sweeps.confirm import confirm_plan, confirm_seeds, confirmed
 from studies.sweeps.search import Told, mirror, propose
 from studies.sweeps.space import Values
 from studies.sweeps.trials import REDUCTION, Record, Sweep, best_first, make_record, pareto_front, reports, values_of
@@ -59,6 +62,7 @@ class Options:
         optuna_storage: sqlite file for optuna-dashboard.
         command: the command line, kept with the study.
         dry_run: print the plan only.
+        register: keep in the store what the sweep will show, before anything runs.
     """
 
     concurrent_trials: int | None = None
@@ -66,6 +70,7 @@ class Options:
     optuna_storage: Path | None = None
     command: str = "ntkcpl sweep"
     dry_run: bool = False
+    register: bool = False
 
 
 @dataclass(eq=False)
@@ -365,7 +370,7 @@ class _Search:
         """Write the trials with their trajectories, and the mirror where one is wanted."""
         self._join([spec for record in self.records.values() for spec in record.specs])
         rows = {int(row["trial"]): row for row in self._store.trials(self.study)}
-        rows |= {number: record.row(self.study) for number, record in self.records.items()}
+        rows |= {number: record.row(self.study, self.sweep) for number, record in self.records.items()}
         if rows:
             self._store.write_trials(self.study, [rows[number] for number in sorted(rows)])
         if self._options.optuna_storage is not None:
@@ -374,10 +379,28 @@ class _Search:
             mirror(self._options.optuna_storage, self.study, self.sweep.space, told, n_objectives=n_objectives)
 
     def confirm(self) -> None:
-        """Write what is left of the finalists' advantages, where that was asked for."""
+        """Add what is left of the finalists' advantages to earlier looks, where that was asked for."""
         if (n_seeds := self._options.confirm_seeds) and self.finalists:
             found = confirmed(self.sweep, self._data, self.finalists, n_seeds, self._store)
-            self._store.write_confirmations(self.study, found.rows(self.study))
+            earlier = self._store.confirmations(self.study)
+            self._store.write_confirmations(self.study, [*earlier, *found.rows(self.study, datetime.now(UTC))])
+
+    def registering(self, *, keep: bool) -> str | None:
+        """Keep what the sweep will show, or see whether that may be; what to say of it."""
+        default, options = self.sweep.default_specs(self._data)[0], self._options
+        if not options.register:
+            return beyond(self._store, sweep_subject(self.sweep.strategy), default.data_hash, self.study)
+        n_seeds = len(self.sweep.seeds)
+        wanted = of_sweep(
+            self.sweep,
+            default,
+            study=self.study,
+            n_trials=self.n_trials,
+            confirm_seeds=confirm_seeds(self.sweep, options.confirm_seeds),
+            n_begun=len(self.records) * n_seeds + sum(job.origin != "new" for job in self.plan().jobs),
+            command=options.command,
+        )
+        return register(wanted, self._store, self.n_trials * n_seeds, keep=keep)
 
 
 def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, options: Options) -> SweepOutcome:
@@ -401,6 +424,8 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
     search = _Search(sweep, data, store, options)
     for note in learner_notes(sweep.settings.get(LEARNER, {}), [sweep.strategy]):
         say(progress_console, note)
+    if (text := search.registering(keep=False)) and options.dry_run:
+        say(progress_console, text)
     failures: list[Failed] = []
     if n_left := search.n_left:
         # The stack is outside: Tune's thread ends with the cluster.
@@ -413,6 +438,8 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
             with store.writing():
                 # Read again: another process may have written until the lock was taken.
                 search = _Search(sweep, data, store, options)
+                if text := search.registering(keep=True):
+                    say(progress_console, text)
                 search.save()
                 with SweepProgress(search.n_trials, list(search.records.values()), progress_console) as progress:
                     search.progress = progress
@@ -426,6 +453,8 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
         if options.dry_run:
             return SweepOutcome(search.study, 0)
         with store.writing():
+            if text := search.registering(keep=True):
+                say(progress_console, text)
             search.save()
             search.confirm()
     from analysis import load

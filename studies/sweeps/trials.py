@@ -262,7 +262,7 @@ class Record:
         asked, used = self.values.get(MAX_CLUSTERS), self.specs[0].params.get(MAX_CLUSTERS)
         return used if asked is not None and asked != used else None
 
-    def row(self, study: str) -> Row:
+    def row(self, study: str, sweep: Sweep) -> Row:
         """The row of `trials`."""
         std = mean_std(self.scores)[1] if self.scores else None
         return {
@@ -278,6 +278,9 @@ class Record:
             "status": self.status,
             "trajectory_ids": [spec.trajectory_id for spec in self.specs],
             "seconds": self.seconds,
+            "maximised": sweep.objective,
+            "window_from": sweep.space.window[0],
+            "window_to": sweep.space.window[1],
         }
 
 

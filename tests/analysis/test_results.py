@@ -169,7 +169,7 @@ def test_other_schemas_are_refused(tmp_path, trajectory, write_store):
     with pytest.raises(StoreReadError, match=f"columns accuracy, but got none of that name in .*{file.name}"):
         load(store)
     pq.write_table(table.replace_schema_metadata({schema.VERSION_KEY: b"99"}), file)
-    with pytest.raises(StoreReadError, match=f"version 2, but got 99 in .*{file.name}"):
+    with pytest.raises(StoreReadError, match=f"version {schema.VERSION}, but got 99 in .*{file.name}"):
         load(store)
 
 

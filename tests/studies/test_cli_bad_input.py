@@ -234,7 +234,7 @@ def test_out_holds_another_schema_version(ntkcpl, command, out, table):
     result = ntkcpl(*command(out))
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
-    assert line.startswith("Error: Expected a store of schema version 2, but ")
+    assert line.startswith("Error: Expected a store of schema version 3, but ")
     assert "has 0" in line
     assert [file for file in out.rglob("*") if file.is_file()] == [path]
     assert path.read_bytes() == before

@@ -105,7 +105,7 @@ def test_damage_is_found(store, damage, word):
 def test_another_version_is_found(store, metadata):
     path = finished(store, "rounds")
     write(path, read_file(path).replace_schema_metadata(metadata))
-    assert any("schema version 2" in problem.what for problem in check_store(store.root).problems)
+    assert any("schema version 3" in problem.what for problem in check_store(store.root).problems)
 
 
 def test_a_missing_column_is_found(store):

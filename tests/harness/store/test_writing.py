@@ -150,7 +150,7 @@ class TestPlainReader:
         with source(path) as file:
             found = pq.read_schema(file)
         assert found.equals(schema.TABLES[table])
-        assert found.metadata == {b"ntkcpl.schema_version": b"2"}
+        assert found.metadata == {b"ntkcpl.schema_version": b"3"}
 
 
 class TestVersion1:
@@ -292,7 +292,7 @@ class TestDamage:
     def test_another_schema_version_is_refused(self, store, metadata, found):
         path = store.root / "rounds" / "a.parquet"
         write(path, read_file(path).replace_schema_metadata(metadata))
-        with pytest.raises(StoreError, match=rf"schema version 2, but .*rounds/a\.parquet` has {found};"):
+        with pytest.raises(StoreError, match=rf"schema version 3, but .*rounds/a\.parquet` has {found};"):
             Store(store.root)
 
     @pytest.mark.parametrize("keep", [0, 5, 0.5, 0.99])

@@ -1,5 +1,6 @@
 """Confirmation: other seeds, the other half, paired with the default; without Ray."""
 
+from datetime import UTC, datetime
 from math import isnan, nan
 
 import pandas as pd
@@ -64,7 +65,7 @@ def test_what_is_not_finished_confirms_nothing(sweep, pool, run_serially, tmp_pa
     found = confirmed(sweep, pool, [record(sweep, pool, store, 0, 3)], 2, store)
     (advantage,) = found.advantages
     assert (advantage.searched, advantage.confirmed, advantage.status) == (None, None, "failed")
-    (row,) = found.rows("sweep-x")
+    (row,) = found.rows("sweep-x", datetime(2026, 11, 28, tzinfo=UTC))
     assert (row["seeds"], row["searched"], row["confirmed_low"]) == ([2, 3], None, None)
 
 
@@ -74,7 +75,7 @@ def test_a_confirmation_is_kept_in_the_store(tmp_path):
     )
     store = Store(tmp_path)
     with store.writing():
-        store.write_confirmations("sweep-x", found.rows("sweep-x"))
+        store.write_confirmations("sweep-x", found.rows("sweep-x", datetime(2026, 11, 28, tzinfo=UTC)))
     (row,) = pd.read_parquet(tmp_path / "confirmations").to_dict("records")
     assert (row["trial"], row["status"], row["seeds"].tolist()) == (4, "compared", [3])
     assert (row["searched"], row["searched_low"], row["confirmed"]) == (0.04, 0.01, 0.01)

@@ -153,17 +153,18 @@ class TestRecords:
         return make_record(asked, number, VALUES, asked.specs(VALUES, pool), curves, status, labels)
 
     def test_a_complete_trial_has_an_objective(self, pool):
-        row = self.record(pool).row("sweep")
+        row = self.record(pool).row("sweep", sweep())
         assert (row["objective"], row["objective_std"], row["final_accuracy"]) == (pytest.approx(0.6), 0, 0.8)
         assert (row["status"], row["labels_reached"], row["n_seeds"]) == ("complete", 20, 2)
         assert row["seconds"] == pytest.approx(2 * 4 * 1.5)
         assert len(row["trajectory_ids"]) == 2
+        assert (row["maximised"], row["window_from"], row["window_to"]) == ("area", *sweep().space.window)
         assert values_of(row, sweep().space) == VALUES
 
     @pytest.mark.parametrize("status", ["stopped", "failed"])
     def test_any_other_trial_has_none(self, pool, status):
         record = self.record(pool, status=status, labels=10)
-        row = record.row("sweep")
+        row = record.row("sweep", sweep())
         assert (row["objective"], row["objective_std"], row["final_accuracy"]) == (None, None, None)
         assert row["labels_reached"] == 10
         assert [labels for labels, _ in record.told.reports] == ([10] if status == "stopped" else [])
