@@ -8,12 +8,16 @@ predictions f of point u into
 and u is wrong when the arg max of v, ties to the lowest class, is not y[u]. The risk of i is the number
 of wrong points.
 
-Few points need all classes. Rounding is monotone, so with m = max and min of g * d[c] over c != p,
-`f[u, c] + g * d[c]` lies between `f[u, c] + min m` and `f[u, c] + max m` *after* rounding as well, without
-any slack: u is wrong for certain if p beats y[u], or if the strongest rival of y[u] beats it even with the
-smallest change; u is right for certain if v[y[u]] exceeds the rival with the largest change. Only what is
-left goes through the classes. Points are sorted by y, so that d[y] needs no look-up and the loop
-vectorises.
+Few points need all classes, because a candidate leaves most of them as they are. Let `own` be f[u, y], `rival`
+the largest f[u, c] of another class. The difference of two classes moves by g (d[c] - d[c']), so that
+
+1. a point stays right or wrong, as it is now, while |g| (max d - min d) is less than |own - rival|, and less even
+   when p is left out of d, as long as |own - f[u, p]| is large enough for p (`_mark_open`). Both are compared
+   with some slack for the roundings (`_room`): two products and two comparisons a pair, without a branch.
+2. For what is left v[y], v[p] and the strongest rival's v are computed. Rounding is monotone: with m = max of
+   g * d[c] over c != p, or a bound of it, every other class ends at or below `second + max m` *after* rounding as well, where
+   `second` is the largest f[u, c] but those of y and the rival.
+3. What is still open goes through all classes: one pair in a thousand to ten thousand.
 """
 
 from __future__ import annotations
@@ -25,11 +29,16 @@ import numpy as np
 from strategies.base import FloatArray, IndexArray
 from strategies.functional.compiled import compiled
 
+# Bounds are wider by these than the roundings they have to cover (2^-23 of each operand, a few times).
+_MORE = np.float32(1 + 2.0**-18)
+_SLACK = np.float32(2.0**-20)
+_TINY = np.float32(1e-36)
+
 
 @compiled
 def move_predictions(
     by_point: Any, by_class: Any, gain: Any, change: Any, labels: Any, first: int, last: int,
-    own: Any, rival: Any, rival_class: Any,
+    own: Any, rival: Any, second: Any, lowest: Any, rival_class: Any, room: Any,
 ) -> None:  # fmt: skip
     """Add `gain x change` to the predictions of the points first..last, and find their strongest rivals.
 
@@ -43,50 +52,66 @@ def move_predictions(
         last: one past the last point.
         own: written, `n_points`: the value of class y.
         rival: written, `n_points`: the largest value of another class, -inf where there is one class.
-        rival_class: written, `n_points`: that class, the lowest of equals; -1 where there is one class.
+        second: written, `n_points`: the largest value of the classes but those two, -inf where there are none.
+        lowest: written, `n_points`: the smallest value of all.
+        rival_class: written, `n_points`: class of `rival`, the lowest of equals; 0 where there is one class.
+        room: written, `n_points`: how much `own - rival` may change for certain before the order does.
     """
     n_classes = by_class.shape[0]
     for u in range(first, last):
         for c in range(n_classes):
             by_point[u, c] += gain[u] * change[c]
         rival[u] = -np.inf
-        rival_class[u] = -1
+        second[u] = -np.inf
+        lowest[u] = np.inf
+        rival_class[u] = 0
     for c in range(n_classes):
         values = by_class[c]
         for u in range(first, last):
-            values[u] += gain[u] * change[c]
-            better = (values[u] > rival[u]) & (labels[u] != c)
-            rival[u] = values[u] if better else rival[u]
+            value = values[u] + gain[u] * change[c]
+            values[u] = value
+            lowest[u] = value if value < lowest[u] else lowest[u]
+            value = value if labels[u] != c else np.float32(-np.inf)
+            better = value > rival[u]
+            next_best = rival[u] if better else value
+            second[u] = next_best if next_best > second[u] else second[u]
+            rival[u] = value if better else rival[u]
             rival_class[u] = c if better else rival_class[u]
     for u in range(first, last):
         own[u] = by_class[labels[u], u]
+        room[u] = _room(own[u], rival[u])
 
 
 @compiled
-def correct(residual: Any, factors: Any, column: Any) -> None:
-    """Take an accepted candidate out of rows of S: `S[i] -= g[i] * S[:, j]`, each operation rounded.
+def correct(residual: Any, factors: Any, columns: Any) -> None:
+    """Take accepted candidates out of rows of S, one after the other: `S[i] -= g[i] * S[:, j]`, each operation rounded.
 
     Args:
         residual: rows of S, `n x n_points` float32, changed.
-        factors: g of the accepted candidate at these rows, `n` float32.
-        column: its S[:, j], `n_points` float32.
+        factors: g of the accepted candidates at these rows, `n_accepted x n` float32.
+        columns: their S[:, j], `n_accepted x n_points` float32.
     """
     for i in range(residual.shape[0]):
         row = residual[i]
-        factor = factors[i]
-        for u in range(row.shape[0]):
-            row[u] -= factor * column[u]
+        for k in range(columns.shape[0]):
+            factor = factors[k, i]
+            column = columns[k]
+            for u in range(row.shape[0]):
+                row[u] -= factor * column[u]
 
 
 @compiled
 def count_wrong(
-    residual: Any, positions: Any, targets: Any, alive: Any, ridge: Any, by_point: Any, by_class: Any, labels: Any,
-    starts: Any, own: Any, rival: Any, rival_class: Any, counts: Any, undecided: Any,
+    residual: Any, factors: Any, columns: Any, positions: Any, targets: Any, alive: Any, ridge: Any, by_point: Any,
+    by_class: Any, labels: Any, starts: Any, own: Any, rival: Any, second: Any, lowest: Any, rival_class: Any,
+    room: Any, n_wrong: Any, counts: Any, undecided: Any,
 ) -> None:  # fmt: skip
-    """Write the risk of some candidates into `counts`.
+    """Correct rows of S as `correct` does, and write the risk of each while it is in the cache into `counts`.
 
     Args:
-        residual: their rows of S, `n x n_points` float32.
+        residual: the rows, `n x n_points` float32, changed.
+        factors: see `correct`.
+        columns: see `correct`.
         positions: where each is among the points, `n`.
         targets: class p of each, `n`.
         alive: which are still to be had, `n`; the others are left alone.
@@ -95,103 +120,135 @@ def count_wrong(
         by_class: the same, `n_classes x n_points`.
         labels: y, `n_points`, ascending.
         starts: where each class of y starts among the points, `n_classes + 1`.
-        own: from `move_predictions`.
-        rival: from `move_predictions`.
-        rival_class: from `move_predictions`.
+        own: from `move_predictions`, as are those up to `room`.
+        rival: see there.
+        second: see there.
+        lowest: see there.
+        rival_class: see there.
+        room: see there.
+        n_wrong: how many points have a rival above their own class.
         counts: written, `n`.
-        undecided: written, `n`: pairs that the bounds left open.
+        undecided: written, `n`: pairs that went through all classes.
     """
     n_classes, n_points = by_class.shape
     change = np.empty(n_classes, dtype=np.float32)
-    own_change = np.empty(n_points, dtype=np.float32)
+    target_room = np.empty(n_points, dtype=np.float32)
+    # Unsigned, here and below: no time is lost on indices that might be negative.
+    listed = np.empty(n_points + 8, dtype=np.uint64)
+    listed_words = np.empty((n_points + 7) // 8, dtype=np.uint64)
     words = np.zeros((n_points + 7) // 8, dtype=np.uint64)
     is_open = words.view(np.uint8)
+    room_of = -1
     for i in range(residual.shape[0]):
+        correct(residual[i : i + 1], factors[:, i : i + 1], columns)
         if not alive[i]:
             continue
         row = residual[i]
         inverse = np.float32(1) / (max(row[positions[i]], np.float32(0)) + ridge)
         p = targets[i]
-        largest = np.float32(-np.inf)
-        smallest = np.float32(np.inf)
+        if p != room_of:
+            _find_target_room(target_room, by_class[p], own, rival, rival_class, room, np.int32(p))
+            target_room[starts[p] : starts[p + 1]] = room[starts[p] : starts[p + 1]]
+            room_of = p
+        at = positions[i]
         for c in range(n_classes):
-            change[c] = np.float32(c == p) - by_point[positions[i], c]
-            own_change[starts[c] : starts[c + 1]] = change[c]
-            if c != p:
-                largest = max(largest, change[c])
-                smallest = min(smallest, change[c])
-        # Where p is a lower class than y it wins a tie; the points are sorted by y.
-        lost, n_open = 0, 0
-        for part in range(2):
-            a, b = (0, starts[p + 1]) if part == 0 else (starts[p + 1], n_points)
-            part_lost, part_open = _classify(
-                row[a:b], inverse, own_change[a:b], change[p], largest, smallest, own[a:b], rival[a:b],
-                rival_class[a:b], by_class[p, a:b], np.int32(p), part == 1, is_open[a:b],
-            )  # fmt: skip
-            lost += part_lost
-            n_open += part_open
-        counts[i] = lost
-        undecided[i] = n_open
-        if n_open > 0:
-            counts[i] += _settle(row, inverse, change, own, rival, rival_class, labels, by_point, is_open, words)
+            change[c] = -by_point[at, c]
+        change[p] = np.float32(1) - by_point[at, p]
+        largest = -lowest[at]
+        smallest = -(rival[at] if labels[at] == p else max(own[at], rival[at]))
+        slack = _SLACK * max(abs(change[p]), abs(largest), abs(smallest))
+        scale = inverse * (_MORE * (largest - smallest) + slack)
+        target_scale = inverse * (_MORE * (max(largest, change[p]) - min(smallest, change[p])) + slack)
+        _mark_open(row, scale, target_scale, room, target_room, is_open)
+        n_listed = _list_open(words, is_open, listed_words, listed)
+        more, n_left = _decide(
+            row, inverse, change, np.uint64(p), largest, smallest, own, rival, second, rival_class, labels, by_class[p],
+            listed[:n_listed],
+        )  # fmt: skip
+        counts[i] = n_wrong + more
+        undecided[i] = n_left
+        for k in range(n_left):
+            u = listed[k]
+            counts[i] += _is_beaten(by_point[u], row[u] * inverse, change, labels[u])
 
 
 @compiled
-def _classify(
-    row: Any, inverse: Any, own_change: Any, change_p: Any, largest: Any, smallest: Any, own: Any, rival: Any,
-    rival_class: Any, of_p: Any, p: Any, p_wins_ties: Any, is_open: Any,
-) -> Any:  # fmt: skip
-    """How many points are wrong for certain, and how many are undecided (these are marked)."""
-    lost = np.int32(0)
-    n_open = np.int32(0)
+def _room(above: Any, below: Any) -> Any:
+    """How much the difference of two values may change for certain before it may change its sign."""
+    return (np.float32(1) - _SLACK) * abs(above - below) - _SLACK * (abs(above) + abs(below)) - _TINY
+
+
+@compiled
+def _find_target_room(
+    target_room: Any, of_target: Any, own: Any, rival: Any, rival_class: Any, room: Any, target: Any
+) -> None:
+    """The room of the points of another class than the target's, where the target's value moves as well."""
+    for u in range(target_room.shape[0]):
+        left = _room(own[u], of_target[u])
+        left = np.float32(np.inf) if rival[u] > own[u] else left
+        target_room[u] = room[u] if rival_class[u] == target else left
+
+
+@compiled
+def _mark_open(row: Any, scale: Any, target_scale: Any, room: Any, target_room: Any, is_open: Any) -> None:
+    """Mark the points that might become right or wrong; a NaN is one."""
     for u in range(row.shape[0]):
-        g = row[u] * inverse
-        value = own[u] + g * own_change[u]
-        of_target = of_p[u] + g * change_p
-        high = g * largest
-        low = g * smallest
-        is_lost = (
-            (of_target > value)
-            | ((of_target == value) & p_wins_ties)
-            | ((rival[u] + (low if high > low else high) > value) & (rival_class[u] != p))
-        )
-        is_safe = value > rival[u] + (high if high > low else low)
-        left = (not is_lost) & (not is_safe)
-        is_open[u] = left
-        lost += np.int32(is_lost)
-        n_open += np.int32(left)
-    return lost, n_open
+        size = abs(row[u])
+        is_open[u] = not ((size * scale < room[u]) & (size * target_scale < target_room[u]))
 
 
 @compiled
-def _settle(
-    row: Any, inverse: Any, change: Any, own: Any, rival: Any, rival_class: Any, labels: Any, by_point: Any,
-    is_open: Any, words: Any,
-) -> int:  # fmt: skip
-    """How many of the undecided points are wrong: by their rival, or else through all classes."""
-    wrong = 0
+def _list_open(words: Any, is_open: Any, listed_words: Any, listed: Any) -> int:
+    """Write the marked points into `listed`; returns how many. Without a branch that could be guessed wrong."""
+    n_words, n_listed = np.uint64(0), np.uint64(0)
     for word in range(words.shape[0]):
-        if words[word] == 0:
-            continue
-        for u in range(8 * word, min(8 * word + 8, row.shape[0])):
-            if not is_open[u]:
-                continue
-            y = labels[u]
-            g = row[u] * inverse
-            value = own[u] + g * change[y]
-            if rival_class[u] >= 0 and rival[u] + g * change[rival_class[u]] > value:
-                wrong += 1
-                continue
-            before = by_point[u, :y]
-            after = by_point[u, y + 1 :]
-            later = change[y + 1 :]
-            beaten = False
-            for c in range(before.shape[0]):
-                beaten |= before[c] + g * change[c] >= value
-            for c in range(after.shape[0]):
-                beaten |= after[c] + g * later[c] > value
-            wrong += beaten
-    return wrong
+        listed_words[n_words] = word
+        n_words += np.uint64(words[word] != 0)
+    for k in range(n_words):
+        first = np.uint64(8) * listed_words[k]
+        for bit in range(8):
+            u = first + np.uint64(bit)
+            listed[n_listed] = u
+            n_listed += np.uint64(is_open[u])
+    return n_listed
+
+
+@compiled
+def _decide(
+    row: Any, inverse: Any, change: Any, p: Any, largest: Any, smallest: Any, own: Any, rival: Any, second: Any,
+    rival_class: Any, labels: Any, of_target: Any, listed: Any,
+) -> Any:  # fmt: skip
+    """How many of the listed points become wrong, less those that are; the undecided ones move to the list's head."""
+    more, n_left = np.int64(0), np.uint64(0)
+    change_p = change[p]
+    for k in range(listed.shape[0]):
+        u = listed[k]
+        y = np.uint64(labels[u])
+        c = np.uint64(rival_class[u])
+        g = row[u] * inverse
+        value = own[u] + g * change[y]
+        target_value = of_target[u] + g * change_p
+        rival_value = rival[u] + g * change[c]
+        is_lost = (target_value > value) | ((target_value == value) & (p < y))
+        is_lost |= (rival_value > value) | ((rival_value == value) & (c < y))
+        high, low = g * largest, g * smallest
+        is_safe = value > second[u] + (high if high > low else low)
+        more += np.int64(is_lost) - np.int64(rival[u] > own[u])
+        listed[n_left] = u
+        n_left += np.uint64(not (is_lost | is_safe))
+    return more, n_left
+
+
+@compiled
+def _is_beaten(values: Any, gain: Any, change: Any, y: Any) -> bool:
+    """Whether another class is at the top after the change: the definition, with ties to the lowest class."""
+    value = values[y] + gain * change[y]
+    beaten = False
+    for c in range(y):
+        beaten |= values[c] + gain * change[c] >= value
+    for c in range(y + 1, values.shape[0]):
+        beaten |= values[c] + gain * change[c] > value
+    return beaten
 
 
 def count_wrong_dense(

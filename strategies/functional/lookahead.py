@@ -15,7 +15,7 @@ the corrections are elementwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -163,14 +163,17 @@ class Block:
         self._ridge = np.float32(problem.ridge)
         self._alive = np.ones(len(self._positions), dtype=bool)
         self._accepted: list[tuple[FloatArray, FloatArray]] = []
+        self._n_corrected = 0
 
         n_classes = problem.predictions.shape[1]
         self._by_point = np.array(problem.predictions, dtype=np.float32, order="C")
         self._by_class = np.array(problem.predictions.T, dtype=np.float32, order="C")
         self._starts = np.searchsorted(problem.labels, np.arange(n_classes + 1))
-        self._own = np.empty(problem.n_points, dtype=np.float32)
-        self._rival = np.empty(problem.n_points, dtype=np.float32)
-        self._rival_class = np.empty(problem.n_points, dtype=np.int32)
+        self._own, self._rival, self._second, self._lowest, self._room = np.empty(
+            (5, problem.n_points), dtype=np.float32
+        )
+        self._labels = problem.labels.astype(np.uint32)
+        self._rival_class = np.empty(problem.n_points, dtype=np.uint32)
         self._move(np.zeros(problem.n_points, dtype=np.float32), np.zeros(n_classes, dtype=np.float32))
 
         self._tiles = slices(0, len(self._positions), TILE_ROWS)
@@ -179,7 +182,6 @@ class Block:
             spare = max(0, compute.memory_limit - self._working_bytes())
             n_stored = min(n_stored, spare // (4 * TILE_ROWS * problem.n_points) * TILE_ROWS)
         self._stored = np.empty((n_stored, problem.n_points), dtype=np.float32)
-        self._n_corrected = np.zeros(len(self._tiles), dtype=np.int64)
         map_tiles(self._store, n_stored, n_threads=self._n_threads)
         if score == "squared":
             self._start_squared()
@@ -202,15 +204,12 @@ class Block:
     def column(self, pool_index: int) -> FloatArray:
         """S[:, i] of one of this block's candidates, `N` float32."""
         row = int(np.flatnonzero(self._ids == pool_index)[0])
+        if row < len(self._stored):
+            residual = self._stored[row : row + 1].copy()
+            self._correct(residual, slice(row, row + 1), self._accepted[self._n_corrected :])
+            return residual[0]
         tile = self._tiles[row // TILE_ROWS]
-        found: list[FloatArray] = []
-
-        def take(rows: slice, residual: FloatArray) -> None:
-            if rows.start <= row < rows.stop:
-                found.append(residual[row - rows.start].copy())
-
-        self._visit_tile(tile, take)
-        return found[0]
+        return self._rebuild(tile)[row - tile.start]
 
     def accept(self, pool_index: int, column: FloatArray | None = None) -> None:
         """Add a candidate, of this block or another, with its target.
@@ -249,8 +248,8 @@ class Block:
 
         def move(points: slice) -> None:
             move_predictions(
-                self._by_point, self._by_class, gain, change, self._problem.labels, points.start, points.stop,
-                self._own, self._rival, self._rival_class,
+                self._by_point, self._by_class, gain, change, self._labels, points.start, points.stop,
+                self._own, self._rival, self._second, self._lowest, self._rival_class, self._room,
             )  # fmt: skip
 
         map_tiles(move, self._problem.n_points, n_threads=self._n_threads)
@@ -270,38 +269,58 @@ class Block:
     def _store(self, tile: slice) -> None:
         self._stored[tile] = self._build(tile)
 
-    def _visit(self, visit: Visitor) -> None:
-        """Show all rows of S, corrected by all picks so far, to `visit(rows, residual)`."""
-        map_tiles(lambda tile: self._visit_tile(tile, visit), len(self._positions), n_threads=self._n_threads)
+    def _rebuild(self, tile: slice) -> FloatArray:
+        """Rows of S that are not stored, corrected by all picks so far."""
+        block = self._build(tile)
+        for rows in slices(tile.start, tile.stop, _CACHED_ROWS):
+            self._correct(block[rows.start - tile.start : rows.stop - tile.start], rows, self._accepted)
+        return block
 
-    def _visit_tile(self, tile: slice, visit: Visitor) -> None:
+    def _correct(self, residual: FloatArray, rows: slice, accepted: Sequence[tuple[FloatArray, FloatArray]]) -> None:
         from strategies.functional.counting import correct
 
-        is_stored = tile.stop <= len(self._stored)
-        block = self._stored[tile] if is_stored else self._build(tile)
-        number = tile.start // TILE_ROWS
-        due = self._accepted[self._n_corrected[number] if is_stored else 0 :]
-        for rows in slices(tile.start, tile.stop, _CACHED_ROWS):
-            residual = block[rows.start - tile.start : rows.stop - tile.start]
-            for gain, column in due:
-                correct(residual, gain[self._positions[rows]], column)
-            visit(rows, residual)
-        self._n_corrected[number] = len(self._accepted)
+        for gain, column in accepted:
+            correct(residual, gain[None, self._positions[rows]], column[None])
+
+    def _visit(self, visit: Visitor) -> None:
+        """Show all rows of S, corrected by all picks so far, to `visit(rows, residual)`."""
+        due = self._accepted[self._n_corrected :]
+
+        def visit_tile(tile: slice) -> None:
+            is_stored = tile.stop <= len(self._stored)
+            block = self._stored[tile] if is_stored else self._rebuild(tile)
+            for rows in slices(tile.start, tile.stop, _CACHED_ROWS):
+                residual = block[rows.start - tile.start : rows.stop - tile.start]
+                if is_stored:
+                    self._correct(residual, rows, due)
+                visit(rows, residual)
+
+        map_tiles(visit_tile, len(self._positions), n_threads=self._n_threads)
+        self._n_corrected = len(self._accepted)
 
     def _count(self) -> IndexArray:
         from strategies.functional.counting import count_wrong
 
         counts = np.zeros(len(self._positions), dtype=np.int64)
         undecided = np.zeros(len(self._positions), dtype=np.int64)
+        n_wrong = int(np.count_nonzero(self._rival > self._own))
+        due = self._accepted[self._n_corrected :]
+        factors = np.array([gain[self._positions] for gain, _ in due], dtype=np.float32).reshape(len(due), len(counts))
+        columns = np.array([column for _, column in due], dtype=np.float32).reshape(len(due), self._problem.n_points)
 
-        def count(rows: slice, residual: FloatArray) -> None:
+        def count(tile: slice) -> None:
+            is_stored = tile.stop <= len(self._stored)
+            residual = self._stored[tile] if is_stored else self._rebuild(tile)
+            n_due = len(due) if is_stored else 0
             count_wrong(
-                residual, self._positions[rows], self._targets[rows], self._alive[rows], self._ridge,
-                self._by_point, self._by_class, self._problem.labels, self._starts,
-                self._own, self._rival, self._rival_class, counts[rows], undecided[rows],
+                residual, factors[:n_due, tile], columns[:n_due], self._positions[tile], self._targets[tile],
+                self._alive[tile], self._ridge, self._by_point, self._by_class, self._labels, self._starts, self._own,
+                self._rival, self._second, self._lowest, self._rival_class, self._room, n_wrong, counts[tile],
+                undecided[tile],
             )  # fmt: skip
 
-        self._visit(count)
+        map_tiles(count, len(self._positions), n_threads=self._n_threads)
+        self._n_corrected = len(self._accepted)
         self.undecided_pairs += int(undecided.sum())
         self.scored_pairs += int(self._alive.sum()) * self._problem.n_points
         return counts
