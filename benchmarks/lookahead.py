@@ -28,9 +28,10 @@ from harness.data import load_dataset
 from harness.workers.memory import peak_bytes, reset_peak
 from strategies.base import Compute
 from strategies.functional.clustering import kmeans
-from strategies.functional.counting import count_wrong_dense
 from strategies.functional.distances import normalise_rows
-from strategies.functional.lookahead import Problem, Score, absolute_ridge, condition, make_block, one_hot
+from strategies.functional.engine.counting import count_wrong_dense
+from strategies.functional.engine.local import make_block
+from strategies.functional.engine.problem import Problem, Score, absolute_ridge, condition, one_hot
 from strategies.functional.ntk import Kernel, draw_network, make_kernel
 from strategies.functional.scaling import fit_scaling
 
@@ -189,7 +190,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         seconds.append(time.perf_counter() - began)
         picks.append(best.pool_index)
     peak = peak_bytes() - before
-    stored = torch.as_tensor(block._stored)
+    stored = torch.as_tensor(block._residual.stored if options.device == "cpu" else block._stored)
     seconds_read = best_of(lambda: (torch.sum(stored), synchronise(options.device)), 5)
     result = {
         "points": options.points,

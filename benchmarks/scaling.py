@@ -81,7 +81,7 @@ def fit(n_threads: int) -> Machine:
     """Constants of this machine from rounds of several sizes."""
     from benchmarks.lookahead import make_problem
     from strategies.base import Compute
-    from strategies.functional.lookahead import make_block
+    from strategies.functional.engine.local import make_block
 
     rows, picks, builds, sizes = [], [], [], (2_500, 5_000, 10_000, 20_000)
     for n in sizes:

@@ -6,20 +6,15 @@ import abc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeVar, final
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from strategies.exceptions import InvalidQuestionError, InvalidSelectionError, PoolExhaustedError
+from strategies.functional.arrays import FloatArray as FloatArray
+from strategies.functional.arrays import IndexArray as IndexArray
+from strategies.functional.engine.problem import Compute as Compute
 
-if TYPE_CHECKING:
-    from strategies.functional.lookahead import Engine, Problem, Score
-
-    EngineFactory = Callable[[Problem, Score, "Compute"], Engine]
-
-FloatArray = NDArray[np.floating[Any]]
-IndexArray = NDArray[np.int64]
 T = TypeVar("T")
 Question = Literal["embedding", "gradient"]
 """What not every learner has of its own: a penultimate layer, a gradient by the features."""
@@ -126,24 +121,6 @@ def check_positions(positions: IndexArray, n_labels: int) -> IndexArray:
     return found.astype(np.int64)
 
 
-@dataclass(frozen=True)
-class Compute:
-    """The share of the machine a selection may use; it never changes what is selected.
-
-    Attributes:
-        n_threads: CPU threads for work that is split into fixed tiles.
-        device: torch device of the trajectory, "cpu" or "cuda".
-        memory_limit: bytes that a look-ahead may hold at once, the pool itself apart; rows of the residual
-            kernel that do not fit are computed again whenever they are needed. None stores them all.
-        engine: makes the engine of a look-ahead; None looks ahead in this process.
-    """
-
-    n_threads: int = 1
-    device: str = "cpu"
-    memory_limit: int | None = None
-    engine: EngineFactory | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class PoolView:
     """All that a strategy can see: no label of an unlabelled point and no test data is reachable.
@@ -163,7 +140,7 @@ class PoolView:
     labels: IndexArray
     n_classes: int
     model: Model | None = None
-    compute: Compute = Compute()
+    compute: Compute = field(default_factory=Compute)
     queries: tuple[int, ...] = ()
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -332,3 +309,15 @@ def fill_up(view: PoolView, picks: IndexArray, n: int, rng: np.random.Generator)
 def draw_uniformly(view: PoolView, n: int, rng: np.random.Generator) -> Selection:
     """`n` unlabelled points, each equally likely: Random, and the first round of all who need labels."""
     return Selection(rng.choice(view.unlabelled, size=n, replace=False))
+
+
+def top_k(scores: FloatArray, candidates: IndexArray, n: int) -> Selection:
+    """The `n` candidates with the largest scores, best first; ties go to the smallest pool index.
+
+    Args:
+        scores: one score per candidate.
+        candidates: pool indices.
+        n: how many to take.
+    """
+    order = np.lexsort((candidates, -scores))[:n]
+    return Selection(candidates[order], scores[order])

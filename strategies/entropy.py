@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from strategies.base import PoolView, Selection, Strategy
-from strategies.functional.uncertainty import entropy, top_k
+from strategies.base import PoolView, Selection, Strategy, top_k
+from strategies.functional.uncertainty import entropy
 
 
 @dataclass(frozen=True)

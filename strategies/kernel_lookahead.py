@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from strategies.base import FloatArray, IndexArray, PoolView, Strategy
-from strategies.functional.lookahead import SMALLEST_RIDGE, Problem, absolute_ridge, condition, one_hot
+from strategies.functional.engine.problem import SMALLEST_RIDGE, Problem, absolute_ridge, condition, one_hot
 from strategies.functional.ntk import KernelKind, Network, Parameterisation, draw_network, make_kernel
 from strategies.functional.scaling import Scaling, fit_scaling
 

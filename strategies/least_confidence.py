@@ -7,8 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from strategies.base import PoolView, Selection, Strategy
-from strategies.functional.uncertainty import top_k
+from strategies.base import PoolView, Selection, Strategy, top_k
 
 
 @dataclass(frozen=True)

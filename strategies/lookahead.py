@@ -8,9 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from strategies.base import PoolView, Selection
-from strategies.functional.lookahead import make_engine
-from strategies.functional.uncertainty import top_k
+from strategies.base import PoolView, Selection, top_k
+from strategies.functional.engine.local import make_engine
 from strategies.kernel_lookahead import KernelLookAhead
 
 

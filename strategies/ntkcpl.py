@@ -20,7 +20,8 @@ from pydantic.dataclasses import dataclass
 from strategies.base import FloatArray, IndexArray, LookAheadDiagnostics, PoolView, Selection
 from strategies.functional.clustering import kmeans
 from strategies.functional.distances import normalise_rows
-from strategies.functional.lookahead import SMALLEST_RIDGE, make_engine
+from strategies.functional.engine.local import make_engine
+from strategies.functional.engine.problem import SMALLEST_RIDGE
 from strategies.functional.pseudo_labels import (
     ClusterRule,
     Constraint,

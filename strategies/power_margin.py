@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from strategies.base import PoolView, Selection, Strategy
-from strategies.functional.uncertainty import margin, top_k
+from strategies.base import PoolView, Selection, Strategy, top_k
+from strategies.functional.uncertainty import margin
 
 
 @dataclass(frozen=True)

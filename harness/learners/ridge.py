@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from harness.learners.base import Learner
 from strategies.base import FloatArray, IndexArray
-from strategies.functional.lookahead import SMALLEST_RIDGE
+from strategies.functional.engine.problem import SMALLEST_RIDGE
 from strategies.functional.ntk import AnalyticKernel, Network, draw_network
 
 RIDGES = (1.0, 0.1, 1e-2, 1e-3, SMALLEST_RIDGE)

@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from strategies.base import Compute, FloatArray, IndexArray
 from strategies.functional import libraries  # noqa: F401  loaded before the limit on threads
-from strategies.functional.lookahead import Pick, Problem, Score, make_block
+from strategies.functional.engine.local import make_block
+from strategies.functional.engine.problem import Pick, Problem, Score
 from strategies.functional.tiles import TILE_ROWS
 
 _ATTEMPTS = 5

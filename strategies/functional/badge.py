@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategies.base import FloatArray, IndexArray
+from strategies.functional.arrays import FloatArray, IndexArray
 from strategies.functional.distances import squared_norms
 
 ROUNDING = 1e-13

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.base import FloatArray, IndexArray
+from strategies.functional.arrays import FloatArray, IndexArray
 from strategies.functional.distances import squared_distances, squared_norms
 from strategies.functional.tiles import TILE_ROWS, map_tiles, slices
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy
 
-from strategies.base import FloatArray, IndexArray
+from strategies.functional.arrays import FloatArray, IndexArray
 
 TEMPERATURES = np.arange(10, 200) / 10
 """1.0, 1.1, ... 19.9."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from strategies.base import FloatArray, IndexArray
+from strategies.functional.arrays import FloatArray, IndexArray
 
 MINIBATCH_ROWS = 5_000
 SEEDING_ROWS = 3

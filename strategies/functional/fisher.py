@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategies.base import FloatArray, IndexArray
+from strategies.functional.arrays import FloatArray, IndexArray
 from strategies.functional.tiles import map_tiles
 
 TILE_ROWS = 2048

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from strategies.base import FloatArray, IndexArray
+from strategies.functional.arrays import FloatArray, IndexArray
 from strategies.functional.tiles import map_tiles, slices
 
 SMALLEST_SIGMA = 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategies.base import FloatArray, IndexArray
+from strategies.functional.arrays import FloatArray, IndexArray
 from strategies.functional.distances import safely_scaled, squared_distances, squared_distances_to, squared_norms
 from strategies.functional.tiles import TILE_ROWS, map_tiles
 

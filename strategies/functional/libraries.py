@@ -16,7 +16,8 @@ import scipy.special
 import sklearn.cluster
 from threadpoolctl import ThreadpoolController
 
-from strategies.functional import arc_cosine, counting
+from strategies.functional import arc_cosine
+from strategies.functional.engine import counting
 
 __all__ = ["arc_cosine", "counting", "one_thread", "scipy", "sklearn"]
 

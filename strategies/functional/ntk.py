@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from strategies.base import FloatArray, IndexArray
+from strategies.functional.arrays import FloatArray, IndexArray
 
 KernelKind = Literal["empirical", "analytic"]
 Parameterisation = Literal["ntk", "standard"]

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from strategies.base import FloatArray, IndexArray
 from strategies.exceptions import InvalidParameterError
+from strategies.functional.arrays import FloatArray, IndexArray
 from strategies.functional.clustering import kmeans
 from strategies.functional.distances import squared_distances
 

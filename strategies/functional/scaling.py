@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from strategies.base import FloatArray
 from strategies.exceptions import InvalidParameterError
+from strategies.functional.arrays import FloatArray
 from strategies.functional.distances import normalise_rows, safe_factor
 
 Scaling = Literal["rms", "centred", "unit", "none"]

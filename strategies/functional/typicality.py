@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategies.base import FloatArray
+from strategies.functional.arrays import FloatArray
 from strategies.functional.distances import squared_distances, squared_norms
 from strategies.functional.tiles import TILE_ROWS, map_tiles
 

@@ -1,11 +1,11 @@
-"""Uncertainty scores of a predicted class distribution, and the selector that takes the largest."""
+"""Uncertainty scores of a predicted class distribution."""
 
 from __future__ import annotations
 
 import numpy as np
 import scipy
 
-from strategies.base import FloatArray, IndexArray, Selection
+from strategies.functional.arrays import FloatArray
 
 
 def entropy(probabilities: FloatArray) -> FloatArray:
@@ -21,15 +21,3 @@ def margin(probabilities: FloatArray) -> FloatArray:
     top = np.partition(probabilities.astype(np.float64), -2, axis=1)
     margins: FloatArray = top[:, -1] - top[:, -2]
     return margins
-
-
-def top_k(scores: FloatArray, candidates: IndexArray, n: int) -> Selection:
-    """The `n` candidates with the largest scores, best first; ties go to the smallest pool index.
-
-    Args:
-        scores: one score per candidate.
-        candidates: pool indices.
-        n: how many to take.
-    """
-    order = np.lexsort((candidates, -scores))[:n]
-    return Selection(candidates[order], scores[order])

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from strategies.base import Compute
-from strategies.functional.counting import count_wrong_dense
-from strategies.functional.lookahead import Block, Problem
+from strategies.functional.engine.counting import count_wrong_dense
+from strategies.functional.engine.cpu import Block
+from strategies.functional.engine.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,16 +7,10 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from strategies.base import Compute
-from strategies.functional.counting import count_wrong_dense
-from strategies.functional.lookahead import (
-    SMALLEST_RIDGE,
-    Block,
-    LocalEngine,
-    Problem,
-    absolute_ridge,
-    condition,
-    one_hot,
-)
+from strategies.functional.engine.counting import count_wrong_dense
+from strategies.functional.engine.cpu import Block
+from strategies.functional.engine.local import LocalEngine
+from strategies.functional.engine.problem import SMALLEST_RIDGE, Problem, absolute_ridge, condition, one_hot
 from strategies.functional.ntk import draw_network, make_kernel
 from strategies.functional.tiles import TILE_ROWS
 

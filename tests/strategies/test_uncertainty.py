@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from strategies.functional.uncertainty import entropy, margin, top_k
+from strategies.base import top_k
+from strategies.functional.uncertainty import entropy, margin
 from strategies.least_confidence import LeastConfidence
 from strategies.testing import choose, make_view
 

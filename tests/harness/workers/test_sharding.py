@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from harness.workers.sharding import ShardedEngine, Shards, shard_rows
 from strategies.base import Compute
-from strategies.functional.lookahead import LocalEngine, Problem, absolute_ridge, condition, one_hot
+from strategies.functional.engine.local import LocalEngine
+from strategies.functional.engine.problem import Problem, absolute_ridge, condition, one_hot
 from strategies.functional.ntk import draw_network, make_kernel
 from strategies.functional.tiles import TILE_ROWS
 

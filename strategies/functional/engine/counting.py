@@ -8,16 +8,17 @@ predictions f of point u into
 and u is wrong when the arg max of v, ties to the lowest class, is not y[u]. The risk of i is the number
 of wrong points.
 
-Few points need all classes, because a candidate leaves most of them as they are. Let `own` be f[u, y], `rival`
-the largest f[u, c] of another class. The difference of two classes moves by g (d[c] - d[c']), so that
+Few points need all classes, because a candidate leaves most of them as they are. Write `own` for f[u, y[u]] and
+`rival` for the largest f[u, c] of another class.
 
-1. a point stays right or wrong, as it is now, while |g| (max d - min d) is less than |own - rival|, and less even
-   when p is left out of d, as long as |own - f[u, p]| is large enough for p (`_mark_open`). Both are compared
-   with some slack for the roundings (`_room`): two products and two comparisons a pair, without a branch.
-2. For what is left v[y], v[p] and the strongest rival's v are computed. Rounding is monotone: with m = max of
-   g * d[c] over c != p, or a bound of it, every other class ends at or below `second + max m` *after* rounding as well, where
-   `second` is the largest f[u, c] but those of y and the rival.
-3. What is still open goes through all classes: one pair in a thousand to ten thousand.
+1. Two values of f[u] approach each other by at most |g| (max d - min d). While that is less than |own - rival|, a
+   point that is right stays right and one that is wrong stays wrong. For classes other than p the extremes of d are
+   taken without d[p], which is the largest by far, and p is compared on its own. So two products and two comparisons
+   a pair, with some slack for the roundings (`_room`), tell which points stay as they are (`_mark_open`).
+2. For the others v[y], v[p] and v of the rival are computed (`_decide`). Rounding is monotone: if all g d[c] with c
+   other than p are at most m, the remaining classes end at `second + m` or below, *after* rounding as well, where
+   `second` is the largest f[u, c] that is neither own nor rival.
+3. What is still open, one pair in a thousand to ten thousand, goes through all classes (`_is_beaten`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from strategies.base import FloatArray, IndexArray
+from strategies.functional.arrays import FloatArray, IndexArray
 from strategies.functional.compiled import compiled
 
 # Bounds are wider by these than the roundings they have to cover (2^-23 of each operand, a few times).
@@ -198,7 +199,7 @@ def _mark_open(row: Any, scale: Any, target_scale: Any, room: Any, target_room: 
 
 
 @compiled
-def _list_open(words: Any, is_open: Any, listed_words: Any, listed: Any) -> int:
+def _list_open(words: Any, is_open: Any, listed_words: Any, listed: Any) -> Any:
     """Write the marked points into `listed`; returns how many. Without a branch that could be guessed wrong."""
     n_words, n_listed = np.uint64(0), np.uint64(0)
     for word in range(words.shape[0]):

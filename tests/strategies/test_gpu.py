@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from strategies.base import Compute
-from strategies.functional import device
-from strategies.functional.device import DeviceBlock, count_wrong
-from strategies.functional.lookahead import Block, absolute_ridge, condition
+from strategies.functional.engine import gpu
+from strategies.functional.engine.cpu import Block
+from strategies.functional.engine.gpu import DeviceBlock, count_wrong
+from strategies.functional.engine.problem import absolute_ridge, condition
 from strategies.functional.ntk import draw_network, make_kernel
 from strategies.functional.tiles import TILE_ROWS
 from tests.strategies.test_lookahead_engine import SCORES, Case, accept, dense_count, make_case, pick_from
@@ -28,7 +29,7 @@ KINDS = ["distinct", "duplicated", "lattice"]
 def fused():
     """Triton's kernel; `conftest` chooses the interpreter."""
     pytest.importorskip("triton", reason="Triton is not installed")
-    from strategies.functional.fused import count_wrong_fused
+    from strategies.functional.engine.fused import count_wrong_fused
 
     return count_wrong_fused
 
@@ -160,7 +161,7 @@ def test_a_device_out_of_memory_stores_nothing(large, monkeypatch):
         return allocate(*size, **options)
 
     monkeypatch.setattr(torch, "empty", refuse_much)
-    block = device.make_block(large.problem, slice(None), "zero_one", Compute())
+    block = gpu.make_block(large.problem, slice(None), "zero_one", Compute())
     assert block.stored_share == 0
     assert block.best() == device_block(large, memory_limit=0).best()
 
@@ -188,7 +189,7 @@ def test_regression_is_that_of_the_cpu(n_labelled):
     arguments = (kernel, labelled, np.eye(3)[labelled % 3], rng.normal(size=(len(features), 3)))
     ridge = absolute_ridge(kernel, 1e-2)
     expected = condition(*arguments, ridge, Compute())
-    for here, there in zip(expected, device.condition(*arguments, ridge, "cpu"), strict=True):
+    for here, there in zip(expected, gpu.condition(*arguments, ridge, "cpu"), strict=True):
         np.testing.assert_allclose(there, here, atol=1e-6)
 
 
@@ -198,7 +199,7 @@ def test_fused_kernels_compile_for_a_gpu_without_fused_products():
         from triton import compile
         from triton.backends.compiler import GPUTarget
         from triton.compiler import ASTSource
-        from strategies.functional import fused
+        from strategies.functional.engine import fused
 
         INTEGERS = {"targets": "*i64", "labels": "*i64", "rival_class": "*i64",
                     "lost": "*i32", "n_open": "*i32", "listed": "*i32", "counts": "*i32",

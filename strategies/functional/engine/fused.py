@@ -3,7 +3,7 @@
 `_scan` corrects S by the last pick, decides what the bounds decide and lists the points that are left, candidate
 by candidate; `_settle` takes these through all classes. A list holds 1/16 of the points; a candidate with
 more of them (in the first picks of a first round) goes through all points instead. Nothing is added
-atomically, and no product is fused with a sum, so the bits are those of `device.count_wrong`.
+atomically, and no product is fused with a sum, so the bits are those of `gpu.count_wrong`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from strategies.functional.device import Candidates, Correction, Points
+from strategies.functional.engine.gpu import Candidates, Correction, Points
 
 _ROWS, _POINTS, _WARPS = 4, 256, 4
 _PAIRS = 128

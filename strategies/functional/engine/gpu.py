@@ -1,7 +1,7 @@
 """The look-ahead on a GPU: the same block, its arrays on a torch device.
 
 A pick reads and writes S once: the correction of the pick before, the bounds of the 0-1 count and the count
-itself are one Triton kernel (`strategies.functional.fused`), or a few torch operations where Triton is absent.
+itself are one Triton kernel (`strategies.functional.engine.fused`), or a few torch operations where Triton is absent.
 Corrections and counts are rounded operation by operation, so both give the same bits; every reduction of
 floating-point numbers runs in tiles of `TILE_ROWS` rows, without atomic additions.
 """
@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from strategies.base import Compute, FloatArray, IndexArray
-from strategies.functional.lookahead import Pick, Problem, Score
+from strategies.functional.arrays import FloatArray, IndexArray
+from strategies.functional.engine.problem import Compute, Pick, Problem, Score
+from strategies.functional.engine.squared import SquaredRisk
 from strategies.functional.ntk import Kernel
 from strategies.functional.tiles import TILE_ROWS, slices
 
@@ -79,7 +80,7 @@ Count = Callable[[Tensor, Correction | None, Candidates, Points], tuple[Tensor, 
 
 
 class DeviceBlock:
-    """`strategies.functional.lookahead.Block` on a torch device; the same arguments and methods.
+    """`strategies.functional.engine.cpu.Block` on a torch device; the same arguments and methods.
 
     Args:
         problem: the round.
@@ -292,16 +293,12 @@ class DeviceBlock:
             scores[tile] = residual.abs().sum(dim=1, dtype=torch.float64)
         return scores.mul_(inverse).mul_(sizes)
 
-    # The squared risk: see `Block`.
-
     def _start_squared(self) -> None:
         errors = self._errors(self._labels)
-        self._norms = torch.empty(len(self._positions), dtype=torch.float64, device=self._device)
-        self._products = torch.empty((len(self._positions), errors.shape[1]), dtype=torch.float64, device=self._device)
+        products = torch.empty((len(self._positions), errors.shape[1]), dtype=torch.float64, device=self._device)
+        self._squared = SquaredRisk(torch.empty_like(products[:, 0]), products, torch.einsum)
         for tile, residual in self._residuals():
-            block = residual.double()
-            self._norms[tile] = (block * block).sum(dim=1)
-            self._products[tile] = block @ errors
+            self._squared.start(tile, residual.double(), errors)
 
     def _errors(self, classes: Tensor) -> Tensor:
         """0/1 outputs of the given classes less the predictions, `N x n_classes` float64."""
@@ -310,21 +307,21 @@ class DeviceBlock:
 
     def _squared_change(self) -> Tensor:
         inverse = 1 / (self._variances.clamp(min=0).double() + self._ridge)
-        errors = self._errors(self._labels)[self._positions]
-        size, alignment = (errors * errors).sum(dim=1), (self._products * errors).sum(dim=1)
-        scores: Tensor = inverse**2 * self._norms * size - 2 * inverse * alignment
+        scores: Tensor = self._squared.scores(inverse, self._errors(self._labels)[self._positions])
         return scores
 
     def _move_squared(self, column: Tensor, gain: Tensor, change: Tensor, inverse: Tensor) -> None:
         crossed = torch.empty(len(self._positions), dtype=torch.float64, device=self._device)
         for tile, residual in self._residuals():
             crossed[tile] = (residual @ column).double()
-        errors, column64 = self._errors(self._labels), column.double()
-        own_gain, own_norm = gain[self._positions].double(), column64 @ column64
-        step = inverse.double() * change.double()
-        self._products -= crossed[:, None] * step
-        self._products -= own_gain[:, None] * (column64 @ errors - own_norm * step)
-        self._norms += own_gain**2 * own_norm - 2 * own_gain * crossed
+        self._squared.accept(
+            crossed,
+            gain[self._positions].double(),
+            column.double(),
+            self._errors(self._labels),
+            float(inverse),
+            change.double(),
+        )
 
 
 _NEVER = 2**62
@@ -355,7 +352,7 @@ def default_count(device: torch.device) -> Count:
     """Triton's kernel on a GPU that has it, else `count_wrong`."""
     if device.type == "cpu" or importlib.util.find_spec("triton") is None:
         return count_wrong
-    from strategies.functional.fused import count_wrong_fused
+    from strategies.functional.engine.fused import count_wrong_fused
 
     return count_wrong_fused
 
@@ -363,7 +360,7 @@ def default_count(device: torch.device) -> Count:
 def count_wrong(
     residual: Tensor, correction: Correction | None, candidates: Candidates, points: Points
 ) -> tuple[Tensor, Tensor]:
-    """The risk of some candidates (`Count`), by the rules of `strategies.functional.counting`."""
+    """The risk of some candidates (`Count`), by the rules of `strategies.functional.engine.counting`."""
     counts = torch.empty(len(residual), dtype=torch.int64, device=residual.device)
     undecided = torch.empty_like(counts)
     for rows in slices(0, len(residual), _ROWS):
@@ -402,7 +399,7 @@ def condition(
     ridge: float,
     device: str,
 ) -> tuple[FloatArray, FloatArray]:
-    """`strategies.functional.lookahead.condition` on a torch device, tile by tile."""
+    """`strategies.functional.engine.problem.condition` on a torch device, tile by tile."""
 
     def moved(array: Any) -> Tensor:
         return torch.as_tensor(array).to(device)
