@@ -2,8 +2,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_OUT ?= runs/demo
+BASE ?= HEAD~1
 
-.PHONY: demo test check slow coverage dist-check oldest docs audit clean
+.PHONY: demo test check slow bench coverage dist-check oldest docs audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## the main job on scikit-learn's digits: a table, a picture, a Parquet store
@@ -15,6 +16,9 @@ test: $(VENV)/.installed  ## all tests but the slow ones, in two processes, sinc
 
 slow: $(VENV)/.installed  ## the tests that take minutes
 	$(BIN)/pytest -m slow
+
+bench: $(VENV)/.installed  ## has the look-ahead become slower since the commit BASE? On idle cores, some minutes
+	$(BIN)/python benchmarks/guard.py --base $(BASE)
 
 check: $(VENV)/.installed  ## style, types, layers
 	$(BIN)/ruff check

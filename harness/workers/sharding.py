@@ -62,7 +62,7 @@ class ShardActor:
         return self._block.scores()
 
     def pairs(self) -> tuple[int, int]:
-        """Pairs that the bounds left open, and pairs scored."""
+        """Pairs that went through all classes, and pairs scored."""
         return self._block.undecided_pairs, self._block.scored_pairs
 
 
@@ -157,7 +157,7 @@ class ShardedEngine:
 
     @property
     def undecided_share(self) -> float:
-        """Share of the (candidate, point) pairs that the bounds of the 0-1 count left open."""
+        """Share of the (candidate, point) pairs that went through all classes."""
         counts = [(self._local.undecided_pairs, self._local.scored_pairs)]
         counts += [self._finish(shard, self._start(shard, "pairs"), "pairs") for shard in self._remote]
         return sum(left for left, _ in counts) / max(sum(scored for _, scored in counts), 1)
