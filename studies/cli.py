@@ -640,9 +640,23 @@ class Listed(StrEnum):
 
 
 @app.command("list", cls=OnceCommand)
-def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None:
+def list_(
+    what: Annotated[Listed, typer.Argument(help="What to name.")],
+    name: Annotated[
+        str | None, typer.Argument(help="A study: what its paper leaves open, and what is done otherwise.")
+    ] = None,
+) -> None:
     """Name the strategies by what they need, the learners, the built-in data sets, or the paper's studies."""
     with one_line_errors():
+        if name is not None:
+            from studies.listing import study_lines
+
+            if what is not Listed.studies:
+                from harness.exceptions import SpecError
+
+                raise SpecError(f"Expected a name after `studies` alone, but got `{what.value} {name}`.")
+            typer.echo("\n".join(study_lines(name)))
+            return
         console = Console()
         table = Table(box=None, pad_edge=False)
         if what is Listed.data:
@@ -650,21 +664,12 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to name.")]) -> None
 
             table.add_column("data")
             table.add_column("what it is")
-            for name, text in describe_builtin().items():
-                table.add_row(escape(name), escape(text))
+            for data, text in describe_builtin().items():
+                table.add_row(escape(data), escape(text))
         elif what is Listed.studies:
-            from studies.study import load_study, study_names
+            from studies.listing import add_studies
 
-            for heading in (
-                "study",
-                "what it is",
-                "schedule",
-                "what the paper does not state, and what differs from it",
-            ):
-                table.add_column(heading)
-            for name in study_names():
-                study = load_study(name)[1]
-                table.add_row(name, escape(study.title), study.schedule, escape("\n".join(study.remarks)))
+            add_studies(table)
         elif what is Listed.learners:
             from studies.listing import add_learners
 

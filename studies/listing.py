@@ -1,4 +1,4 @@
-"""What `ntkcpl list strategies` and `ntkcpl list learners` show."""
+"""What `ntkcpl list` shows of strategies, learners and studies."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from strategies.registry import (
     strategy_names,
     summary,
 )
+from studies.study import load_study, study_names
 
 
 def add_strategies(table: Table) -> None:
@@ -61,6 +62,23 @@ def add_learners(table: Table) -> None:
         f" embedding, {_asking('gradient')} ask for a gradient."
     )
     table.caption_justify = "left"
+
+
+def add_studies(table: Table) -> None:
+    """Fill a table with the paper's studies."""
+    for heading in ("study", "what it is", "schedule"):
+        table.add_column(heading, no_wrap=heading != "what it is")
+    for name in study_names():
+        study = load_study(name)[1]
+        table.add_row(name, escape(study.title), study.schedule)
+    table.caption = "`ntkcpl list studies NAME` says what the paper leaves open and what is done otherwise here."
+    table.caption_justify = "left"
+
+
+def study_lines(name: str) -> list[str]:
+    """A study, by name or file, in full: what it runs, and each remark on its own line."""
+    study = load_study(name)[1]
+    return [f"{name}: {study.title}", f"schedule {study.schedule}", *(f"- {remark}" for remark in study.remarks)]
 
 
 def _row(name: str, budget: str) -> tuple[str, str, str, str]:

@@ -209,11 +209,26 @@ def test_studies_that_cannot_start(ntkcpl, tmp_path, words, complaint):
     assert not (tmp_path / "run").exists()
 
 
-def test_studies_are_listed_with_what_the_paper_leaves_open(ntkcpl):
-    listed = " ".join(ntkcpl("list", "studies").output.split())
+def test_studies_are_listed(ntkcpl):
+    listed = ntkcpl("list", "studies").output
     assert "imagenet100" in listed
-    assert "(schedule):" in listed  # not stated by the paper
-    assert "(ridge):" in listed  # otherwise than the paper
+    assert max(len(line) for line in listed.splitlines()) <= 80
+
+
+def test_a_study_is_listed_with_what_the_paper_leaves_open(ntkcpl):
+    listed = ntkcpl("list", "studies", "cifar100").output
+    assert "- Not stated by the source (schedule): " in listed
+    assert "- Otherwise than the source (ridge): " in listed
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [(["studies", "cifar"], "Expected a study among"), (["data", "digits"], "but got `data digits`")],
+)
+def test_what_is_no_study_is_not_listed(ntkcpl, words, complaint):
+    done = ntkcpl("list", *words)
+    assert done.exit_code == 2
+    assert complaint in done.stderr
 
 
 def test_labels_that_are_read_otherwise_are_said(ntkcpl, tmp_path):
