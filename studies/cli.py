@@ -480,25 +480,43 @@ def report(
     by_learner: Annotated[
         bool, typer.Option("--by-learner", help="Compare the learners of a data set: does the order depend on them?")
     ] = False,
+    watch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="SECONDS", help="Report again after so many seconds, until no command writes to the stores."
+        ),
+    ] = None,
 ) -> None:
     """Write tables, figures and a page from the results of one store or several."""
-    with one_line_errors():
+    stop_on_sigterm()
+    with one_line_errors("Interrupted: the last report that was finished stays."):
         from harness.store.location import locate
         from studies.report import report_store
 
         wanted = [name.strip() for name in formats.split(",")]
-        folder = report_store(
-            [locate(store) for store in stores],
-            baseline=baseline,
-            formats=wanted,
-            out=None if out is None else locate(out),
-            study=study,
-            shared_seeds=shared_seeds,
-            skip_damaged=skip_damaged,
-            metric=None if metric is None else metric.value,
-            by_learner=by_learner,
-        )
-        typer.echo(folder / "index.html" if "html" in wanted else folder)
+        places = [locate(store) for store in stores]
+
+        def write(renewed_every: int | None = None) -> None:
+            folder = report_store(
+                places,
+                baseline=baseline,
+                formats=wanted,
+                out=None if out is None else locate(out),
+                study=study,
+                shared_seeds=shared_seeds,
+                skip_damaged=skip_damaged,
+                metric=None if metric is None else metric.value,
+                by_learner=by_learner,
+                renewed_every=renewed_every,
+            )
+            typer.echo(folder / "index.html" if "html" in wanted else folder)
+
+        if watch is None:
+            write()
+        else:
+            from studies.watch import watch as follow
+
+            follow(places, write, typer.echo, watch)
 
 
 @app.command(cls=OnceCommand)

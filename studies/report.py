@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from analysis import load
 from analysis.formats import FORMATS, check_formats
@@ -26,6 +27,7 @@ def report_store(
     skip_damaged: bool = False,
     metric: str | None = None,
     by_learner: bool = False,
+    renewed_every: int | None = None,
     remarks: Mapping[str, Sequence[str]] | None = None,
 ) -> Location:
     """Write the report of one store, or of several merged.
@@ -44,6 +46,7 @@ def report_store(
         skip_damaged: go on without files that cannot be read; the report names them.
         metric: what to look at, one of `harness.store.schema.METRICS`; None takes what was registered, else accuracy.
         by_learner: compare the learners of a data set.
+        renewed_every: seconds after which the page is to load itself again, while somebody watches a study.
         remarks: on studies, by name; None takes those of the paper's studies that the stores have.
 
     Returns:
@@ -71,7 +74,7 @@ def report_store(
     if remarks is None:
         remarks = _remarks({str(name).rpartition("-")[0] for name in results.studies["study"]})
     report = make_report(results.shared_seeds() if shared_seeds else results, baseline=baseline, remarks=remarks)
-    files = dict(report_files(report, formats))
+    files = dict(report_files(replace(report, renewed_every=renewed_every), formats))
     earlier = _written(folder)
     write(folder / _MANIFEST, _listed(earlier | set(files)))  # first: an interrupted report is known, too
     for name, content in files.items():

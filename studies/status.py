@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.markup import escape
 from rich.table import Table
@@ -11,7 +11,7 @@ from rich.table import Table
 from harness.exceptions import StoreError
 from harness.plan import stored_spec
 from harness.store.location import Location
-from harness.store.writing import Store, require_store
+from harness.store.writing import Row, Store, require_store
 
 
 def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
@@ -30,21 +30,44 @@ def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
         table = Table(box=None, pad_edge=False)
         for heading in ("status", "trajectories"):
             table.add_column(heading)
-        counts: dict[str, int] = {}
-        messages = []
-        for row in rows:
-            found = trajectories.get(row["trajectory_id"])
-            n_rounds = len(store.rounds(row["trajectory_id"])[0]) if found is None else 0
-            state = found["status"] if found else ("unfinished" if n_rounds else "not started")
-            counts[state] = counts.get(state, 0) + 1
-            if found and found["status"] == "failed":
-                spec = stored_spec(found)
-                messages.append(f"{spec.strategy} seed {spec.seed}: {found['message']}")
-        for state, count in counts.items():
+        for state, count in _counts(store, trajectories, rows).items():
             table.add_row(state, f"{count}/{len(rows)}")
         trials = Counter(row["status"] for row in store.trials(study))
         for state, count in trials.items():
             table.add_row(f"{state} trials", f"{count}/{trials.total()}")
-        for message in messages:
-            table.add_row("", escape(message))
+        for row in rows:
+            found = trajectories.get(row["trajectory_id"])
+            if found and found["status"] == "failed":
+                spec = stored_spec(found)
+                table.add_row("", escape(f"{spec.strategy} seed {spec.seed}: {found['message']}"))
         yield study, rows[0]["command"], table
+
+
+def progress(root: Location) -> list[str]:
+    """How many trajectories of each study are finished, and what is still missing, in a line each.
+
+    Raises:
+        StoreError: there is no store, or it cannot be read.
+    """
+    require_store(root)
+    store = Store(root)
+    trajectories = store.trajectories()
+    lines = []
+    for study, rows in store.studies().items():
+        counts = _counts(store, trajectories, rows)
+        finished = counts.pop("ok", 0)
+        missing = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        lines.append(f"{study}: {finished} of {len(rows)} trajectories finished" + (f"; {missing}" if missing else ""))
+    return lines
+
+
+def _counts(store: Store, trajectories: dict[str, Row], rows: Sequence[Row]) -> Counter[str]:
+    """How many of the trajectories of a study are in each state."""
+
+    def state(row: Row) -> str:
+        found = trajectories.get(row["trajectory_id"])
+        if found is not None:
+            return str(found["status"])
+        return "unfinished" if store.rounds(row["trajectory_id"])[0] else "not started"
+
+    return Counter(map(state, rows))

@@ -62,7 +62,7 @@ OPTIONS = {
     f"concurrent-trials optuna-storage candidates learner set {RUN}",
     "select": "data out strategy labels classes seed learner set images sheet",
     "status": "",
-    "report": "baseline format out study shared-seeds skip-damaged metric by-learner",
+    "report": "baseline format out study shared-seeds skip-damaged metric by-learner watch",
     "picture": "out data labels seed strategies learner set",
     "list": "",
     "features pretrain": "data out recipe method backbone epochs set seed root image-column label-column limit "

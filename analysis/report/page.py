@@ -95,6 +95,7 @@ class Report:
         seed: of the resampling.
         baseline: name of the strategy compared with.
         metric: what is looked at, a column of `rounds`.
+        renewed_every: seconds after which a browser loads the page again; None of a page that stays as it is.
     """
 
     title: str
@@ -112,6 +113,7 @@ class Report:
     seed: int
     baseline: str
     metric: str
+    renewed_every: int | None = None
 
     def numbered(self, *, halves: bool) -> list[tuple[int, Section]]:
         """The sections on halves of the test data, or the others, with their numbers among all."""
