@@ -16,7 +16,7 @@ from analysis.exceptions import UnpairedError
 from analysis.metrics import first_reach, last_crossing, share_above
 from analysis.results import Results
 from analysis.statistics import FloatArray, bootstrap_interval, bootstrap_weights, holm, mean_interval, t_test
-from analysis.tables import Excluded, baselines, listed, trajectory_table
+from analysis.tables import Excluded, baselines, listed, spending_table, trajectory_table
 
 LEVEL = 0.05
 TIE_BAND = 0.002
@@ -209,7 +209,9 @@ def labels_saved(
     Returns:
         One row per configuration but the baseline and target: label, share, target (accuracy), labels (null where
         the mean curve never gets there), baseline_labels, saved, low, high (95 % interval of `saved`; null where
-        a resample misses the target), n_pairs. A curve that starts at the target counts from its first label count.
+        a resample misses the target), n_pairs, extra_seconds (of selection up to and with the round in which the mean
+        curve gets there, less the baseline's; mean over seeds, null where `labels` is). A curve that starts at the
+        target counts from its first label count.
 
     Raises:
         NoBaselineError, UnpairedError, SelectionError: as `pairs`.
@@ -217,6 +219,7 @@ def labels_saved(
     columns = ["label", "share", "target", "labels", "baseline_labels", "saved", "low", "high", "n_pairs"]
     rows = []
     weights = _Weights(n_resamples, rng)
+    spent = spending_table(results, data).set_index("label")
     for pair in pairs(results, data, baseline=baseline):
         sides = (pair.own, pair.other)
         resampled = [weights[len(side)] @ side.to_numpy() for side in sides]
@@ -228,8 +231,9 @@ def labels_saved(
             )
             low, high = bootstrap_interval(other - own, len(pair.own))
             saved = reference - needed
-            rows.append((pair.label, share, target, needed, reference, saved, low, high, len(pair.own)))
-    return pd.DataFrame(rows, columns=columns)
+            extra = _spent_by(spent.loc[[pair.label]], needed) - _spent_by(spent.loc[[pair.baseline]], reference)
+            rows.append((pair.label, share, target, needed, reference, saved, low, high, len(pair.own), extra))
+    return pd.DataFrame(rows, columns=[*columns, "extra_seconds"])
 
 
 def win_tie_loss(
@@ -325,6 +329,11 @@ def with_missing_seeds(results: Results) -> list[Excluded]:
         if lacking:
             excluded.append(Excluded(lacking, f"Left out for seeds that are missing: {listed(lacking)}."))
     return excluded
+
+
+def _spent_by(spent: pd.DataFrame, labels: float) -> float:
+    """Seconds of selection when a round has brought so many labels; `spent` is one curve of `spending_table`."""
+    return float(spent.loc[spent["n_labels"] >= labels, "select_seconds"].min())  # NaN where labels are
 
 
 class _Weights(dict[int, FloatArray]):

@@ -68,6 +68,33 @@ def metrics_table(results: Results, data: str | None = None) -> pd.DataFrame:
     return cells[_METRICS].mean().assign(n_seeds=cells.size()).reset_index()
 
 
+def spending_table(results: Results, data: str | None = None) -> pd.DataFrame:
+    """What a user has paid by the time of each label count: the seconds of all rounds so far, and what they gave.
+
+    Args:
+        results: finished trajectories.
+        data: name of the data set; None where the results hold just one.
+
+    Returns:
+        One row per configuration and label count, in display order: label, n_labels, mean (accuracy), select_seconds,
+        train_seconds (both since the first round), n_seeds: means over seeds.
+
+    Raises:
+        SelectionError: `data` does not name one data set of the results.
+    """
+    curves = results.only(data).curves
+    times = ["select_seconds", "train_seconds"]
+    curves = curves.assign(**curves.groupby("trajectory_id")[times].cumsum())
+    cells = curves.groupby(["label", "n_labels"], sort=False)
+    return (
+        cells[["accuracy", *times]]
+        .mean()
+        .assign(n_seeds=cells.size())
+        .rename(columns={"accuracy": "mean"})
+        .reset_index()
+    )
+
+
 def wide(table: pd.DataFrame, value: str = "mean") -> pd.DataFrame:
     """Lay `accuracy_table` out for display: `label counts x configurations`, NaN where there is no cell.
 

@@ -74,7 +74,7 @@ def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float
     """
     figure = Figure(figsize=(7.2, height), dpi=DPI, layout="constrained")
     ax = draw(figure.add_subplot())
-    ax.set_title(" ", fontsize=11, pad=20)  # the room that heading and note take, whatever their length
+    ax.set_title(" ", fontsize=11, pad=26)  # the room that heading and note take, whatever their length
     place: dict[str, Any] = {"xycoords": ("figure fraction", "axes fraction"), "textcoords": "offset points"}
     heading = ax.annotate(title, (0.012, 1), xytext=(0, 22), fontsize=11, weight="bold", **place)
     below = ax.annotate(note, (0.012, 1), xytext=(0, 7), fontsize=LABEL_SIZE, color=INK, **place)
@@ -126,6 +126,11 @@ def name_ends(ax: Axes, ends: pd.DataFrame, styles: Sequence[LineStyle]) -> None
         ax.plot([x + 0.012, 1.03], [y, target], color=style.colour, linewidth=0.6, **place)
         ax.plot([1.03, 1.08, 1.13], [target] * 3, markevery=[1], **line(style), **place)
         ax.text(1.142, target, name, color=INK, fontsize=LABEL_SIZE, va="center", transform=ax.transAxes)
+
+
+def legend_beside(ax: Axes) -> None:
+    """Put the legend to the right of the axis."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=LABEL_SIZE, handlelength=3.5)
 
 
 def legend_below(ax: Axes, n_columns: int) -> None:

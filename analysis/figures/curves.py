@@ -13,11 +13,11 @@ from analysis.comparison import gain_table
 from analysis.figures.axes import (
     BOUND,
     INK,
-    LABEL_SIZE,
     PLAIN_TEXT,
     LineStyle,
     framed,
     label_axis,
+    legend_beside,
     line,
     line_styles,
     name_ends,
@@ -133,7 +133,7 @@ def draw_curves(
     label_axis(ax, data["n_labels"], log=needs_log(data) if log is None else log)
     percent_axis(ax, f"{name} (%)")
     if len(labels) > _MAX_DIRECT_LABELS:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=LABEL_SIZE, handlelength=3.5)
+        legend_beside(ax)
     elif labels:
         ends = data.groupby("label", sort=False).last()
         name_ends(ax, ends.rename(index=names), [styles[label] for label in ends.index])

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from analysis.diagnostics import diagnoses
-from analysis.figures.axes import LineStyle, legend_below, line, line_styles, name_ends, percent_axis
+from analysis.figures.axes import LineStyle, legend_below, legend_beside, line, line_styles, name_ends, percent_axis
 from analysis.figures.curves import draw_curves
 from analysis.results import Results
 
@@ -19,6 +19,7 @@ COVERAGE_NAMES = {
 BOUND_NAMES = {"estimate_error": "error of the estimate", "error_bound": "bound on the error (eq. 5)"}
 ERROR_NAMES = {"p_nff": "impurity P_nff", "p_fnf": "over-clustering P_fnf", "ntk_error": "NTK error"}
 _MOST_NUMBERS = 14
+_MOST_MARKERS = 12
 
 
 def coverage_data(results: Results, label: str) -> pd.DataFrame:
@@ -75,14 +76,30 @@ def draw_cost(costs: pd.DataFrame, areas: pd.DataFrame, ax: Axes, *, styles: dic
             markersize=8,
             linestyle="",
         )
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
-    ax.set_xlabel("Seconds of selection per trajectory (log scale)")
+    _seconds_axis(ax, "Seconds of selection per trajectory (log scale)")
     percent_axis(ax, "Area under the curve (%)")
     if len(points) <= _MOST_NUMBERS:
         ends = points.set_index("label").rename(columns={"select_seconds": "n_labels", "area_mean": "mean"})
         name_ends(ax, ends, [styles[str(label)]._replace(dash="none") for label in ends.index])
+    return ax
+
+
+def draw_spending(spending: pd.DataFrame, ax: Axes, *, styles: dict[str, LineStyle], name: str = "Accuracy") -> Axes:
+    """Draw accuracy against the seconds of selection so far, a marker for each label count.
+
+    Args:
+        spending: rows of `spending_table`.
+        ax: axis to draw into, of its final size.
+        styles: style of each label.
+        name: of what is drawn.
+    """
+    for label, curve in spending.groupby("label", sort=False):
+        every = max(1, len(curve) // _MOST_MARKERS)
+        ax.plot(curve["select_seconds"], curve["mean"], markevery=every, label=label, **line(styles[str(label)]))
+    _seconds_axis(ax, "Seconds of selection so far (log scale)")
+    percent_axis(ax, f"{name} (%)")
+    if len(spending):
+        legend_beside(ax)
     return ax
 
 
@@ -98,6 +115,13 @@ def draw_clusters(clusters: pd.DataFrame, ax: Axes) -> Axes:
     percent_axis(ax, "Area under the curve (%)")
     legend_below(ax, 2)
     return ax
+
+
+def _seconds_axis(ax: Axes, name: str) -> None:
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
+    ax.set_xlabel(name)
 
 
 def _measured(results: Results, label: str, names: dict[str, str], axis: str) -> pd.DataFrame:

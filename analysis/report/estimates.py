@@ -129,6 +129,11 @@ class Estimates:
         return diagnostics.cost_table(self.results)
 
     @cached_property
+    def spending(self) -> pd.DataFrame:
+        """`spending_table`."""
+        return tables.spending_table(self.results)
+
+    @cached_property
     def diagnoses(self) -> pd.DataFrame:
         """`diagnosis_table`."""
         return diagnostics.diagnosis_table(self.results)
@@ -138,6 +143,7 @@ class Estimates:
         """`cluster_table`."""
         return diagnostics.cluster_table(self.results)
 
+    @cached_property
     def saved(self) -> pd.DataFrame:
         """`labels_saved`."""
         return comparison.labels_saved(self.paired_by_seed, baseline=self.baseline, rng=self._rng())

@@ -250,7 +250,7 @@ def _section(part: Part, estimates: Estimates) -> Section:
         paired = estimates.paired
         headline = verdict.headline(paired, estimates.baseline)
         headline = f"Exploratory: {headline}" if part.is_exploratory else headline
-        findings = verdict.findings(paired, estimates.baseline)
+        findings = verdict.findings(paired, estimates.baseline, _savings(estimates))
         limits = verdict.limits(dict(zip(paired["label"], paired["n_pairs"], strict=True)))
     except AnalysisError:
         pass  # named among the refused tables
@@ -268,6 +268,14 @@ def _section(part: Part, estimates: Estimates) -> Section:
         registered=part.notes,
         is_exploratory=part.is_exploratory,
     )
+
+
+def _savings(estimates: Estimates) -> dict[str, str]:
+    """Labels saved and what they cost, by label; nothing where that is refused, as the refused table says why."""
+    try:
+        return verdict.savings(estimates.saved, estimates.baseline, estimates.results.worded("accuracy"))
+    except AnalysisError:
+        return {}
 
 
 def _facts(results: Results) -> str:

@@ -59,7 +59,7 @@ def pictures(estimates: Estimates) -> list[Picture]:
     """Figures of a data set; one whose numbers are refused is left out, as the refused table says why."""
     selection = _select(estimates)
     made: list[Picture] = []
-    for make in (_curves, _gain, _transitions, _penalties, _cost, _clusters, _diagnoses):
+    for make in (_curves, _gain, _transitions, _penalties, _spending, _cost, _clusters, _diagnoses):
         try:
             made += make(estimates, selection)
         except AnalysisError:
@@ -151,6 +151,13 @@ def _penalties(estimates: Estimates, selection: _Selection) -> list[Picture]:
     draw = partial(comparison.draw_penalties, data)
     height = selection.height(0.34, 2.9, 3.6)
     return [Picture("pairwise_penalties", "Pairwise penalties", note, draw, height)] if len(data) else []
+
+
+def _spending(estimates: Estimates, selection: _Selection) -> list[Picture]:
+    data, name = selection.of(estimates.spending), estimates.results.worded("Accuracy")
+    draw = partial(diagnostics.draw_spending, data, styles=selection.styles, name=name)
+    note = f"Means over seeds after each round; training is not in the seconds, nor a person's time{selection.note}"
+    return [Picture("spending", f"{name} by seconds of selection", note, draw)]
 
 
 def _cost(estimates: Estimates, selection: _Selection) -> list[Picture]:

@@ -264,7 +264,7 @@ def transition_text(row: Any) -> str:
 
 
 def _saved(estimates: Estimates, title: str) -> Table:
-    frame = estimates.saved()
+    frame = estimates.saved
     shown = frame.assign(
         interval=[
             "" if pd.isna(low) else f"[{_signed(low)}, {_signed(high)}]"
@@ -279,16 +279,20 @@ def _saved(estimates: Estimates, title: str) -> Table:
         Column("baseline_labels", f"labels of {name}", integer),
         Column("saved", "saved", _signed),
         Column("interval", "95 % interval", text),
+        Column("extra_seconds", "selection, s more", signed(2)),
     ]
     return table_of(
         "labels_saved",
         title,
         shown,
         columns,
-        f"Labels at which the mean curve first reaches 90, 95 and 99 % of the final accuracy of {name}; empty where it"
-        " never does, or where a resample of seeds does not.",
+        f"Labels at which the mean curve first reaches 90, 95 and 99 % of the final accuracy of {name}, and seconds of"
+        f" selection until then beyond those of {name}; empty where it never does, or where a resample of seeds does"
+        " not.",
         f"Linear between label counts; whoever starts at the target counts from the first label count. Intervals from"
-        f" {comparison.N_RESAMPLES} resamples of whole seeds (generator seed {estimates.seed}), none below 5 seeds.",
+        f" {comparison.N_RESAMPLES} resamples of whole seeds (generator seed {estimates.seed}), none below 5 seeds."
+        " Seconds are means over seeds, of the rounds up to the one that gets there; they were measured while the study"
+        " ran, and have no interval.",
         plain=frame,
     )
 
@@ -362,6 +366,24 @@ def _cost(estimates: Estimates, title: str) -> Table:
         "Wall time of a trajectory (sums over its rounds; mean and standard deviation over seeds, ddof = 1) and the"
         " largest memory of its process.",
         "Measured while the study ran, with whatever ran beside it: compare strategies of one study, not machines.",
+    )
+
+
+def _spending(estimates: Estimates, title: str) -> Table:
+    frame = estimates.spending
+
+    def cell(row: Any) -> Cell:
+        return Cell(f"{row['select_seconds']:.3g}", row["select_seconds"])
+
+    return Table(
+        "spending",
+        title,
+        frame,
+        *_by_count(frame, cell),
+        "Seconds of selection from the first round on, mean over seeds; the CSV file has those of training and the"
+        " accuracy that was reached beside them.",
+        "How long a user waits for a strategy to choose, until so many labels are bought. Measured while the study ran,"
+        " with whatever ran beside it. Energy is not measured: multiply by the power of the machine if you know it.",
     )
 
 
@@ -492,6 +514,7 @@ _SHEETS: dict[str, Callable[[Estimates, str], Table]] = {
     "Pairwise penalties": _penalties,
     "Further metrics": _metrics,
     "Cost": _cost,
+    "Seconds of selection by label count": _spending,
     "Number of clusters": _clusters,
     "Coverage and error decomposition": _diagnosis,
     "Configurations": _configurations,

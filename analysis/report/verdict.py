@@ -13,6 +13,8 @@ from analysis.statistics import LEAST_BOOTSTRAP, detectable_difference, least_wi
 
 _LEAST_WILCOXON = 6
 _MOST_NAMED = 5
+TARGET_SHARE = 0.95
+"""Of the baseline's final accuracy: where the verdict counts the labels saved."""
 
 
 class Finding(NamedTuple):
@@ -53,18 +55,65 @@ def headline(paired: pd.DataFrame, baseline: str) -> str:
     return f"Over the whole curve, {' and '.join(parts)}{open_}."
 
 
-def findings(paired: pd.DataFrame, baseline: str) -> list[Finding]:
+def findings(paired: pd.DataFrame, baseline: str, savings: Mapping[str, str] | None = None) -> list[Finding]:
     """A sentence on each configuration, the largest difference first.
 
     Args:
         paired: rows of `paired_table`.
         baseline: its name.
+        savings: what to say next, by label (`savings`).
     """
     ordered = paired.sort_values("difference", ascending=False, na_position="last")
+    n_compared, more = int(paired["p"].notna().sum()), savings or {}
     return [
-        Finding(row["verdict"], _sign(row), row["label"], _sentence(row, baseline, int(paired["p"].notna().sum())))
+        Finding(
+            row["verdict"],
+            _sign(row),
+            row["label"],
+            " ".join([_sentence(row, baseline, n_compared), *([more[row["label"]]] if row["label"] in more else [])]),
+        )
         for row in ordered.to_dict("records")
     ]
+
+
+def savings(saved: pd.DataFrame, baseline: str, metric: str = "accuracy") -> dict[str, str]:
+    """Labels saved and seconds spent on choosing them, in a sentence for each configuration, by label.
+
+    Args:
+        saved: rows of `labels_saved`, `TARGET_SHARE` among the shares.
+        baseline: its name.
+        metric: what stands for accuracy, in words.
+    """
+    rows = saved[saved["share"] == TARGET_SHARE].to_dict("records")
+    return {row["label"]: _saving(row, baseline, metric) for row in rows}
+
+
+def _saving(row: Mapping[Hashable, object], baseline: str, metric: str) -> str:
+    target = f"{100 * _number(row['target']):.1f} % {metric} ({100 * TARGET_SHARE:g} % of {baseline}'s final one)"
+    saved, low, high = (_number(row[key]) for key in ("saved", "low", "high"))
+    if pd.isna(saved):
+        return f"It does not reach {target}, which {baseline} does with {_number(row['baseline_labels']):.0f} labels."
+    n, amount = round(saved), f"as many labels as {baseline}"
+    if n:
+        amount = f"{abs(n)} {'fewer' if n > 0 else 'more'} {'label' if abs(n) == 1 else 'labels'} than {baseline}"
+    of = "" if n > 0 else " of the labels saved:"
+    between = "no interval" if pd.isna(low) else f"95 % interval{of} {_whole(low)} to {_whole(high)}"
+    extra = _number(row["extra_seconds"])
+    spends = f"has then spent {_seconds(abs(extra))} {'less' if extra < 0 else 'more'} on choosing them"
+    price = f", {_seconds(extra / saved)} for each label that it saves" if low > 0 < extra else ""
+    doubt = "; that it saves labels was not shown" if n > 0 and low <= 0 else ""
+    return f"It reaches {target} with {amount} ({between}), and {spends}{price}{doubt}."
+
+
+def _seconds(value: float) -> str:
+    """`4.2 seconds`, in two digits below ten."""
+    if value < 0.001:
+        return "less than a millisecond" if value else "no time"
+    return f"{value:,.0f} seconds" if value >= 9.95 else f"{value:#.2g} seconds"
+
+
+def _whole(value: float) -> str:
+    return f"{value:.0f}".replace("-", "−")
 
 
 def limits(pairs: Mapping[str, int]) -> list[str]:

@@ -154,10 +154,21 @@ def test_labels_saved(store):
     assert (table["low"] <= table["saved"]).all()
 
 
+def test_seconds_are_those_of_the_rounds_up_to_the_target(tmp_path, trajectory, write_store):
+    rows = []
+    for seed, factor in enumerate((1, 3)):
+        slow = [{"select_seconds": factor * seconds} for seconds in (4.0, 2.0, 1.0)]
+        rows += [trajectory("random", seed, (0.4, 0.6, 0.8)), trajectory("badge", seed, (0.5, 0.8, 0.9), rounds=slow)]
+    table = labels_saved(load(write_store(tmp_path, rows)), rng=np.random.default_rng(RNG_SEED), shares=(0.75, 1.0))
+    # badge is at 0.6 within its second round, at 0.8 after it; random, with 0.25 s a round, after two rounds and three
+    assert table["labels"].tolist() == pytest.approx([10 + 10 / 3, 20])
+    assert table["extra_seconds"].tolist() == pytest.approx([2 * 6.0 - 0.5, 2 * 6.0 - 0.75])
+
+
 def test_target_that_is_never_reached_is_null(store):
     results = store(random=np.full((5, 3), 0.8), badge=np.full((5, 3), 0.5))
     table = labels_saved(results, rng=np.random.default_rng(RNG_SEED))
-    assert table[["labels", "saved", "low", "high"]].isna().all(axis=None)
+    assert table[["labels", "saved", "low", "high", "extra_seconds"]].isna().all(axis=None)
     assert (table["baseline_labels"] == 10).all()
 
 

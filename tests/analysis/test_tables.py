@@ -14,6 +14,7 @@ from analysis.tables import (
     missing_cells,
     paired_table,
     ranks,
+    spending_table,
     summary_table,
     trajectory_table,
     wide,
@@ -34,6 +35,17 @@ def results(tmp_path, trajectory, write_store):
 
 def row_of(table, label):
     return table.set_index("label").loc[label]
+
+
+def test_spending_adds_up_from_round_to_round(tmp_path, trajectory, write_store):
+    slow = [{"select_seconds": seconds, "train_seconds": 1.0} for seconds in (1.0, 2.0, 3.0)]
+    rows = [trajectory("badge", 0, rounds=slow), trajectory("badge", 1, (0.6, 0.8, 1.0)), trajectory("random", 0)]
+    table = spending_table(load(write_store(tmp_path, rows)))
+    badge = table[table["label"] == "badge"]
+    assert badge["select_seconds"].tolist() == pytest.approx([(1 + 0.25) / 2, (3 + 0.5) / 2, (6 + 0.75) / 2])
+    assert badge["train_seconds"].tolist() == pytest.approx([0.75, 1.5, 2.25])
+    assert badge["mean"].tolist() == pytest.approx([0.5, 0.7, 0.9])
+    assert table.groupby("label")["n_seeds"].max().to_dict() == {"badge": 2, "random": 1}
 
 
 def test_accuracy_table(results):

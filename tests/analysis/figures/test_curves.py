@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from analysis import load
-from analysis.figures.axes import line_styles, spread
+from analysis.figures.axes import framed, line_styles, spread
 from analysis.figures.curves import caption, curve_data, draw_curves, needs_log, save_curves
 
 
@@ -91,3 +91,12 @@ def test_spread(positions, gap):
     assert ((moved >= -1e-9) & (moved <= 1 + 1e-9)).all()
     if (np.diff(np.array(positions)[order]) >= gap).all():
         assert moved == pytest.approx(positions)
+
+
+@pytest.mark.parametrize("height", [1.6, 2.6, 4.4])
+def test_heading_keeps_clear_of_the_edge(results, height):
+    figure = framed("Heading", "Note", lambda ax: draw_curves(curve_data(results), ax), height=height)
+    figure.draw_without_rendering()
+    heading = next(text for text in figure.axes[0].texts if text.get_text() == "Heading")
+    top = heading.get_window_extent().y1 / figure.dpi
+    assert 0.06 < height - top < 0.2

@@ -32,6 +32,7 @@ TABLES = {
     "labels_saved",
     "pairwise_penalties",
     "phase_transition",
+    "spending",
     "verdict",
     "win_tie_loss",
 }
@@ -89,7 +90,15 @@ def test_all_formats(small, tmp_path):
     for table in TABLES | {"missing", "coverage_and_errors"}:
         assert {f"{table}.csv", f"{table}.md", f"{table}.tex"} <= names
     figures = {path.name for path in (folder / "figures").iterdir()}
-    for figure in ("curves", "gain", "phase_transition", "pairwise_penalties", "cost", "coverage-1-ntkcpl_al"):
+    for figure in (
+        "curves",
+        "gain",
+        "phase_transition",
+        "pairwise_penalties",
+        "spending",
+        "cost",
+        "coverage-1-ntkcpl_al",
+    ):
         assert {f"{figure}.svg", f"{figure}.pdf", f"{figure}.png"} <= figures
     assert (folder / "figures" / "errors-1-ntkcpl_al.svg").read_text().startswith("<?xml")
     assert (folder / "index.html").exists()

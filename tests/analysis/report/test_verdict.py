@@ -1,6 +1,7 @@
 import pandas as pd
+import pytest
 
-from analysis.report.verdict import findings, headline, limits
+from analysis.report.verdict import findings, headline, limits, savings
 
 ROW = {"label": "badge", "difference": 0.02, "low": 0.01, "high": 0.03, "n_pairs": 5, "verdict": "better"}
 
@@ -71,3 +72,52 @@ def test_limits_are_those_of_most_seeds_and_name_who_has_fewer():
     first, *rest = limits({"badge": 5, "margin": 2, "entropy": 1})
     assert first == "With fewer seeds in common, less can be said of margin (2) and entropy (1)."
     assert rest == limits({"badge": 5})
+
+
+SAVED = {"label": "badge", "share": 0.95, "target": 0.8, "labels": 50.0, "baseline_labels": 80.0, "saved": 30.0}
+SAVED |= {"low": 20.0, "high": 41.0, "n_pairs": 5, "extra_seconds": 4.2}
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {},
+            "It reaches 80.0 % accuracy (95 % of random's final one) with 30 fewer labels than random (95 % interval 20"
+            " to 41), and has then spent 4.2 seconds more on choosing them, 0.14 seconds for each label that it saves.",
+        ),
+        (
+            {"low": -3.0},
+            "(95 % interval −3 to 41), and has then spent 4.2 seconds more on choosing them; that it saves",
+        ),
+        (
+            {"low": NAN, "high": NAN},
+            "30 fewer labels than random (no interval), and has then spent 4.2 seconds more on",
+        ),
+        (
+            {"saved": -1.0, "low": -9.0, "high": 4.0, "extra_seconds": 1234.5},
+            "with 1 more label than random (95 % interval of the labels saved: −9 to 4), and has then spent 1,234"
+            " seconds more on choosing them.",
+        ),
+        ({"saved": 0.2, "low": -9.0}, "with as many labels as random (95 % interval of the labels saved: −9 to 41)"),
+        ({"extra_seconds": -1.0}, "and has then spent 1.0 seconds less on choosing them."),
+        ({"extra_seconds": 0.0}, "and has then spent no time more on choosing them."),
+        (
+            {"labels": NAN, "saved": NAN, "low": NAN, "high": NAN, "extra_seconds": NAN},
+            "It does not reach 80.0 % accuracy (95 % of random's final one), which random does with 80 labels.",
+        ),
+    ],
+)
+def test_labels_saved_are_said_with_what_they_cost(changes, said):
+    rows = pd.DataFrame([SAVED | changes, SAVED | {"share": 0.9}])
+    found = savings(rows, "random")
+    assert list(found) == ["badge"]
+    assert said in found["badge"]
+    assert findings(paired({}), "random", found)[0].sentence.endswith(found["badge"])
+
+
+def test_a_price_is_named_only_where_a_saving_was_shown():
+    for changes in ({"low": -3.0}, {"low": NAN}, {"extra_seconds": -1.0}):
+        assert "for each label" not in savings(pd.DataFrame([SAVED | changes]), "random")["badge"]
+    assert "80.0 % macro-F1 (95 %" in savings(pd.DataFrame([SAVED]), "random", "macro-F1")["badge"]
