@@ -5,6 +5,7 @@ Accuracies, areas and differences are in [0, 1] units, seconds are wall time, st
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,7 +19,9 @@ from analysis.statistics import detectable_difference, holm, mean_std, paired_di
 
 _TRAJECTORY = ["label", "seed", "n_labels", "area", "final_accuracy", "select_seconds", "train_seconds"]
 _PAIRED = ["label", "baseline", "difference", "low", "high", "n_pairs", "method", "won", "total", "p", "detectable"]
-_METRICS = ["balanced_accuracy", "macro_f1", "nll", "ece", "least_recall", "classes_reached", "class_balance"]
+_METRICS = [
+    *["balanced_accuracy", "macro_f1", "nll", "ece", "least_recall", "classes_reached", "class_balance", "n_no_class"]
+]
 _MOST_NAMED = 5
 
 
@@ -55,15 +58,19 @@ def metrics_table(results: Results, data: str | None = None) -> pd.DataFrame:
 
     Returns:
         One row per configuration and label count, in display order: label, n_labels, balanced_accuracy, macro_f1,
-        nll, ece, least_recall (of the classes of a seed), classes_reached, class_balance, n_seeds. Rounds from before
-        these were kept are left out.
+        nll, ece, least_recall (of the classes of a seed), classes_reached, class_balance, n_no_class (labels so far
+        that were lost on points of no class), n_seeds. Rounds from before these were kept are left out.
 
     Raises:
         SelectionError: `data` does not name one data set of the results.
     """
     curves = results.only(data).curves
     kept = curves[curves["nll"].notna()]
-    kept = kept.assign(least_recall=[np.nanmin(np.asarray(each, dtype=float)) for each in kept["recall"]])
+    stats = [json.loads(text) if isinstance(text, str) else {} for text in kept["stats"]]
+    kept = kept.assign(
+        least_recall=[np.nanmin(np.asarray(each, dtype=float)) for each in kept["recall"]],
+        n_no_class=[each.get("n_no_class", 0) for each in stats],
+    )
     cells = kept.groupby(["label", "n_labels"], sort=False)
     return cells[_METRICS].mean().assign(n_seeds=cells.size()).reset_index()
 

@@ -21,6 +21,7 @@ from studies.ending import FAILED, one_line_errors, stop_on_sigterm
 from studies.once import OnceCommand
 
 if TYPE_CHECKING:
+    from analysis import Results
     from harness.store.location import Location
     from harness.workers.resources import Resources
     from studies.compare import Comparison
@@ -245,11 +246,11 @@ def compare(
         datasets = [make_pool(source, each) for each in pools]
         for each in datasets:
             comparison.specs(each)  # what cannot be is refused before anything runs
-        n_failed = 0
+        n_failed, found = 0, list["Results"]()
         for each in datasets:
             if len(datasets) > 1:
                 typer.echo(f"Data set {each.name}")
-            n_failed += run_comparison(
+            outcome = run_comparison(
                 comparison,
                 each,
                 place,
@@ -257,7 +258,10 @@ def compare(
                 command=shlex.join(["ntkcpl", *sys.argv[1:]]),
                 dry_run=dry_run,
                 terms=terms,
-            ).n_failed
+                earlier=found if len(datasets) > 1 else None,
+            )
+            n_failed += outcome.n_failed
+            found += [outcome.results] if outcome.results else []
         if plan is not None and not dry_run:
             from studies.report import report_store
 
@@ -577,7 +581,14 @@ def select(
     """Choose the points of your own pool to label next, as a study in the same state would."""
     with one_line_errors():
         from strategies.registry import make_strategy
-        from studies.compare import LEARNER, check_answers, parse_learner, parse_settings, parse_strategies
+        from studies.compare import (
+            LEARNER,
+            check_answers,
+            learner_notes,
+            parse_learner,
+            parse_settings,
+            parse_strategies,
+        )
         from studies.select import run_select
 
         (name,) = parse_strategies(strategy)
@@ -596,6 +607,8 @@ def select(
             images=images,
             sheet=sheet,
         )
+        for line in learner_notes(parsed.get(LEARNER, {}), [name]):
+            typer.echo(line, err=True)
         for line in said:
             typer.echo(line)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -34,10 +34,12 @@ class Outcome:
     Attributes:
         name: of the study in the store.
         n_failed: trajectories that failed.
+        results: what is finished; None of a dry run, or where nothing is.
     """
 
     name: str
     n_failed: int
+    results: Results | None = None
 
 
 def run_comparison(
@@ -49,6 +51,7 @@ def run_comparison(
     command: str,
     dry_run: bool,
     terms: Terms | None = None,
+    earlier: Sequence[Results] | None = None,
 ) -> Outcome:
     """Run what the store does not have yet, then print the table and write the picture.
 
@@ -60,6 +63,8 @@ def run_comparison(
         command: the command line, kept with the study.
         dry_run: print the plan only.
         terms: what to register before anything runs; None registers nothing.
+        earlier: what the command has run on other data sets, for one `results.csv` of all; None where there is just
+            this one.
 
     Raises:
         HarnessError, StrategyError: bad input, or more asked for than the cluster has; nothing is written.
@@ -111,7 +116,7 @@ def run_comparison(
     results = _named(load(str(out), study=study), data.name)
     if not results.rounds.empty:
         show_summary(results, console)
-        for path in write_summary(results, out):
+        for path in write_summary(results, out, earlier):
             say(console, str(path))
     say(console, str(out / "rounds"))
     if n_others := len(store.studies().keys() - {study}):
@@ -120,7 +125,7 @@ def run_comparison(
             console,
             f"All this is of this command alone; `{out}` has {others}, too: ntkcpl report {shlex.quote(str(out))}",
         )
-    return Outcome(study, len(failures))
+    return Outcome(study, len(failures), None if results.rounds.empty else results)
 
 
 @contextmanager

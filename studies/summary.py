@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -17,6 +17,7 @@ from analysis import Results
 from analysis.exceptions import NoBaselineError
 from analysis.figures import save_curves
 from analysis.figures.curves import bounds_of
+from analysis.formats import slug
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
 from harness.store.location import Location, write
 from harness.store.writing import from_json
@@ -25,10 +26,24 @@ from studies.terminal import plain_table, say, show_table
 _MARKS = {1: "bold", 2: "underline"}
 
 
-def write_summary(results: Results, folder: Location) -> tuple[Location, Location]:
-    """Write `results.csv` and `curves.png` into `folder`; returns their paths."""
-    table, picture = folder / "results.csv", folder / "curves.png"
-    write(table, accuracy_table(results).to_csv(index=False).encode())
+def write_summary(
+    results: Results, folder: Location, earlier: Sequence[Results] | None = None
+) -> tuple[Location, Location]:
+    """Write `results.csv` and a picture of the curves into `folder`; returns their paths.
+
+    Args:
+        results: of one data set.
+        folder: of the store.
+        earlier: of the data sets that the command has run before this one; the table has them, too, and each has a
+            picture of its own. None where there is just one: `curves.png`.
+    """
+    (data,) = results.data_names
+    table = folder / "results.csv"
+    picture = folder / ("curves.png" if earlier is None else f"curves-{slug(data)}.png")
+    tables = [accuracy_table(each).assign(data=each.data_names[0]) for each in (*(earlier or ()), results)]
+    frame = pd.concat(tables, ignore_index=True)
+    frame.insert(0, "data", frame.pop("data"))
+    write(table, frame.to_csv(index=False).encode())
     drawn = BytesIO()
     save_curves(results, drawn)
     write(picture, drawn.getvalue())

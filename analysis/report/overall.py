@@ -8,11 +8,11 @@ from analysis.across import budgets_by_data, iqm_table, names_by_data, on_some, 
 from analysis.comparison import effective_budget
 from analysis.diagnostics import share_table
 from analysis.exceptions import AnalysisError
+from analysis.formats import slug
 from analysis.learners import agreement_findings, agreement_table, areas_by_learner
 from analysis.learners import rank_table as rank_by_learner
 from analysis.provenance import environment_table
 from analysis.report.estimates import Estimates
-from analysis.report.pictures import slug
 from analysis.report.render import Cell, Column, Table, integer, number, p_value, percent, table_of, text
 from analysis.results import Results
 

@@ -19,11 +19,11 @@ from markupsafe import Markup, escape
 from analysis.exceptions import AnalysisError, SelectionError
 from analysis.figures.axes import line_styles
 from analysis.figures.curves import bound_note, caption, curves_of, needs_log, with_bounds
-from analysis.formats import FIGURE_FORMATS, FORMATS, check_formats
+from analysis.formats import FIGURE_FORMATS, FORMATS, check_formats, slug
 from analysis.provenance import study_table, warnings
 from analysis.report import overall, verdict
 from analysis.report.estimates import Estimates, Refusal
-from analysis.report.pictures import Picture, pictures, plane_pictures, slug
+from analysis.report.pictures import Picture, pictures, plane_pictures
 from analysis.report.registered import BASELINE, Part, confirmatory, parts
 from analysis.report.render import WRITERS, Table
 from analysis.report.sheets import sheets

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from analysis.exceptions import AnalysisError
 from analysis.figures import axes, comparison, curves, diagnostics, plane
 from analysis.figures.axes import LineStyle
+from analysis.formats import slug
 from analysis.report.estimates import Estimates
 
 MOST_DRAWN = 12
@@ -82,11 +82,6 @@ def plane_pictures(coverage: pd.DataFrame) -> list[Picture]:
         draw = partial(plane.draw_picture, picture)
         made.append(Picture(name, title, note, draw, plane.picture_height(picture)))
     return made
-
-
-def slug(name: str) -> str:
-    """A name as part of a file name."""
-    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", name).strip("-.") or "data"
 
 
 @dataclass(frozen=True)

@@ -450,6 +450,7 @@ def _metrics(estimates: Estimates, title: str) -> Table:
         Column("ece", "ECE", percent),
         Column("classes_reached", "classes reached", number(1)),
         Column("class_balance", "class balance", number(2)),
+        *([Column("n_no_class", "labels of no class", number(1))] if frame["n_no_class"].any() else []),
         Column("n_seeds", "seeds", integer),
     ]
     last = frame.groupby("label", sort=False).tail(1)
@@ -462,7 +463,8 @@ def _metrics(estimates: Estimates, title: str) -> Table:
         "Balanced: the mean recall of the classes, the share of right predictions among the test points of each. Least"
         " recall: of the class that is worst off. NLL: mean negative log-likelihood of the true class, in nats. ECE:"
         " expected calibration error over 15 bins of equal width. Of these two less is better. Classes reached: those"
-        " with a bought point. Class balance: entropy of the classes of the bought points, over that of equal shares.",
+        " with a bought point. Class balance: entropy of the classes of the bought points, over that of equal shares."
+        " Labels of no class: those that were spent on points that have none (--ood), and taught nothing.",
     )
     return replace(shown, frame=frame)
 

@@ -12,8 +12,9 @@ import pandas as pd
 
 from analysis.figures.curves import caption, draw_curves
 from analysis.figures.sweeps import draw_history, draw_importances, draw_interaction
+from analysis.formats import slug
 from analysis.registration import MAXIMISED, find, in_words, registrations_in, sweep_subject
-from analysis.report.pictures import MOST_DRAWN, Picture, slug
+from analysis.report.pictures import MOST_DRAWN, Picture
 from analysis.report.render import Column, Table, integer, number, percent, points, table_of, text
 from analysis.report.sheets import interval_text
 from analysis.results import Results

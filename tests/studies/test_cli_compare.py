@@ -55,6 +55,17 @@ def test_harder_pools_of_a_study(ntkcpl_on_ray, pool_file, fields, tmp_path):
     ]
     assert "Across data sets" in page
     assert all(name in page for name in names)
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert table["data"].unique().tolist() == names
+    assert table.groupby("data").size().to_list() == [4, 4, 4]
+    pictures = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert pictures == ["curves-pool-longtail-4-noise-0.3.png", "curves-pool-ood-outside-0.25.png", "curves-pool.png"]
+    metrics = pd.read_csv(tmp_path / "out" / "report" / "tables" / "pool-ood-outside-0.25" / "metrics.csv")
+    lost = results.rounds[results.rounds["data"] == names[2]].set_index(["strategy", "n_labels"])["stats"]
+    lost = lost.map(lambda text: json.loads(text).get("n_no_class", 0)).groupby(level=[0, 1]).mean()
+    assert metrics.set_index(["strategy", "n_labels"])["n_no_class"].to_dict() == lost.to_dict()
+    assert metrics["n_no_class"].max() > 0
+    assert page.count("labels of no class</button>") == 1
     again = ntkcpl_on_ray(*words)
     assert again.stderr.count("4 trajectories: 4 done already") == 3
     assert ntkcpl_on_ray("store", "check", tmp_path / "out").stdout.endswith("0 problems\n")
@@ -84,6 +95,7 @@ class TestOutput:
         _, out, *_ = undisturbed
         assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
         table = pd.read_csv(out / "results.csv")
+        assert table.columns[0] == "data"
         assert sorted(set(table["label"])) == ["badge", "ntkcpl_self", "random"]
         assert sorted(set(table["n_labels"])) == [5, 10, 15, 20]
         assert (table["n_seeds"] == 4).all()

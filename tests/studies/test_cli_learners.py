@@ -76,6 +76,18 @@ def test_select(ntkcpl, pool_without_labels, tmp_path):
     words = ["select", "--data", pool_without_labels, "--strategy", "random", "-n", 5, "--classes", "a,b"]
     result = ntkcpl(*words, "--learner", "knn", "--set", "learner.neighbours=3", "--out", tmp_path / "picks.csv")
     assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines() == ["learner: knn with scaling=rms, neighbours=3, temperature=0.07"]
+
+
+def test_select_says_what_stands_for_an_embedding(ntkcpl, pool_without_labels, tmp_path):
+    words = ["select", "--data", pool_without_labels, "--strategy", "badge", "-n", 5, "--classes", "a,b"]
+    result = ntkcpl(*words, "--learner", "linear", "--out", tmp_path / "picks.csv")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines()[1:] == [
+        "badge: linear has no layer before the last; its embedding is the features."
+    ]
+    assert "badge chose 5 points" in result.stdout
+    assert ntkcpl(*words, "--out", tmp_path / "others.csv").stderr == ""
 
 
 @pytest.mark.parametrize("command", ON)
