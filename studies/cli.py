@@ -119,24 +119,22 @@ class _Images:
 
     def features(self, comparisons: Sequence[Comparison], resources: Resources, *, dry_run: bool) -> str | None:
         """Make the feature file, or find it done; of a dry run that lacks it, say what is missing and return None."""
-        from studies.study import feature_path
+        from studies.apart import apart
+        from studies.study import encoder_path, feature_path
 
         # What cannot be is refused before a pre-training that may take days.
         self.stage.made_recipe()
         for comparison in comparisons:
             comparison.check()
-        path = feature_path(self.data, self.folder)
+        stages = (self.data, self.stage, self.root, self.folder)
+        path, encoder = feature_path(self.data, self.folder), encoder_path(self.data, self.folder)
         if not dry_run:
-            from studies.apart import apart
-
             # Its memory, a GPU's too, is free before the workers start.
-            making = "studies.stages:make_features"
-            path = apart(making, self.data, self.stage, self.root, self.folder, download=self.download)
-        elif not path.exists():
+            path = apart("studies.stages:make_features", *stages, download=self.download)
+        elif not ((path.exists() or encoder.exists()) and apart("studies.stages:is_made", *stages)):
             from studies.forecast import forecast
 
-            arguments = (comparisons, self.data, self.stage, self.root, self.folder, resources)
-            for line in forecast(*arguments, download=self.download):
+            for line in forecast(comparisons, *stages, resources, download=self.download):
                 typer.echo(line, err=True)
             return None
         return str(path)

@@ -80,7 +80,9 @@ def forecast(
                 f"Pre-training ({stage.recipe}): {pool[0]:,} images x {recipe.epochs} epochs x {each / 1e9:.3g} GFLOP: "
                 f"about {duration(pool[0] * recipe.epochs * each / operations)}{', less what is done' * is_begun}."
             )
-    lines.append(f"Features: to {feature_path(data, out)}, not there yet.")
+    path = feature_path(data, out)
+    there = "there; made again unless of these images and this encoder" if path.exists() else "not there yet"
+    lines.append(f"Features: to {path}, {there}.")
     if counts is not None:
         for comparison in comparisons:
             comparison.schedule.check_fits(counts[0], data)

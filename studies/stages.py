@@ -7,11 +7,12 @@ from pathlib import Path
 import torch
 import typer
 
+from harness.exceptions import DataError, PackageError
 from harness.features.checkpoints import load_encoder
-from harness.features.extract import extract
+from harness.features.extract import extract, is_current
 from harness.features.images import Source, open_images
 from harness.features.parallel import processes
-from harness.features.pretrain import pretrain
+from harness.features.pretrain import finished_epochs, pretrain
 from studies.features import ChunkLines, EpochLines, describe_encoder
 from studies.study import FeatureStage, encoder_path, feature_path
 
@@ -50,3 +51,23 @@ def make_features(data: str, stage: FeatureStage, root: Path | None, out: Path, 
         chunks = ChunkLines()
         chunks.end(extract(images, loaded, path, device=place, listen=chunks))
     return path
+
+
+def is_made(data: str, stage: FeatureStage, root: Path | None, out: Path) -> bool:
+    """Whether `make_features` would find everything done; reads alone. False where the images are missing.
+
+    Raises:
+        HarnessError: a checkpoint that `make_features` would refuse, as one of another run.
+    """
+    recipe = stage.made_recipe()
+    try:
+        images = open_images(Source(data, root, limit=stage.limit))
+        pool = images if stage.pretrain_on is None else open_images(Source(stage.pretrain_on, root))
+    except (DataError, PackageError):
+        return False
+    checkpoint = stage.checkpoint
+    if checkpoint is None:
+        checkpoint = str(encoder_path(data, out))
+        if finished_epochs(Path(checkpoint), pool.train, recipe) < recipe.epochs:
+            return False
+    return is_current(feature_path(data, out), images, load_encoder(checkpoint, backbone=stage.backbone))

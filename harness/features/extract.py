@@ -91,29 +91,15 @@ def extract(
         DataError: an image cannot be decoded, or the file cannot be written.
     """
     check_suffix(out)
-    size = loaded.spec.image_size
-    resize = size if size <= SMALL_IMAGE else round(size * 256 / 224)
-    about = {
-        "made_by": "ntkcpl features extract",
-        "version": _VERSION,
-        "images": images.name,
-        "images_hash": images.identity,
-        "encoder": loaded.source,
-        "encoder_hash": loaded.identity,
-        "transform": {"resize": resize, "crop": size, "mean": MEAN, "std": STD},
-        "dtype": dtype,
-    }
-    about = json.loads(json.dumps(about))
-    content = {name: value for name, value in about.items() if name not in ("images", "encoder")}
-    there = read_about(out)
+    about = _about(images, loaded, dtype)
     total = len(images.train) + (0 if images.test is None else len(images.test))
-    if {name: there.get(name) for name in content} == content:
+    if is_current(out, images, loaded, dtype=dtype):
         data = load_dataset(str(out))
         return Extracted(Fields(data.x_train, data.y_train, data.x_test, data.y_test), total, 0)
 
-    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+    key = hashlib.sha256(json.dumps(_content(about), sort_keys=True).encode()).hexdigest()[:20]
     parts = out.parent / f".{out.name}.parts"
-    dim = feature_dim(loaded.encoder, loaded.spec)
+    dim, (resize, size) = feature_dim(loaded.encoder, loaded.spec), _sizes(loaded)
     encoder = loaded.encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     began, found, computed = time.monotonic(), 0, 0
 
@@ -147,6 +133,43 @@ def extract(
     write_features(out, fields, about)
     shutil.rmtree(parts, ignore_errors=True)
     return Extracted(fields, found, computed)
+
+
+def is_current(
+    out: Path, images: ImageSet, loaded: LoadedEncoder, *, dtype: Literal["float32", "float16"] = "float32"
+) -> bool:
+    """Whether a feature file is there that `extract` would find done."""
+    there = read_about(out)
+    content = _content(_about(images, loaded, dtype))
+    return {name: there.get(name) for name in content} == content
+
+
+def _sizes(loaded: LoadedEncoder) -> tuple[int, int]:
+    """Pixels that an image is resized to, and those of the crop that is encoded."""
+    size = loaded.spec.image_size
+    return size if size <= SMALL_IMAGE else round(size * 256 / 224), size
+
+
+def _about(images: ImageSet, loaded: LoadedEncoder, dtype: str) -> dict[str, Any]:
+    """The note in a feature file."""
+    resize, size = _sizes(loaded)
+    about = {
+        "made_by": "ntkcpl features extract",
+        "version": _VERSION,
+        "images": images.name,
+        "images_hash": images.identity,
+        "encoder": loaded.source,
+        "encoder_hash": loaded.identity,
+        "transform": {"resize": resize, "crop": size, "mean": MEAN, "std": STD},
+        "dtype": dtype,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(about))
+    return plain
+
+
+def _content(about: dict[str, Any]) -> dict[str, Any]:
+    """Of a note, what must be equal for features to be: all but names and places."""
+    return {name: value for name, value in about.items() if name not in ("images", "encoder")}
 
 
 @torch.inference_mode()

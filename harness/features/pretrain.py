@@ -174,7 +174,7 @@ def pretrain(
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     place = torch.device(f"cuda:{torch.cuda.current_device()}" if device == "cuda" else "cpu")
     spec = encoder_spec(recipe.backbone, recipe.image_size)
-    run = {"recipe": recipe.model_dump(mode="json"), "images": images.identity, "seed": seed, "processes": world}
+    run = _run(images, recipe, seed, world)
 
     encoder = make_encoder(spec, _seed(seed, "encoder"))
     with torch.random.fork_rng(devices=[]):
@@ -348,10 +348,22 @@ def _ema(recipe: Recipe, step: int, steps: int) -> float:
     return float(vision.load("lightly.utils.scheduler").cosine_schedule(step, recipe.epochs * steps, recipe.ema, 1.0))
 
 
-def _resume(
-    out: Path, run: dict[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[list[dict[str, Any]], Precision]:
-    """History and precision of an earlier run; its precision is `auto` where the checkpoint does not say."""
+def finished_epochs(out: Path, images: Images, recipe: Recipe, *, seed: int = 0) -> int:
+    """How many epochs of a run in one process a checkpoint holds; none where there is no such file.
+
+    Raises:
+        CheckpointError: `out` holds another run, as `pretrain` would refuse it.
+    """
+    return len(_read_run(out, _run(images, recipe, seed, 1))["history"]) - 1 if out.exists() else 0
+
+
+def _run(images: Images, recipe: Recipe, seed: int, processes: int) -> dict[str, Any]:
+    """What a checkpoint says of its run, all of which must agree for it to go on."""
+    return {"recipe": recipe.model_dump(mode="json"), "images": images.identity, "seed": seed, "processes": processes}
+
+
+def _read_run(out: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """The checkpoint of an earlier part of a run; refuses that of another one."""
     content = read_checkpoint(out)
     if content.get("format") != FORMAT or "run" not in content:
         raise CheckpointError(f"Expected a checkpoint of `features pretrain` in {out}, but it is another file.")
@@ -359,6 +371,14 @@ def _resume(
     if before != run:
         differing = ", ".join(_differences(before, run))
         raise CheckpointError(f"Expected {out} to hold this run, but it differs in {differing}. Choose another --out.")
+    return content
+
+
+def _resume(
+    out: Path, run: dict[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[list[dict[str, Any]], Precision]:
+    """History and precision of an earlier run; its precision is `auto` where the checkpoint does not say."""
+    content = _read_run(out, run)
     model.load_state_dict(content["model"])
     optimiser.load_state_dict(content["optimiser"])
     history: list[dict[str, Any]] = content["history"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,15 @@ class Asked:
                 planned = planned.model_copy(update={"schedules": (plan.schedule,)})
             if start is None and self.objective != "final":
                 start = plan.sweep.objective_from
-        space = make_space(self.max_clusters, self.schedules, self.space, planned=planned, start=start)
+        space = make_space(self.max_clusters, self.schedules, self.space, planned=planned)
+        try:
+            space = replace(space, start=start)
+        except SpecError as error:
+            if self.objective_from is not None:
+                raise
+            raise SpecError(
+                f"{error} The study {kind} has objective_from: {start}; --objective-from takes its place."
+            ) from error
         shared = {} if self.candidates is None else {"candidates": self.candidates}
         for key in ("max_clusters", "candidates") if plan is not None else ():
             value, known = getattr(plan, key), parameter_names(strategy_class(name))

@@ -270,7 +270,6 @@ def make_space(
     file: Path | None,
     *,
     planned: SpaceFile | None = None,
-    start: int | None = None,
 ) -> Space:
     """Put the space together from the command line and a file.
 
@@ -280,7 +279,6 @@ def make_space(
         file: YAML.
         planned: what a study searches; its hyperparameters count where neither `max_clusters` nor a file has any, its
             schedules where nothing else has some.
-        start: as in `Space`.
 
     Raises:
         SpecError: a text that does not parse, a dimension given twice, no schedule, or unequal budgets.
@@ -304,7 +302,7 @@ def make_space(
         listed = tuple(str(Schedule.parse(text)) for text in listed)
         if repeated := [text for text in listed if listed.count(text) > 1]:
             raise SpecError(f"Expected each schedule once, but got `{repeated[0]}` {len(repeated)} times.")
-    return Space(parameters, listed, start)
+    return Space(parameters, listed)
 
 
 def parse_counts(text: str) -> Dimension:

@@ -12,7 +12,10 @@ import torch
 import yaml
 
 from harness.data import load_dataset
+from harness.exceptions import CheckpointError
 from harness.features.checkpoints import read_checkpoint
+from studies.stages import is_made
+from studies.study import load_study
 
 TINY = ["--backbone", "wrn10_1", "--limit", "128", "--set", "batch_size=32", "--threads", "1"]
 
@@ -159,6 +162,21 @@ def test_a_study_goes_from_images_to_the_report_and_keeps_each_stage(ntkcpl_on_r
     assert (tmp_path / "run" / "report" / "index.html").exists()
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "features").iterdir()}
     capfd.readouterr()
+    other = [*words, "--set", "features.epochs=2"]
+    refused = [ntkcpl_on_ray(*other, *further) for further in ([], ["--dry-run"])]
+    assert [each.exit_code for each in refused] == [2, 2]
+    assert "differs in epochs (1 there, 2 here). Choose another --out." in refused[0].stderr
+    assert refused[0].stderr.splitlines()[-1] == refused[1].stderr.splitlines()[-1]
+    _, plan = load_study(str(study_file))
+    here = tmp_path / "run"
+    assert is_made("digits", plan.features, None, here)
+    with pytest.raises(CheckpointError, match=r"differs in images \("):
+        is_made("digits", plan.features.changed({"limit": "100"}), None, here)
+    untrained = plan.features.model_copy(update={"checkpoint": "untrained", "backbone": "wrn10_1", "settings": {}})
+    assert not is_made("digits", untrained, None, here)
+    assert not is_made("digits", plan.features, None, tmp_path / "elsewhere")
+    assert not is_made("cifar10", plan.features, tmp_path, here)
+    assert ntkcpl_on_ray(*words, "--dry-run").stderr.endswith("4 trajectories: 4 done already\n")
     again = ntkcpl_on_ray(*words)
     assert "0 images encoded, 400 found done" in capfd.readouterr().err  # said by another process
     assert "4 done already" in again.stderr

@@ -82,6 +82,11 @@ def test_any_study_gives_data_schedule_and_learner():
         (Asked("random,ntkcpl_al"), None, "Expected one strategy to sweep"),
         (Asked("ntkcpl_al"), None, "Expected schedules such as"),
         (Asked(None, objective_from=10), "cifar10_clusters", "Expected an objective from 20 labels"),
+        (
+            Asked(None, schedules="20x3"),
+            "cifar10_clusters",
+            "below the budget of 60, but got 400. The study cifar10_clusters has objective_from: 400; --objective-from",
+        ),
         (Asked(None, objective_from=2000), "cifar10_clusters", "below the budget of 2000, but got 2000"),
         (Asked(None, settings=["ntkcpl_al.max_clusters=3"]), "cifar10_clusters", "searched or set, but it is both"),
     ],
