@@ -29,7 +29,8 @@ def trial_table(trials: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per trial: trial, the settings that were searched, schedule, objective, low, high (Student's t;
-        null for one seed), final_accuracy, n_seeds, labels_reached, status, seconds. Complete ones come first.
+        null for one seed), final_accuracy, n_seeds, labels_reached, status, seconds, metric (that objective and
+        final_accuracy are of; null where that was not kept). Complete ones come first.
     """
     settings = pd.DataFrame([json.loads(params) for params in trials["params"]], index=trials.index)
     half = (
@@ -37,7 +38,7 @@ def trial_table(trials: pd.DataFrame) -> pd.DataFrame:
     )
     table = pd.concat([trials[["trial"]], settings, trials[[SCHEDULE, "objective"]]], axis=1)
     table = table.assign(low=trials["objective"] - half, high=trials["objective"] + half)
-    rest = ["final_accuracy", "n_seeds", "labels_reached", "status", "seconds"]
+    rest = ["final_accuracy", "n_seeds", "labels_reached", "status", "seconds", "metric"]
     table = pd.concat([table, trials[rest]], axis=1)
     order = table["status"].map({"complete": 0, "stopped": 1, "failed": 2})
     keys = pd.DataFrame({"order": order, "objective": -table["objective"], "labels": -table["labels_reached"]})

@@ -28,6 +28,7 @@ from analysis.sweeps import (
     setting_text,
     trial_table,
 )
+from harness.store.schema import METRICS
 
 UNCONFIRMED = (
     "The best trial, {trial}, is unconfirmed: it was chosen as the best on this half of the test data, so its objective"
@@ -256,6 +257,12 @@ def _confirmations(study: str, frame: pd.DataFrame) -> Table:
     )
 
 
+def _metric(trials: pd.DataFrame) -> str:
+    """What the trials of a sweep were judged by, in words; stores of an earlier version do not say."""
+    kept = trials["metric"].dropna()
+    return METRICS.get(kept.iloc[0], kept.iloc[0]) if len(kept) else "the metric that was searched for"
+
+
 def _sheet(study: str, trials: pd.DataFrame) -> Table:
     frame = trial_table(trials)
     settings = list(frame.columns[1 : list(frame.columns).index("objective")])
@@ -276,9 +283,9 @@ def _sheet(study: str, trials: pd.DataFrame) -> Table:
         "Trials",
         frame,
         columns,
-        "Objective and final value of the metric that was searched for, in %, mean over seeds; from, to: 95 % interval,"
-        " Student's t over seeds, of each trial alone. On the tune half of the test data: the best of many trials is"
-        " lucky as well as good.",
+        f"Objective and final value of {_metric(trials)}, in %, mean over seeds; from, to: 95 % interval, Student's t"
+        " over seeds, of each trial alone. On the tune half of the test data: the best of many trials is lucky as well"
+        " as good.",
         "The objective is what the command asked for (--objective, --metric): by default the area under the accuracy"
         " curve over the label counts that all schedules of the search span. Trials that were stopped early saw fewer"
         " labels; they have no objective that may be compared.",

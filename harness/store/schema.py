@@ -95,12 +95,10 @@ TRIALS = _table(
     ("status", pa.string()),  # complete, stopped, failed
     ("trajectory_ids", pa.list_(pa.string())),
     ("seconds", pa.float64()),
-    (
-        "maximised",
-        pa.string(),
-    ),  # area, log_area, final; this and what follows: null before version 3
+    ("maximised", pa.string()),  # area, log_area, final; this and what follows: null before version 3
     ("window_from", pa.int64()),  # label counts that `objective` is over
     ("window_to", pa.int64()),
+    ("metric", pa.string()),  # column of `rounds` that `objective` and `final_accuracy` are of
 )
 
 COVERAGE = _table(
@@ -180,7 +178,7 @@ confirmed its best trials (`ntkcpl sweep --confirm-seeds`), `registrations` once
 (`--register`)."""
 
 _ADDED_3 = {
-    "trials": frozenset({"maximised", "window_from", "window_to"}),
+    "trials": frozenset({"maximised", "window_from", "window_to", "metric"}),
     "confirmations": frozenset({"looked_at"}),
 }
 ADDED: dict[str, dict[str, frozenset[str]]] = {

@@ -281,6 +281,7 @@ class Record:
             "maximised": sweep.objective,
             "window_from": sweep.space.window[0],
             "window_to": sweep.space.window[1],
+            "metric": sweep.metric,
         }
 
 

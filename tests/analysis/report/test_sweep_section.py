@@ -33,7 +33,22 @@ def test_the_report_has_a_section_for_the_sweep(swept_results, tmp_path):
     assert "sweep-x: 7 trials: 6 complete, 1 stopped." in page
     assert "<h2>Sweep of ntkcpl_al on digits</h2>" in page
     assert len(pd.read_csv(tmp_path / "tables" / "trials-sweep-x.csv")) == 7
-    assert "Objective and final value of the metric that was searched for" in page  # which one, no table says
+
+
+@pytest.mark.parametrize(
+    ("version", "metric", "words"),
+    [("3", "macro_f1", "macro-F1"), ("3", "accuracy", "accuracy"), ("2", None, "the metric that was searched for")],
+)
+def test_the_metric_that_was_searched_for_is_named(swept, version, metric, words):
+    path = swept / "trials" / "sweep-x.parquet"
+    content = pq.read_table(path).drop_columns(["metric"])
+    if metric:
+        content = content.append_column("metric", pa.array([metric] * len(content)))
+    pq.write_table(content.replace_schema_metadata({schema.VERSION_KEY: version.encode()}), path)
+    (section,) = make_report(load(swept)).sweeps
+    table = next(table for table in section.tables if table.title == "Trials")
+    assert table.note.startswith(f"Objective and final value of {words}, in %")
+    assert set(table.frame["metric"].dropna()) == ({metric} if metric else set())
 
 
 def test_a_store_without_trials_has_no_section(trajectory, write_store, tmp_path):

@@ -14,6 +14,7 @@ import pytest
 
 from harness.exceptions import StoreError
 from harness.store import schema
+from harness.store.check import check_store
 from harness.store.location import source, write
 from harness.store.writing import Store, from_json, read_file
 
@@ -184,6 +185,23 @@ class TestVersion1:
         write(path, read_file(path).drop_columns(["nll"]))
         with pytest.raises(StoreError, match="Expected a column `nll` of double"):
             store.rounds("a")
+
+
+def test_trials_of_version_2_have_no_metric_and_are_continued(store):
+    row = {**dict.fromkeys(schema.TRIALS.names), "study": "s", "trial": 0, "status": "complete", "trajectory_ids": []}
+    store.write_trials("s", [row | {"metric": "macro_f1"}])
+    (path,) = (store.root / "trials").glob("*.parquet")
+    write(
+        path,
+        read_file(path)
+        .drop_columns(sorted(schema.ADDED["2"]["trials"]))
+        .replace_schema_metadata({schema.VERSION_KEY: b"2"}),
+    )
+    before = Store(store.root).trials("s")
+    assert before == [row]
+    store.write_trials("s", [*before, row | {"trial": 1, "metric": "macro_f1"}])
+    assert [each["metric"] for each in Store(store.root).trials("s")] == [None, "macro_f1"]
+    assert check_store(store.root).problems == []
 
 
 class TestCompleteRounds:

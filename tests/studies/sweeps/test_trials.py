@@ -155,7 +155,7 @@ class TestRecords:
     def test_a_complete_trial_has_an_objective(self, pool):
         row = self.record(pool).row("sweep", sweep())
         assert (row["objective"], row["objective_std"], row["final_accuracy"]) == (pytest.approx(0.6), 0, 0.8)
-        assert (row["status"], row["labels_reached"], row["n_seeds"]) == ("complete", 20, 2)
+        assert (row["status"], row["labels_reached"], row["n_seeds"], row["metric"]) == ("complete", 20, 2, "accuracy")
         assert row["seconds"] == pytest.approx(2 * 4 * 1.5)
         assert len(row["trajectory_ids"]) == 2
         assert (row["maximised"], row["window_from"], row["window_to"]) == ("area", *sweep().space.window)
