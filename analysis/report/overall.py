@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from analysis.across import budgets_by_data, iqm_table, names_by_data, on_some, rank_table, rank_warning, unlike
@@ -161,6 +163,30 @@ def learners(results: Results, seed: int) -> tuple[list[Table], list[str]]:
             )
         )
         notes += agreement_findings(agreement, data)
+    return tables, notes
+
+
+def across_by_learner(results: Results, baseline: str, seed: int) -> tuple[list[Table], list[str]]:
+    """`across` for each learner that has two data sets or more.
+
+    Args:
+        results: loaded with `by_learner`.
+        baseline: name of the strategy compared with.
+        seed: of the resampling.
+    """
+    tables, notes = [], []
+    for learner in sorted({learner for _, learner in results.learners.values()}):
+        parts = [part for part, (_, own) in results.learners.items() if own == learner]
+        if len(parts) > 1:
+            made, said = across(results.on(parts), baseline, seed)
+            tables += [
+                replace(table, name=f"{table.name}-{slug(learner)}", title=f"{table.title}, learner {learner}")
+                for table in made
+            ]
+            notes += [f"{learner}: {note}" for note in said]
+    others = sorted(set(results.data_names) - set(results.learners))
+    if others and len(results.data_names) > 1:
+        notes.append(f"Left out of what is across data sets, as each has one learner alone: {', '.join(others)}.")
     return tables, notes
 
 

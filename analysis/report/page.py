@@ -83,7 +83,8 @@ class Report:
         title: of the page.
         sections: one per data set and part of the test data; those of halves last.
         sweeps: one per sweep.
-        across: tables over data sets, from two data sets on; or over learners, where these are told apart.
+        across: tables over data sets, from two data sets on; where learners are told apart, tables over these, and
+            over the data sets of each.
         across_title: what they are over.
         notes: what must be known of that comparison.
         plane: table of coverage in two dimensions, if there is a picture of it.
@@ -155,8 +156,14 @@ def make_report(
         raise SelectionError(f"{' '.join(reasons)} --baseline takes a label, too.")
     sections = [_section(part, each) for part, each in zip(made, estimates, strict=True)]
     bases = list(dict.fromkeys(part.baseline for part in made)) or [BASELINE]
+    across_title = "Across data sets"
     if results.learners:
         across, notes = overall.learners(results, seed)
+        tables, said = (
+            overall.across_by_learner(confirmatory(results, made), bases[0], seed) if len(bases) == 1 else ([], [])
+        )
+        across_title = "Across learners, and across data sets under each" if tables else "Across learners"
+        across, notes = [*across, *tables], [*notes, *said]
     else:
         across, notes = (
             overall.across(confirmatory(results, made), bases[0], seed)
@@ -170,7 +177,7 @@ def make_report(
         sections=sections,
         sweeps=sweep_sections(results),
         across=across,
-        across_title="Across learners" if results.learners else "Across data sets",
+        across_title=across_title,
         notes=notes,
         plane=[] if results.coverage.empty else [overall.plane(results)],
         plane_pictures=plane_pictures(results.coverage),

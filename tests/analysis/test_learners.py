@@ -126,6 +126,25 @@ def test_the_page_has_ranks_agreement_and_a_section_for_each_learner(results):
     assert b"Across learners" in files["index.html"]
 
 
+def test_data_sets_are_ranked_over_under_each_learner(tmp_path, trajectory, write_store):
+    rows = [
+        row
+        for data in ("digits", "svhn")
+        for name, learner in (("mlp", None), ("linear", LINEAR))
+        for row in rows_of(trajectory, learner, HEIGHTS[name], data=data, data_hash=data)
+    ]
+    rows.append(trajectory(data="alone", data_hash="h3"))
+    report = make_report(load(write_store(tmp_path, rows), by_learner=True))
+    assert report.across_title == "Across learners, and across data sets under each"
+    tables = {table.name: table for table in report.across}
+    assert {"learners-digits", "learners-svhn", "ranks-linear", "ranks-mlp", "effective_budgets-mlp"} <= set(tables)
+    best = {name: tables[f"ranks-{name}"].frame["strategy"].iloc[0] for name in ("linear", "mlp")}
+    assert best == {"linear": "badge", "mlp": "typiclust"}
+    assert tables["ranks-mlp"].frame["n_data"].tolist() == [2] * 4
+    assert tables["ranks-mlp"].title == "Average ranks over data sets, learner mlp"
+    assert report.notes[-1] == ("Left out of what is across data sets, as each has one learner alone: alone.")
+
+
 def test_too_few_strategies_are_said(tmp_path, trajectory, write_store):
     rows = [row for learner in (None, LINEAR) for row in rows_of(trajectory, learner, {"random": 0.5, "badge": 0.6})]
     report = make_report(load(write_store(tmp_path, rows), by_learner=True))
