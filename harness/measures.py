@@ -29,20 +29,17 @@ def measure(predicted: IndexArray, probabilities: FloatArray, truth: IndexArray)
         occur or are predicted; `nll`, the mean negative log-likelihood in nats; `ece`, the expected calibration error
         over `N_BINS` bins of equal width; `recall` of each class, None where it does not occur.
     """
-    n_classes = probabilities.shape[1]
-    right = predicted == truth
-    n_right = np.bincount(truth[right], minlength=n_classes)
-    n_true, n_predicted = (np.bincount(classes, minlength=n_classes) for classes in (truth, predicted))
-    occurs, counts = n_true > 0, n_true + n_predicted > 0
-    recall = n_right[occurs] / n_true[occurs]
+    from sklearn.metrics import f1_score, recall_score  # late: who only reads a store needs neither
+
+    recall = recall_score(truth, predicted, labels=range(probabilities.shape[1]), average=None, zero_division=np.nan)
+    # Not sklearn.metrics.log_loss: it adds up in the type of the probabilities, float32, and scales their rows first.
     own = probabilities[np.arange(len(truth)), truth].astype(np.float64)
-    by_class = iter(recall.tolist())
     return {
-        "balanced_accuracy": float(recall.mean()),
-        "macro_f1": float((2 * n_right[counts] / (n_true + n_predicted)[counts]).mean()),
+        "balanced_accuracy": float(recall[np.isfinite(recall)].mean()),
+        "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
         "nll": float(-np.log(np.maximum(own, _LEAST)).mean()),
-        "ece": _calibration_error(probabilities.max(axis=1).astype(np.float64), right),
-        "recall": [next(by_class) if there else None for there in occurs],
+        "ece": _calibration_error(probabilities.max(axis=1).astype(np.float64), predicted == truth),
+        "recall": [float(value) if np.isfinite(value) else None for value in recall],
     }
 
 
@@ -64,7 +61,7 @@ def reached(classes: IndexArray, n_classes: int) -> Metrics:
 
 
 def _calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Mean distance of confidence and accuracy of each bin, weighted by its points."""
+    """Mean distance of confidence and accuracy of each bin, weighted by its points; scikit-learn has none."""
     bins = np.searchsorted(np.linspace(0, 1, N_BINS + 1)[1:-1], confidence)
     gaps = np.bincount(bins, confidence - right, minlength=N_BINS)
     return float(np.abs(gaps).sum() / len(right))
