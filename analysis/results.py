@@ -280,7 +280,8 @@ def load(
             configuration and seed for several trajectories.
     """
     if metric is not None and metric not in schema.METRICS:
-        raise SelectionError(f"Expected a metric among {', '.join(schema.METRICS)}, but got `{metric}`.")
+        why = " Less of it is better; the table of metrics has it." if metric in ("nll", "ece") else ""
+        raise SelectionError(f"Expected a metric among {', '.join(schema.METRICS)}, but got `{metric}`.{why}")
     # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
     damaged: list[str] | None = [] if skip_damaged else None
     tables = [

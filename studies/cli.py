@@ -347,7 +347,7 @@ def sweep(
         ),
     ] = ObjectiveOption.area,
     metric: Annotated[
-        MetricOption, typer.Option(help="What the objective is made of, on the test data.")
+        MetricOption, typer.Option(help="What the objective is made of, on the test data: more is better.")
     ] = MetricOption.accuracy,
     objective_from: Annotated[
         int | None, typer.Option(min=1, help="Label count at which the area begins, if later than all schedules do.")

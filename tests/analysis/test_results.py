@@ -408,6 +408,10 @@ class TestMetric:
         with pytest.raises(SelectionError, match=r"Expected macro_f1 in every round, but 2 of 2 .* such as random on"):
             load(store, metric="macro_f1")
 
-    def test_that_there_is_not(self, store):
-        with pytest.raises(SelectionError, match="among accuracy, balanced_accuracy, macro_f1, but got `nll`"):
-            load(store, metric="nll")
+    @pytest.mark.parametrize(
+        ("metric", "why"), [("nll", " Less of it is better; the table"), ("ece", " Less"), ("f1", "")]
+    )
+    def test_that_there_is_not_or_that_must_be_small(self, store, metric, why):
+        said = f"among accuracy, balanced_accuracy, macro_f1, but got `{metric}`\\.{why}"
+        with pytest.raises(SelectionError, match=said if why else f"{said}$"):
+            load(store, metric=metric)
