@@ -151,7 +151,7 @@ def _penalties(estimates: Estimates, selection: _Selection) -> list[Picture]:
 def _spending(estimates: Estimates, selection: _Selection) -> list[Picture]:
     data, name = selection.of(estimates.spending), estimates.results.worded("Accuracy")
     draw = partial(diagnostics.draw_spending, data, styles=selection.styles, name=name)
-    note = f"Means over seeds after each round; training is not in the seconds, nor a person's time{selection.note}"
+    note = f"Means over seeds after each round; training is not counted{selection.note}"
     return [Picture("spending", f"{name} by seconds of selection", note, draw)]
 
 
