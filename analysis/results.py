@@ -177,13 +177,6 @@ class Results:
             lambda: replace(self._keep(cells.loc[wanted, "trajectory_id"]), bounds=self.bounds[seen]),
         )
 
-    def on(self, names: Iterable[str]) -> Results:
-        """Restrict to data sets by their names."""
-        wanted = set(names)
-        cells = [frame.loc[frame["data"].isin(wanted), "trajectory_id"] for frame in (self.trajectories, self.failures)]
-        kept = self._keep(name for own in cells for name in own)
-        return replace(kept, bounds=self.bounds[self.bounds["data"].isin(wanted)])
-
     def of(self, labels: Iterable[str]) -> Results:
         """Restrict to configurations by their labels, which they keep."""
         cells = self.configurations

@@ -176,9 +176,11 @@ def across_by_learner(results: Results, baseline: str, seed: int) -> tuple[list[
     """
     tables, notes = [], []
     for learner in sorted({learner for _, learner in results.learners.values()}):
-        parts = [part for part, (_, own) in results.learners.items() if own == learner]
+        parts = [part for part, (_, name) in results.learners.items() if name == learner]
         if len(parts) > 1:
-            made, said = across(results.on(parts), baseline, seed)
+            frames = (results.trajectories, results.failures)
+            own = [name for frame in frames for name in frame.loc[frame["data"].isin(parts), "trajectory_id"]]
+            made, said = across(results.among(own), baseline, seed)
             tables += [
                 replace(table, name=f"{table.name}-{slug(learner)}", title=f"{table.title}, learner {learner}")
                 for table in made

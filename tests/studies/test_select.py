@@ -35,7 +35,6 @@ def test_picks_are_those_of_a_study_in_the_same_state(pool, make_spec, name):
             pool.n_classes,
             labelled,
             pool.labels[labelled],
-            pool.n_classes,
             [5, 4, 6][:round_],
             seed=3,
             learner=LEARNER,
