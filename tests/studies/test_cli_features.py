@@ -1,7 +1,10 @@
 """`ntkcpl features` and `ntkcpl compare --study` as a user runs them."""
 
 import importlib.util
+import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 
@@ -47,18 +50,56 @@ def test_a_pretraining_killed_in_between_ends_as_an_undisturbed_one(ntkcpl, star
     assert whole["history"][1:] == killed["history"][1:]
 
 
-@pytest.mark.slow
-def test_several_processes_share_each_batch_and_one_of_them_speaks(tmp_path):
-    out = tmp_path / "encoder.pt"
+@pytest.fixture
+def together(tmp_path):
+    """A command of the program in two processes that share each batch."""
     script = tmp_path / "program.py"
     script.write_text("from studies.cli import main\n\nmain()\n")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(script)]
-    command = [*torchrun, *map(str, pretrain(out, 1))]
+
+    def command(words):
+        return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(script), *map(str, words)]
+
+    return command
+
+
+@pytest.mark.slow
+def test_several_processes_share_each_batch_and_one_of_them_speaks(together, tmp_path):
+    out = tmp_path / "encoder.pt"
     for _ in range(2):
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(together(pretrain(out, 1)), capture_output=True, text=True, check=True)
         assert done.stdout.count("finished: 1 epochs") == 1
     assert read_checkpoint(out)["run"]["processes"] == 2
     assert [row["epoch"] for row in read_checkpoint(out)["history"]] == [0, 1]
+
+
+@pytest.mark.slow
+def test_several_processes_killed_in_between_end_as_undisturbed_ones(together, tmp_path):
+    whole, killed = tmp_path / "whole.pt", tmp_path / "killed.pt"
+    subprocess.run(together(pretrain(whole, 3)), capture_output=True, check=True)
+    command = together(pretrain(killed, 3))
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        for line in process.stderr:
+            if line.startswith("epoch 1/3"):
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+    assert read_checkpoint(killed)["history"][-1]["epoch"] < 3
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "resumed after epoch" in again.stdout
+    ends = [read_checkpoint(path) for path in (whole, killed)]
+    assert all(torch.equal(value, ends[1]["model"][name]) for name, value in ends[0]["model"].items())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU with g++")
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own
+def test_compiled_steps_train_as_plain_ones_do(ntkcpl, tmp_path):
+    """On the CPU's backend; the losses differ by roundings."""
+    losses = []
+    for name, more in (("plain", []), ("compiled", ["--compile"])):
+        done = ntkcpl(*pretrain(tmp_path / f"{name}.pt", 1, *more))
+        assert done.exit_code == 0, done.stderr
+        losses.append(read_checkpoint(tmp_path / f"{name}.pt")["history"][-1]["loss"])
+    assert losses[1] == pytest.approx(losses[0], abs=0.02)
 
 
 def test_from_images_to_a_comparison(ntkcpl, tmp_path):
