@@ -1,26 +1,18 @@
 """Errors of the analysis.
 
 AnalysisError
-├── StoreReadError       a store or one of its files that cannot be read
-│   └── DamagedFileError a file that is truncated or no Parquet at all
 ├── SelectionError       a data set or study that is not in the results, or must be named
 ├── MixedSettingsError   trajectories that must not be averaged together
 ├── NoBaselineError      a comparison without the baseline that it is made against
 ├── UnpairedError        a paired comparison of unequal seeds
 └── InvalidValuesError   numbers that are no curve or no sample
+
+A store that cannot be read is a `harness.StoreError`.
 """
 
 
 class AnalysisError(Exception):
     """Root of all errors that the analysis raises on purpose; its message is one line for a user."""
-
-
-class StoreReadError(AnalysisError, RuntimeError):
-    """A store or one of its files that cannot be read; the message names the file."""
-
-
-class DamagedFileError(StoreReadError):
-    """A file that is truncated or no Parquet at all; `load(..., skip_damaged=True)` goes on without it."""
 
 
 class SelectionError(AnalysisError, ValueError):

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import fs
 
-from analysis.exceptions import DamagedFileError, MixedSettingsError, SelectionError, StoreReadError
+from analysis.exceptions import MixedSettingsError, SelectionError
+from harness.exceptions import StoreError
 from harness.store import schema
+from harness.store.location import Location, locate
+from harness.store.reading import read_table, require_store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +24,6 @@ T = TypeVar("T")
 
 _KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}
 _BOUNDS = ["data", "strategy", "params", "evaluate_on", "seed", "n_labels", "accuracy"]
-_LISTING_ATTEMPTS = 5
-_READERS = 2
-_BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +236,7 @@ class Results:
 
 
 def load(
-    *stores: str | Path,
+    *stores: str | Location,
     study: str | None = None,
     queries: bool = True,
     skip_damaged: bool = False,
@@ -255,7 +249,7 @@ def load(
     store named. Trajectories that are not finished are left out.
 
     Args:
-        stores: folders, or addresses that pyarrow understands, such as `s3://bucket/folder`.
+        stores: folders, or addresses such as `s3://bucket/folder` (`harness.store.location.locate`).
         study: keep the trajectories of this study alone, and no picture.
         queries: read the labels bought, too; without them `Results.queries` is empty.
         skip_damaged: leave files out that cannot be read, and name them in `Results.unread`; a trajectory
@@ -265,8 +259,9 @@ def load(
         by_learner: take a data set with several learners for as many data sets, named such as `digits (linear)`.
 
     Raises:
-        StoreReadError: there is no store, or a file is of another schema, or truncated and not to be
+        StoreError: there is no store, or a file is of another schema, or truncated and not to be
             skipped; names the file.
+        SpecError: an address that pyarrow does not understand, or with a password in it.
         SelectionError: `study` is in none of the stores; there is no such metric, or a round without it; or no data set
             has several learners to tell apart.
         MixedSettingsError: one data name stands for several learner settings or data hashes, or one
@@ -275,8 +270,13 @@ def load(
     if metric is not None and metric not in schema.METRICS:
         why = " Less of it is better; the table of metrics has it." if metric in ("nll", "ece") else ""
         raise SelectionError(f"Expected a metric among {', '.join(schema.METRICS)}, but got `{metric}`.{why}")
+    if not stores:
+        raise StoreError("Expected at least one store, but got none.")
+    roots = [locate(store) if isinstance(store, str) else store for store in stores]
+    for root in roots:
+        require_store(root)
     # Trajectories come first: a row says `ok` only after all rounds are written, so none is half read.
-    damaged: list[str] | None = [] if skip_damaged else None
+    damaged: list[Location] | None = [] if skip_damaged else None
     tables = [
         "trajectories",
         "trials",
@@ -287,7 +287,7 @@ def load(
         "coverage",
         *(["queries"] if queries else []),
     ]
-    read = {name: _read(stores, name, damaged) for name in tables}
+    read = {name: _read(roots, name, damaged) for name in tables}
     read.setdefault("queries", schema.QUERIES.empty_table().to_pandas().assign(_store=0))
     if metric is None:
         registered = list(read["registrations"]["metric"].unique())
@@ -342,7 +342,7 @@ def load(
         failures=failures.drop(columns="_store").reset_index(drop=True),
         studies=studies.drop(columns="_store").drop_duplicates().reset_index(drop=True),
         coverage=pictures.drop_duplicates(["picture", "strategy", "point"], ignore_index=True),
-        unread=tuple(dict.fromkeys(damaged or ())),
+        unread=tuple(map(str, damaged or ())),
         notes=(*_unfinished(asked, asked_of, trials), *remarks),
         trials=trials.reset_index(drop=True),
         confirmations=_latest(looks),
@@ -415,110 +415,13 @@ def _unfinished(studies: pd.DataFrame, trajectories: pd.DataFrame, trials: pd.Da
             yield f"Not finished, or still under way: {(~own).sum()} of {len(own)} trajectories of {study}."
 
 
-def _read(stores: Sequence[str | Path], name: str, damaged: list[str] | None) -> pd.DataFrame:
+def _read(roots: Sequence[Location], name: str, damaged: list[Location] | None) -> pd.DataFrame:
     """One table of all stores, with the position of its store in the column `_store`."""
-    if not stores:
-        raise StoreReadError("Expected at least one store, but got none.")
-    tables = [_read_table(store, name, damaged) for store in stores]
+    tables = [read_table(root, name, damaged) for root in roots]
     import pandas as pd  # late: where there is no store, it is not even loaded
 
     frames: list[pd.DataFrame] = [table.to_pandas().assign(_store=store) for store, table in enumerate(tables)]
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-
-
-def _read_table(store: str | Path, name: str, damaged: list[str] | None) -> pa.Table:
-    try:
-        if "://" in str(store):
-            filesystem, root = fs.FileSystem.from_uri(str(store))
-        else:
-            filesystem, root = fs.LocalFileSystem(), str(Path(store).absolute())
-        folders = {Path(entry.path).name for entry in filesystem.get_file_info(fs.FileSelector(root))}
-    except FileNotFoundError as error:
-        raise StoreReadError(f"Expected a store in `{store}`, but there is no such folder; check the path.") from error
-    except (OSError, pa.ArrowException) as error:
-        raise StoreReadError(f"Expected a store, but got {store}: {_first_line(error)}.") from error
-    if not folders & {"trajectories", "rounds"}:
-        raise StoreReadError(f"Expected a store with the folders trajectories and rounds, but got {store}.")
-    for attempt in range(1, _LISTING_ATTEMPTS + 1):
-        visible = _visible(filesystem, f"{root}/{name}")
-        tables: list[pa.Table] | None = None
-        # Replaced by the writer since the listing, or merged.
-        with suppress(FileNotFoundError), ThreadPoolExecutor(_READERS) as readers:
-            batches = [visible[start : start + _BATCH] for start in range(0, len(visible), _BATCH)]
-            read = readers.map(
-                lambda paths: [_read_or_skip(filesystem, path, name, damaged) for path in paths], batches
-            )
-            tables = [table for batch in read for table in batch]
-        # A listing may miss both a file and the one that it was merged into meanwhile.
-        if tables is not None and _merged(visible) == _merged(_visible(filesystem, f"{root}/{name}")):
-            break
-        if attempt == _LISTING_ATTEMPTS:
-            raise StoreReadError(f"Expected files that stay, but got changes of {root}/{name} all along.")
-    # In one piece: selecting rows from thousands of pieces is slow.
-    return pa.concat_tables(tables).combine_chunks() if tables else schema.ALL_TABLES[name].empty_table()
-
-
-def _visible(filesystem: fs.FileSystem, folder: str) -> list[str]:
-    listing = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-    files = [entry for entry in listing if entry.base_name.endswith(".parquet")]
-    return sorted(entry.path for entry in files if not entry.base_name.startswith((".", "_")))
-
-
-def _merged(paths: Sequence[str]) -> list[str]:
-    return [path for path in paths if path.rpartition("/")[2].startswith(schema.MERGED)]
-
-
-def _read_or_skip(filesystem: fs.FileSystem, path: str, name: str, damaged: list[str] | None) -> pa.Table:
-    try:
-        return _read_file(filesystem, path, name)
-    except DamagedFileError:
-        if damaged is None:
-            raise
-        damaged.append(path)
-        return schema.ALL_TABLES[name].empty_table()
-
-
-def _read_file(filesystem: fs.FileSystem, path: str, name: str) -> pa.Table:
-    try:
-        if isinstance(filesystem, fs.LocalFileSystem):
-            return _parse_file(pa.OSFile(path), path, name)
-        # Fetched whole: what a server does not give is no damage, and an error of its own.
-        with filesystem.open_input_file(path) as file:
-            content = file.read_buffer()
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, pa.ArrowException) as error:
-        if not isinstance(filesystem, fs.LocalFileSystem):
-            raise
-        raise _damaged(path, error) from error
-    try:
-        return _parse_file(pa.BufferReader(content), path, name)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: str, error: Exception) -> DamagedFileError:
-    return DamagedFileError(f"Expected a readable Parquet file, but got {path}: {_first_line(error)}.")
-
-
-def _parse_file(source: pa.NativeFile, path: str, name: str) -> pa.Table:
-    expected = schema.ALL_TABLES[name]
-    with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
-        found = file.schema_arrow
-        version = (found.metadata or {}).get(schema.VERSION_KEY, b"none").decode()
-        if not schema.is_readable(version):
-            raise StoreReadError(f"Expected schema version {schema.VERSION}, but got {version} in {path}.")
-        # Many small files: threads per file would cost more than they save.
-        known = [column for column in expected.names if column in found.names]
-        table = schema.completed(file.read(columns=known, use_threads=False), name, version)
-        if missing := [column for column in expected.names if column not in table.column_names]:
-            raise StoreReadError(f"Expected the columns {_listing(missing)}, but got none of that name in {path}.")
-        if not table.schema.equals(expected):
-            table = table.select(expected.names).cast(expected)
-    keys = [] if expected is schema.COVERAGE else [name for name in expected.names if name in schema.KEYS]
-    if nulls := [name for name in keys if table.column(name).null_count]:
-        raise DamagedFileError(f"Expected a {_listing(nulls)} in every row, but got nulls in {path}.")
-    return table
 
 
 def _refuse_missing(results: Results) -> None:
@@ -573,9 +476,9 @@ def _parse(text: Any) -> dict[str, Any]:
     try:
         parsed = json.loads(text) if isinstance(text, str) else {}
     except ValueError as error:
-        raise StoreReadError(f"Expected JSON in a column that holds JSON, but got `{text[:60]}`.") from error
+        raise StoreError(f"Expected JSON in a column that holds JSON, but got `{text[:60]}`.") from error
     if not isinstance(parsed, dict):
-        raise StoreReadError(f"Expected a JSON object in a column that holds them, but got `{text[:60]}`.")
+        raise StoreError(f"Expected a JSON object in a column that holds them, but got `{text[:60]}`.")
     return parsed
 
 
@@ -653,7 +556,3 @@ def _sort_key(value: Any) -> tuple[int, float, str]:
 
 def _listing(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) else "none"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")

@@ -4,6 +4,7 @@ HarnessError
 ├── DataError        a data set that cannot be read or does not fit the contract
 ├── SpecError        a schedule, a setting or an option that does not parse or does not fit
 ├── StoreError       a store that cannot be opened, read or written
+│   ├── DamagedFileError a file of a store that is cut off or no Parquet at all
 │   └── StoreWriteError  a full disk, lost permission, server or lock in the middle of a study
 ├── ResourceError    the cluster cannot give what was asked for
 ├── CheckpointError  the weights of an encoder cannot be read or do not fit
@@ -37,6 +38,10 @@ class SpecError(HarnessError, ValueError):
 
 class StoreError(HarnessError, RuntimeError):
     """A store that cannot be opened, read or written."""
+
+
+class DamagedFileError(StoreError):
+    """A file of a store that is cut off or no Parquet at all; the message names it."""
 
 
 class StoreWriteError(StoreError):

@@ -9,7 +9,7 @@ from typing import Literal
 from harness.exceptions import StoreError
 from harness.record import History
 from harness.spec import TrajectorySpec
-from harness.store.writing import Row, Store, from_json
+from harness.store.reading import Row, StoreReader, from_json
 
 Origin = Literal["new", "resumed", "continued", "retried"]
 
@@ -62,7 +62,9 @@ class Plan:
     known: Mapping[str, Row]
 
 
-def make_plan(specs: Sequence[TrajectorySpec], store: Store, trajectories: Mapping[str, Row] | None = None) -> Plan:
+def make_plan(
+    specs: Sequence[TrajectorySpec], store: StoreReader, trajectories: Mapping[str, Row] | None = None
+) -> Plan:
     """Compare a study with its store.
 
     Args:
@@ -111,7 +113,7 @@ def _ok(row: Row) -> bool:
     return bool(row["status"] == "ok")
 
 
-def _continue(job: Job, donor: TrajectorySpec, store: Store, n_rounds: int) -> Job:
+def _continue(job: Job, donor: TrajectorySpec, store: StoreReader, n_rounds: int) -> Job:
     rounds, picks, queries = store.rounds(donor.trajectory_id)
     own = {"trajectory_id": job.spec.trajectory_id, "data": job.spec.data, "params": job.spec.params_json}
     job.rounds = [{**row, **own} for row in rounds[:n_rounds]]

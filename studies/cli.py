@@ -649,7 +649,8 @@ def compact(
     """Merge the small files of finished trajectories into few; nothing else changes."""
     with one_line_errors():
         from harness.store.compaction import compact as merge
-        from harness.store.writing import Store, require_store
+        from harness.store.reading import require_store
+        from harness.store.writing import Store
 
         root = _to_write(store)
         require_store(root)

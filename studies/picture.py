@@ -19,7 +19,8 @@ from harness.learner import Inputs, one_thread, train
 from harness.schedule import Schedule
 from harness.spec import TrajectorySpec, study_name
 from harness.store.location import Location
-from harness.store.writing import Row, Store
+from harness.store.reading import Row
+from harness.store.writing import Store
 from harness.streams import stream
 from strategies.base import FloatArray, IndexArray, PoolView, Selection, Strategy
 from strategies.coreset_self import CoresetSelf

@@ -54,15 +54,14 @@ def report_store(
 
     Raises:
         StoreWriteError: a file cannot be written.
-        StoreError: the list of what earlier reports wrote cannot be read.
-        StoreReadError: there is no store, or a file cannot be read.
+        StoreError: there is no store, or a file, or the list of what earlier reports wrote, cannot be read.
         MixedSettingsError: trajectories that must not be compared.
         SelectionError: nothing is finished, or an unknown study or format.
     """
     check_formats(formats)
     folder = stores[0] / "report" if out is None else out
     results = load(
-        *map(str, stores),
+        *stores,
         study=study,
         queries=False,
         skip_damaged=skip_damaged,

@@ -16,7 +16,8 @@ from harness.data import Dataset
 from harness.plan import Origin, Plan, make_plan
 from harness.spec import canonical_json, study_name
 from harness.store.location import Location
-from harness.store.writing import Store, from_json
+from harness.store.reading import from_json
+from harness.store.writing import Store
 from harness.workers.resources import Resources, settle_on, this_machine, unusable_gpus
 from studies.compare import Comparison
 from studies.progress import StudyProgress, duration
@@ -113,7 +114,7 @@ def run_comparison(
     from analysis import load
     from studies.summary import show_summary, write_summary
 
-    results = _named(load(str(out), study=study), data.name)
+    results = _named(load(out, study=study), data.name)
     if not results.rounds.empty:
         show_summary(results, console)
         for path in write_summary(results, out, earlier):

@@ -11,7 +11,7 @@ from rich.table import Table
 from harness.exceptions import StoreError
 from harness.plan import stored_spec
 from harness.store.location import Location
-from harness.store.writing import Row, Store, require_store
+from harness.store.reading import Row, StoreReader, require_store
 
 
 def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
@@ -21,7 +21,7 @@ def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
         StoreError: there is no store, or it cannot be read.
     """
     require_store(root)
-    store = Store(root)
+    store = StoreReader(root)
     studies = store.studies()
     if not studies:
         raise StoreError(f"Expected a store with a study in `{root}`, but found none.")
@@ -50,7 +50,7 @@ def progress(root: Location) -> list[str]:
         StoreError: there is no store, or it cannot be read.
     """
     require_store(root)
-    store = Store(root)
+    store = StoreReader(root)
     trajectories = store.trajectories()
     lines = []
     for study, rows in store.studies().items():
@@ -61,7 +61,7 @@ def progress(root: Location) -> list[str]:
     return lines
 
 
-def _counts(store: Store, trajectories: dict[str, Row], rows: Sequence[Row]) -> Counter[str]:
+def _counts(store: StoreReader, trajectories: dict[str, Row], rows: Sequence[Row]) -> Counter[str]:
     """How many of the trajectories of a study are in each state."""
 
     def state(row: Row) -> str:

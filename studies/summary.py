@@ -20,7 +20,7 @@ from analysis.figures.curves import bounds_of
 from analysis.formats import slug
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
 from harness.store.location import Location, write
-from harness.store.writing import from_json
+from harness.store.reading import from_json
 from studies.terminal import plain_table, say, show_table
 
 _MARKS = {1: "bold", 2: "underline"}

@@ -17,9 +17,8 @@ from harness.spec import TrajectorySpec
 from harness.store import schema
 from harness.store.location import Location, list_files
 from harness.store.lock import is_held
-from harness.store.writing import Row, read_file, require_store, table_files
+from harness.store.reading import Row, read_files, require_store
 
-_ATTEMPTS = 5
 _MOST_SHOWN = 6
 _TABLES = ("trajectories", "rounds", "queries")
 _KEYS = {
@@ -95,26 +94,17 @@ def check_store(root: Location) -> Checked:
 
 
 def _read_table(root: Location, table: str, checked: Checked) -> pd.DataFrame:
-    """The rows of a table, each once; files that go while it is read have been merged or replaced: try again."""
-    for _ in range(_ATTEMPTS):
-        problems, contents = [], []
-        paths = table_files(root, table)
-        try:
-            for path in paths:
-                try:
-                    contents.append(read_file(path))
-                except StoreError as error:
-                    problems.append(Problem(_below(path), str(error).rpartition(";")[0], _REMEDY))
-                    continue
-                problems += _misnamed(path, contents[-1])
-        except FileNotFoundError:
-            continue
-        if _merged(paths) == _merged(table_files(root, table)):
-            break
-    else:
-        raise StoreError(f"Expected files that stay, but `{root / table}` changes all along; try again.")
-    frame: pd.DataFrame = pa.concat_tables([schema.ALL_TABLES[table].empty_table(), *contents]).to_pandas()
-    checked.files[table], checked.problems = len(paths), checked.problems + problems
+    """The rows of a table, each once."""
+    problems, readable = [], []
+    contents = read_files(root, table)
+    for path, content in contents.items():
+        if isinstance(content, StoreError):
+            problems.append(Problem(_below(path), str(content).rpartition(";")[0], _REMEDY))
+        else:
+            problems += _misnamed(path, content)
+            readable.append(content)
+    frame: pd.DataFrame = pa.concat_tables([schema.ALL_TABLES[table].empty_table(), *readable]).to_pandas()
+    checked.files[table], checked.problems = len(contents), checked.problems + problems
     keys = [name for name in _KEYS.get(table, []) if name in frame]
     if keys and frame.duplicated(keys).any():
         twice = frame.loc[frame.duplicated(keys), "trajectory_id"].unique()
@@ -127,10 +117,6 @@ def _read_table(root: Location, table: str, checked: Checked) -> pd.DataFrame:
 
 def _by_trajectory(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(name): own for name, own in frame.groupby("trajectory_id")}
-
-
-def _merged(paths: list[Location]) -> list[Location]:
-    return [path for path in paths if path.name.startswith(schema.MERGED)]
 
 
 def _misnamed(path: Location, content: pa.Table) -> list[Problem]:

@@ -30,7 +30,8 @@ import pyarrow.parquet as pq
 from harness.exceptions import StoreError
 from harness.store import schema
 from harness.store.location import Location, flush, source
-from harness.store.writing import Store, read_file
+from harness.store.reading import read_file
+from harness.store.writing import Store
 
 _MOST_ROWS = 1_000_000
 """Of a merged file; a group of files ends when it has as many."""

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from harness.exceptions import SpecError, StoreError, StoreWriteError, reason
+from harness.exceptions import DamagedFileError, SpecError, StoreError, StoreWriteError, reason
 
 T = TypeVar("T")
 
@@ -206,8 +206,8 @@ def list_files(folder: Location, pattern: str) -> list[Location]:
     return sorted(folder.glob(pattern), key=lambda path: path.name)
 
 
-def source(path: Location) -> pa.NativeFile:
-    """A file to read.
+def source(path: Location, whole: bool = False) -> pa.NativeFile:
+    """A file to read, or, of a large one on a server, what is asked of it; the `whole` of it in one request.
 
     Raises:
         FileNotFoundError: it has gone.
@@ -216,39 +216,40 @@ def source(path: Location) -> pa.NativeFile:
     if isinstance(path, Path):
         return pa.OSFile(str(path))
     file = path.filesystem.open_input_file(path.path)
-    return pa.BufferReader(file.read_buffer()) if file.size() <= _SMALL_BYTES else file
+    return pa.BufferReader(file.read_buffer()) if whole or file.size() <= _SMALL_BYTES else file
 
 
-def parsed(path: Location, parse: Callable[[pa.NativeFile], T]) -> T:
-    """What `parse` makes of a file.
+def parsed(path: Location, parse: Callable[[pa.NativeFile], T], whole: bool = False) -> T:
+    """What `parse` makes of a file, which is read as `source` says.
 
     What fails on a server is tried once more on the whole of the file, so that an outage is not taken for damage.
 
     Raises:
-        StoreError: the file is damaged, or `parse` says what else is wrong with it.
+        DamagedFileError: the file is damaged.
+        StoreError: `parse` says that something else is wrong with it.
         FileNotFoundError: it has gone.
         OSError: the server does not answer.
     """
     try:
-        with source(path) as content:
+        with source(path, whole) as content:
             return parse(content)
     except (FileNotFoundError, StoreError):
         raise
     except Exception as error:  # a damaged file gives errors of many unrelated types
         if isinstance(path, Path):
-            raise unreadable(path) from error
+            raise unreadable(path, error) from error
     content = pa.BufferReader(path.read_bytes())
     try:
         return parse(content)
     except StoreError:
         raise
     except Exception as error:
-        raise unreadable(path) from error
+        raise unreadable(path, error) from error
 
 
-def unreadable(path: Location) -> StoreError:
-    """What to raise for a damaged file."""
-    return StoreError(f"Expected a Parquet file, but cannot read `{path}`; remove it to go on.")
+def unreadable(path: Location, error: Exception) -> DamagedFileError:
+    """What to raise for a damaged file, given what reading it raised."""
+    return DamagedFileError(f"Expected a Parquet file, but cannot read `{path}` ({reason(error)}); remove it to go on.")
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from harness.data import Dataset
 from harness.plan import Job
 from harness.record import RoundRecord
 from harness.spec import canonical_json
-from harness.store.writing import Row, Store, from_json, round_seconds
+from harness.store.reading import Row, from_json, round_seconds
+from harness.store.writing import Store
 from harness.workers.events import Event, Failed, Finished, Paused, Restarted, RoundDone, Started
 from harness.workers.fingerprint import git_commit
 from harness.workers.resources import Resources

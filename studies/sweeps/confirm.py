@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from analysis.statistics import Interval, paired_difference
 from harness.data import Dataset
 from harness.spec import TrajectorySpec
-from harness.store.writing import Row, Store
+from harness.store.reading import Row
+from harness.store.writing import Store
 from studies.sweeps.trials import Record, Sweep, score
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from harness.plan import Job, Plan, make_plan
 from harness.schedule import MAX_SEEDS
 from harness.spec import TrajectorySpec
 from harness.store.location import Location
-from harness.store.writing import Row, Store
+from harness.store.reading import Row
+from harness.store.writing import Store
 from harness.workers.events import Event, Failed, Finished, Paused, Restarted, RoundDone
 from harness.workers.resources import Resources
 from studies.compare import LEARNER, learner_notes
@@ -463,7 +464,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
     records = list(search.records.values())
     if records:
         show_trials(sweep, records, console)
-    results = load(str(out), study=search.study, queries=False, metric=sweep.metric)
+    results = load(out, study=search.study, queries=False, metric=sweep.metric)
     show_confirmation(results, console)
     for path in write_figures(results, out / search.study):
         say(console, str(path))

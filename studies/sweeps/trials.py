@@ -16,7 +16,7 @@ from analysis.statistics import mean_std
 from harness.data import Dataset, EvaluateOn
 from harness.exceptions import SpecError
 from harness.spec import TrajectorySpec, canonical_json
-from harness.store.writing import Row, round_seconds
+from harness.store.reading import Row, round_seconds
 from strategies.registry import make_strategy, parameter_names, strategy_class
 from studies.compare import Comparison
 from studies.sweeps.search import Search, Told

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from analysis import load
 from analysis.diagnostics import share_table
-from analysis.exceptions import StoreReadError
 from analysis.figures.plane import draw_picture, draw_plane, picture_height
 from analysis.report import make_report, write_report
+from harness.exceptions import StoreError
 from harness.store import schema
 
 
@@ -102,6 +102,6 @@ def test_a_store_without_pictures(tmp_path, trajectory, write_store):
 def test_a_damaged_picture_is_named(store):
     path = store / "coverage" / "picture-1.parquet"
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(StoreReadError, match=r"picture-1\.parquet"):
+    with pytest.raises(StoreError, match=r"picture-1\.parquet"):
         load(store)
     assert load(store, skip_damaged=True).unread == (str(path),)

@@ -11,8 +11,9 @@ import pytest
 from matplotlib.image import imread
 
 from analysis import load
-from analysis.exceptions import SelectionError, StoreReadError
+from analysis.exceptions import SelectionError
 from analysis.report import FORMATS, make_report, write_report
+from harness.exceptions import StoreError
 from studies.report import report_store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -334,7 +335,7 @@ def test_report_of_a_store(small, tmp_path):
     assert (small / "report" / "tables" / "verdict.csv").exists()
     file = min((small / "rounds").iterdir())
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(StoreReadError, match=file.name):
+    with pytest.raises(StoreError, match=file.name):
         report_store([small])
     options = {"skip_damaged": True, "shared_seeds": True, "baseline": "ntkcpl_al"}
     folder = report_store([small], formats=["html", "csv"], out=tmp_path / "out", **options)

@@ -9,7 +9,8 @@ from harness.exceptions import StoreError
 from harness.store import schema
 from harness.store.check import check_store
 from harness.store.location import write
-from harness.store.writing import Store, read_file
+from harness.store.reading import read_file
+from harness.store.writing import Store
 
 
 @pytest.fixture(scope="module")

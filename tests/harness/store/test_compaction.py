@@ -16,7 +16,8 @@ from harness.store import compaction, schema
 from harness.store.check import check_store
 from harness.store.compaction import compact
 from harness.store.location import Address, write
-from harness.store.writing import Store, read_file
+from harness.store.reading import read_file
+from harness.store.writing import Store
 
 KEYS = {"trajectories": ["trajectory_id"], "rounds": ["trajectory_id", "round"]}
 KEYS["queries"] = [*KEYS["rounds"], "position"]

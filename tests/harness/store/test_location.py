@@ -8,7 +8,8 @@ from s3_server import FAIL, STALL
 from harness.exceptions import SpecError, StoreError, StoreWriteError
 from harness.store import location, schema
 from harness.store.location import Address, list_files, locate, source, write
-from harness.store.writing import Store, read_file
+from harness.store.reading import read_file
+from harness.store.writing import Store
 
 TABLE = schema.QUERIES.empty_table()
 

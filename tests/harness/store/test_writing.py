@@ -16,7 +16,8 @@ from harness.exceptions import StoreError
 from harness.store import schema
 from harness.store.check import check_store
 from harness.store.location import source, write
-from harness.store.writing import Store, from_json, read_file
+from harness.store.reading import from_json, read_file
+from harness.store.writing import Store
 
 METRICS = {
     "balanced_accuracy": 0.25,

@@ -1,0 +1,309 @@
+"""Reading the Parquet store of a study directory: its files, its tables, their rows. Anybody may, at any moment.
+
+A file comes into its place in one step (`harness.store.location`), so that a reader sees whole files only. A
+file may go while its table is read: its writer has replaced it, or merged it (`harness.store.compaction`). Then the
+table is read again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from harness.exceptions import DamagedFileError, StoreError
+from harness.store import schema
+from harness.store.location import Location, first_look, list_files, parsed, unreadable
+
+Row = dict[str, Any]
+
+ATTEMPTS = 5
+"""At reading a table that somebody merges meanwhile."""
+_READERS = 2
+_BATCH = 64
+"""Files that a thread reads before it asks for more."""
+
+
+def require_store(root: Location) -> None:
+    """Raise StoreError where there is no store."""
+    with first_look(root):
+        if not root.exists():
+            raise StoreError(f"Expected a store in `{root}`, but there is no such folder; check the path.")
+        is_store = any((root / table).is_dir() for table in schema.TABLES)
+    if not is_store:
+        raise StoreError(f"Expected a store, a folder with {', '.join(schema.TABLES)}, but got `{root}`.")
+
+
+def table_files(root: Location, table: str) -> list[Location]:
+    """The files of a table that a reader sees, sorted; merged ones are among them."""
+    return [path for path in list_files(root / table, "*.parquet") if not path.name.startswith(".")]
+
+
+def merged(paths: Sequence[Location]) -> list[Location]:
+    """Those of the files of a table that `harness.store.compaction` made."""
+    return [path for path in paths if path.name.startswith(schema.MERGED)]
+
+
+def read_files(root: Location, table: str) -> dict[Location, pa.Table | StoreError]:
+    """The files of a table as they were at one moment: the content of each, or why it cannot be read.
+
+    Raises:
+        StoreError: files come and go all along.
+        OSError: the server does not answer.
+    """
+    for _ in range(ATTEMPTS):
+        paths = table_files(root, table)
+        batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
+        with suppress(FileNotFoundError), ThreadPoolExecutor(_READERS) as readers:
+            contents = [content for batch in readers.map(_contents, batches) for content in batch]
+            # A listing may miss both a file and the one that it was merged into meanwhile.
+            if merged(paths) == merged(table_files(root, table)):
+                return dict(zip(paths, contents, strict=True))
+    raise _restless(root / table)
+
+
+def read_table(root: Location, table: str, skipped: list[Location] | None = None) -> pa.Table:
+    """All rows of a table; those of a merge that was interrupted are there twice.
+
+    Args:
+        root: the store.
+        table: name of the table.
+        skipped: damaged files are left out and named here; None refuses them.
+
+    Raises:
+        StoreError: a file cannot be read, or is of another schema; names the file.
+        OSError: the server does not answer.
+    """
+    contents = [schema.ALL_TABLES[table].empty_table()]
+    for path, content in read_files(root, table).items():
+        if not isinstance(content, StoreError):
+            contents.append(content)
+        elif skipped is not None and isinstance(content, DamagedFileError):
+            skipped.append(path)
+        else:
+            raise content
+    # In one piece: selecting rows from thousands of pieces is slow.
+    return pa.concat_tables(contents).combine_chunks()
+
+
+def read_rows(root: Location, table: str) -> list[Row]:
+    """All rows of a table as dictionaries; raises as `read_table` does."""
+    rows = []
+    for path, content in read_files(root, table).items():
+        if isinstance(content, StoreError):
+            raise content
+        rows += listed(content, path)
+    return rows
+
+
+class StoreReader:
+    """What the driver and `ntkcpl status` ask a store: rows of a trajectory, of a study.
+
+    Args:
+        root: the folder; it may not exist yet.
+    """
+
+    def __init__(self, root: Location) -> None:
+        self.root = root
+        self._members: dict[Location, frozenset[str]] = {}
+
+    def trajectories(self) -> dict[str, Row]:
+        """Rows of `trajectories` by id, failed ones too."""
+        return {row["trajectory_id"]: row for row in read_rows(self.root, "trajectories")}
+
+    def trajectory(self, trajectory_id: str) -> Row:
+        """The row of one trajectory that has ended."""
+        (row,) = self._rows("trajectories", trajectory_id)
+        return row
+
+    def studies(self) -> dict[str, list[Row]]:
+        """Rows of `studies` by study."""
+        studies: dict[str, list[Row]] = {}
+        for row in read_rows(self.root, "studies"):
+            studies.setdefault(row["study"], []).append(row)
+        return studies
+
+    def rounds(self, trajectory_id: str) -> tuple[list[Row], list[NDArray[np.int64]], list[list[Row]]]:
+        """What a trajectory has finished.
+
+        Returns:
+            Rows of `rounds` in order, the picks of each round, and its rows of `queries`; up to the last
+            round of which both tables are complete.
+        """
+        rounds = sorted(self._rows("rounds", trajectory_id), key=lambda row: int(row["round"]))
+        bought: dict[int, list[Row]] = {}
+        queries_rows = self._rows("queries", trajectory_id) if rounds else []
+        for row in sorted(queries_rows, key=lambda row: (row["round"], row["position"])):
+            bought.setdefault(row["round"], []).append(row)
+        n_whole = 0
+        while (
+            n_whole < len(rounds)
+            and rounds[n_whole]["round"] == n_whole
+            and len(bought.get(n_whole, [])) == rounds[n_whole]["n_query"]
+        ):
+            n_whole += 1
+        queries = [bought[k] for k in range(n_whole)]
+        picks = [np.array([row["pool_index"] for row in rows], dtype=np.int64) for rows in queries]
+        return rounds[:n_whole], picks, queries
+
+    def trials(self, study: str) -> list[Row]:
+        """Rows of `trials` of a sweep, by number; none where it has not finished one."""
+        path = self._path("trials", study)
+        return sorted(listed(read_file(path), path), key=lambda row: int(row["trial"])) if path.exists() else []
+
+    def confirmations(self, study: str) -> list[Row]:
+        """Rows of `confirmations` of a sweep, those of earlier looks first."""
+        path = self._path("confirmations", study)
+        return listed(read_file(path), path) if path.exists() else []
+
+    def registrations(self) -> list[Row]:
+        """Rows of `registrations`, the earliest first."""
+        return sorted(read_rows(self.root, "registrations"), key=lambda row: (row["registered_at"], row["study"]))
+
+    def files(self, table: str) -> list[Location]:
+        """The files of a table, sorted, merged ones among them."""
+        return table_files(self.root, table)
+
+    def merged_files(self, table: str) -> list[Location]:
+        """The files of a table that `harness.store.compaction` made."""
+        return merged(self.files(table))
+
+    def members(self, path: Location) -> frozenset[str]:
+        """Trajectories in a merged file, which never changes under its name.
+
+        Raises:
+            StoreError: it cannot be read.
+            FileNotFoundError: it has been merged into another.
+        """
+        if path not in self._members:
+            column = read_file(path, columns=["trajectory_id"]).column(0)
+            self._members[path] = frozenset(column.unique().to_pylist())
+        return self._members[path]
+
+    def _path(self, table: str, name: str) -> Location:
+        return self.root / table / f"{name}.parquet"
+
+    def _rows(self, table: str, trajectory_id: str) -> list[Row]:
+        """Rows of a trajectory, from its own file or else from a merged one."""
+        for _ in range(ATTEMPTS):
+            with suppress(FileNotFoundError):
+                return listed(read_file(self._path(table, trajectory_id)), self._path(table, trajectory_id))
+            merged_files = self.merged_files(table)
+            with suppress(FileNotFoundError):
+                for path in merged_files:
+                    if trajectory_id in self.members(path):
+                        return listed(read_file(path, trajectory_id=trajectory_id), path)
+                if self.merged_files(table) == merged_files:
+                    return []
+        raise _restless(self.root / table)
+
+
+def read_file(path: Location, columns: list[str] | None = None, trajectory_id: str | None = None) -> pa.Table:
+    """A file of a table, checked against its page checksums and the columns of the schema.
+
+    Args:
+        path: the file; its folder has the name of the table.
+        columns: some of the schema; None reads all of them. Others are never read.
+        trajectory_id: read the rows of this trajectory alone.
+
+    Raises:
+        DamagedFileError: it is damaged.
+        StoreError: it has other columns, or is of another schema version.
+        FileNotFoundError: it has gone.
+        OSError: the server does not answer.
+    """
+    expected = schema.ALL_TABLES[path.parent.name]
+    names = columns or expected.names
+
+    def parse(content: pa.NativeFile) -> pa.Table:
+        with pq.ParquetFile(content, page_checksum_verification=True) as file:
+            version = check_version(file.schema_arrow, path)
+            there = set(file.schema_arrow.names)
+            known = [name for name in names if name in there]
+            if trajectory_id is None:
+                # Many small files: threads for each would cost more than they save.
+                table = file.read(columns=known, use_threads=False)
+            else:
+                own = [("trajectory_id", "=", trajectory_id)]
+                content.seek(0)
+                table = pq.read_table(
+                    content, columns=known, filters=own, partitioning=None, page_checksum_verification=True
+                )
+        table.validate(full=True)
+        return schema.completed(table, path.parent.name, version)
+
+    table = parsed(path, parse, whole=trajectory_id is None and columns is None)
+    found = {column.name: column.type for column in table.schema}
+    for name in names:
+        if found.get(name) != expected.field(name).type:
+            raise StoreError(
+                f"Expected a column `{name}` of {expected.field(name).type} in `{path}`, but got none; "
+                "remove the file to go on."
+            )
+    for name in schema.KEYS.intersection(names if expected is not schema.COVERAGE else ()):
+        if table.column(name).null_count:
+            raise DamagedFileError(f"Expected a `{name}` in every row of `{path}`, but got nulls; remove it to go on.")
+    return table.select(names)
+
+
+def check_version(found_schema: pa.Schema, path: Location) -> str:
+    """The schema version of a file.
+
+    Raises:
+        StoreError: it is one that cannot be read.
+    """
+    metadata: Mapping[bytes, bytes] = found_schema.metadata or {}
+    found = metadata.get(schema.VERSION_KEY, b"none").decode(errors="replace")
+    if not schema.is_readable(found):
+        raise StoreError(
+            f"Expected a store of schema version {schema.VERSION}, but `{path}` has {found}; use the version of "
+            "ntkcpl that wrote it, or another folder."
+        )
+    return found
+
+
+def listed(table: pa.Table, path: Location) -> list[Row]:
+    """The rows of a file.
+
+    Raises:
+        DamagedFileError: a value is none of Python's, such as a date too far away.
+    """
+    try:
+        rows: list[Row] = table.to_pylist()
+    except (ValueError, ArithmeticError) as error:
+        raise unreadable(path, error) from error
+    return rows
+
+
+def from_json(text: str | None) -> Row:
+    """A JSON column's value; nothing is an empty object."""
+    value: Row = json.loads(text) if text else {}
+    return value
+
+
+def round_seconds(row: Row) -> float:
+    """Seconds that a row of `rounds` took, measuring included."""
+    measured: float = from_json(row["stats"]).get("measure_seconds", 0.0)
+    return float(row["select_seconds"] + row["train_seconds"]) + measured
+
+
+def _contents(paths: Sequence[Location]) -> list[pa.Table | StoreError]:
+    return [_content(path) for path in paths]
+
+
+def _content(path: Location) -> pa.Table | StoreError:
+    try:
+        return read_file(path)
+    except StoreError as error:
+        return error
+
+
+def _restless(folder: Location) -> StoreError:
+    return StoreError(f"Expected files that stay, but `{folder}` changes all along; try again.")

@@ -1,0 +1,89 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_writing import query_rows, round_row, trajectory_row
+
+from harness.exceptions import DamagedFileError, StoreError
+from harness.store import schema
+from harness.store.location import write
+from harness.store.reading import read_file, read_files, read_rows, read_table
+from harness.store.writing import Store
+
+
+@pytest.fixture
+def root(place):
+    """A store with the rounds and the ends of two trajectories."""
+    store = Store(place)
+    with store.writing():
+        for name in "ab":
+            store.write_rounds(name, [round_row(name)], [query_rows(name)])
+            store.write_trajectory(trajectory_row(name))
+    return place
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def test_a_table_is_all_of_its_files(root):
+    assert read_table(root, "rounds").to_pylist() == [round_row("a"), round_row("b")] == read_rows(root, "rounds")
+    assert read_table(root, "trials").equals(schema.TRIALS.empty_table())
+    assert [path.name for path in read_files(root, "queries")] == ["a.parquet", "b.parquet"]
+
+
+def test_names_that_begin_with_a_dot_are_hidden_and_no_others(root):
+    content = read_file(root / "rounds" / "a.parquet")
+    write(root / "rounds" / "_c.parquet", content)
+    write(root / "rounds" / ".d.parquet", content)
+    assert [path.name for path in read_files(root, "rounds")] == ["_c.parquet", "a.parquet", "b.parquet"]
+
+
+def test_damage_is_a_value_until_somebody_minds(root):
+    cut(root / "rounds" / "a.parquet")
+    damaged, whole = read_files(root, "rounds").values()
+    assert isinstance(damaged, DamagedFileError)
+    assert isinstance(whole, pa.Table)
+    with pytest.raises(DamagedFileError, match=r"cannot read `.*rounds/a\.parquet` \(.+\); remove it"):
+        read_table(root, "rounds")
+    skipped = []
+    assert read_table(root, "rounds", skipped).column("trajectory_id").to_pylist() == ["b"]
+    assert skipped == [root / "rounds" / "a.parquet"]
+
+
+def test_what_is_skipped_is_damage_alone(root):
+    path = root / "rounds" / "a.parquet"
+    content = read_file(path)
+    narrow = content.set_column(content.column_names.index("seed"), "seed", content["seed"].cast(pa.int32()))
+    for other, words in ((content.drop_columns(["accuracy"]), "`accuracy` of double"), (narrow, "`seed` of int64")):
+        write(path, other)
+        with pytest.raises(StoreError, match=f"Expected a column {words}"):
+            read_table(root, "rounds", [])
+
+
+def test_columns_of_others_are_not_read(root):
+    path = root / "rounds" / "a.parquet"
+    content = read_file(path)
+    write(path, content.append_column("mine", pa.nulls(len(content))))
+    assert read_file(path).equals(content)
+
+
+def test_a_file_that_goes_while_its_table_is_read_is_no_error(root, monkeypatch):
+    read, calls = pq.ParquetFile, []
+
+    def vanishing(file, **options):
+        calls.append(file)
+        if len(calls) == 1:
+            raise FileNotFoundError
+        return read(file, **options)
+
+    monkeypatch.setattr(pq, "ParquetFile", vanishing)
+    assert len(read_table(root, "rounds")) == 2
+
+
+def test_files_that_change_all_along_are_told(root, monkeypatch):
+    def vanishing(file, **options):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(pq, "ParquetFile", vanishing)
+    with pytest.raises(StoreError, match=r"Expected files that stay, but `.*rounds` changes all along"):
+        read_table(root, "rounds")
