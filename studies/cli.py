@@ -384,7 +384,8 @@ def sweep(
         from studies.reading import make_pool, read_dataset
         from studies.study import asked_pools, load_study, registered_terms
         from studies.sweeps.asked import Asked
-        from studies.sweeps.run import Options, run_sweep
+        from studies.sweeps.book import Options
+        from studies.sweeps.run import run_sweep
 
         place = _to_write(out)
         plan = None if study is None else load_study(study)

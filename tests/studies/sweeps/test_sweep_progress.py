@@ -9,7 +9,7 @@ from rich.console import Console
 from harness.plan import Job
 from harness.trajectory import run_trajectory
 from harness.workers.events import Failed, Finished, RoundDone, Started, Summary
-from studies.progress import SweepProgress
+from studies.sweeps.progress import SweepProgress
 from studies.sweeps.trials import Record
 
 

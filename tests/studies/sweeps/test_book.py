@@ -1,0 +1,103 @@
+"""The trial book: what is asked of it from two threads, without Ray."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
+import pytest
+
+from harness.store.writing import Store
+from studies.sweeps import book as module
+from studies.sweeps.book import Options, TrialBook
+from studies.sweeps.space import make_space
+from studies.sweeps.trials import Sweep
+
+FAST = {"learner": {"epochs": "3", "hidden": "16"}}
+
+
+@pytest.fixture
+def searched():
+    return Sweep("ntkcpl_al", make_space("3..9", "5x4", None), (0, 1), FAST, {}, search="tpe", n_trials=8)
+
+
+@pytest.fixture
+def book(searched, pool, tmp_path):
+    return TrialBook(searched, pool, Store(tmp_path), Options())
+
+
+def end(book, number, status="stopped"):
+    specs = book.specs(number)
+    return book.record(number, specs, [[] for _ in specs], status, 0)
+
+
+def test_a_grid_is_known_from_the_start(pool, tmp_path):
+    book = TrialBook(
+        Sweep("ntkcpl_al", make_space("3,6", "5x4", None), (0,), FAST, {}), pool, Store(tmp_path), Options()
+    )
+    assert [book.configure(number) for number in book.pending] == list(book.sweep.space.grid())
+    assert (book.n_trials, len(book.plan().jobs)) == (2, 2)
+
+
+def test_two_threads_that_ask_for_one_trial_get_one_configuration(book, monkeypatch):
+    """Both have found that there is none yet before either proposes one."""
+    both, proposals = threading.Barrier(2, timeout=10), iter([{"max_clusters": 3}, {"max_clusters": 9}])
+
+    def propose(*args, **options):
+        both.wait()
+        return next(proposals)
+
+    monkeypatch.setattr(module, "propose", propose)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(book.configure, [1, 1])
+    assert first == second == book.configure(1)
+
+
+def test_a_proposal_holds_up_nobody(book, monkeypatch):
+    asked, recorded = threading.Event(), threading.Event()
+
+    def propose(*args, **options):
+        asked.set()
+        assert recorded.wait(10)
+        return {"max_clusters": 3}
+
+    first = book.specs(0)
+    monkeypatch.setattr(module, "propose", propose)
+    with ThreadPoolExecutor(1) as tune:
+        proposed = tune.submit(book.configure, 1)
+        assert asked.wait(10)
+        book.record(0, first, [[], []], "failed", 0)
+        recorded.set()
+        assert proposed.result(10) == {"max_clusters": 3}
+    assert (list(book.records), book.pending[0]) == ([0], 1)
+
+
+def test_a_sampler_is_told_of_all_that_began_before_while_others_end(book, monkeypatch):
+    """Tune's thread goes through the trials; the driver ends each as soon as it has begun."""
+    told, begun = {}, SimpleQueue()
+
+    def propose(space, search, seed, number, others, n_objectives):
+        told.setdefault(number, sorted(each.number for each in others))
+        return {"max_clusters": 3 + number % 7, "schedule": "5x4"}
+
+    def ask():
+        for number in range(8):
+            book.configure(number)
+            begun.put(number)
+
+    monkeypatch.setattr(module, "propose", propose)
+    with ThreadPoolExecutor(1) as tune:
+        asked = tune.submit(ask)
+        for _ in range(8):
+            end(book, begun.get(timeout=10))
+        asked.result(10)
+    assert told == {number: list(range(number)) for number in range(1, 8)}  # the book itself asked for the first
+    assert not book.pending
+
+
+def test_what_has_ended_is_in_the_store_and_failures_are_tried_again(book, searched, pool):
+    for number, status in enumerate(("stopped", "failed")):
+        end(book, number, status)
+    again = TrialBook(searched, pool, Store(book._store.root), Options())
+    assert [row["status"] for row in again._store.trials(again.study)] == ["stopped", "failed"]
+    assert again.records == {}  # their rounds are not there
+    assert [again.configure(number) for number in (0, 1)] == [book.configure(number) for number in (0, 1)]
