@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.workers.resources import Resources, settle_on  # sets Ray's environment
 
@@ -36,6 +36,8 @@ _ASK_SECONDS = 0.05
 """Until a source that had nothing yet is asked again."""
 _MOST_STARTS = 3
 """Of workers in a row that die before they have run anything."""
+_NO_MORE = object()
+"""What stands for the end of the jobs."""
 _LONGEST_TEMPORARY = 40
 """Characters of a temporary folder below which Ray's sockets have names that an operating system takes."""
 
@@ -192,92 +194,140 @@ def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> 
         data: the data set, put into the object store once.
         resources: settled (`settle`).
     """
-    assert resources.workers is not None
-    shared = ray.put(data)
+    source, closed = iter(jobs), False
+    workers = _Workers(data, resources)
+    try:
+        while workers.running or not closed:
+            while workers.idle and not closed:
+                job = next(source, _NO_MORE)
+                if not isinstance(job, Job):
+                    closed = job is _NO_MORE
+                    break
+                workers.run(job)
+                yield Started(job)
+            workers.kill_overdue()
+            if workers.running or workers.starting:
+                yield from workers.events(_ASK_SECONDS if workers.idle and not closed else 1.0)
+            elif not closed:
+                time.sleep(_ASK_SECONDS)
+    finally:
+        workers.close()
 
-    def start(group: PlacementGroup | None) -> Any:
+
+class _Worker(NamedTuple):
+    """An actor, with the bundles of its shards."""
+
+    actor: Any
+    group: PlacementGroup | None
+
+
+class _Run(NamedTuple):
+    """A job that a worker has, and when it must have ended."""
+
+    job: Job
+    worker: _Worker
+    deadline: float
+
+
+class _Workers:
+    """The actors of a study: each is starting, idle or running.
+
+    Attributes:
+        starting: workers without a place yet by the call that says that they have one; after the death of a node it
+            may never come, so they get no job.
+        idle: workers without a job.
+        running: jobs by the call that streams their rounds.
+    """
+
+    def __init__(self, data: Dataset, resources: Resources) -> None:
+        assert resources.workers is not None
+        self.starting: dict[Any, _Worker] = {}
+        self.idle: list[_Worker] = []
+        self.running: dict[Any, _Run] = {}
+        self._data = ray.put(data)
+        self._resources = resources
+        self._n_stillborn = 0
+        self._groups = [_reserve(resources) for _ in range(resources.workers)]
+        for group in self._groups:
+            self._start(group)
+
+    def run(self, job: Job) -> None:
+        """Give a job to an idle worker."""
+        worker = self.idle.pop()
+        call = worker.actor.run.options(num_returns="streaming").remote(
+            job.spec, job.history, job.fingerprint, job.until
+        )
+        self.running[call] = _Run(job, worker, time.monotonic() + (self._resources.time_limit or math.inf))
+
+    def kill_overdue(self) -> None:
+        """End the workers whose jobs take too long; their loss is an event."""
+        for run in self.running.values():
+            if time.monotonic() > run.deadline:
+                ray.kill(run.worker.actor)
+
+    def events(self, seconds: float) -> Iterator[Event]:
+        """What a worker says within so many seconds, if one does.
+
+        Raises:
+            ResourceError: several in a row have died before they ran anything.
+        """
+        ready, _ = ray.wait([*self.running, *self.starting], num_returns=1, timeout=seconds)
+        for call in ready:
+            if call in self.starting:
+                self._welcome(call)
+            else:
+                yield self._hear(call)
+
+    def close(self) -> None:
+        """Kill all workers, where the cluster is still there."""
+        if ray.is_initialized():
+            for worker in [*self.idle, *self.starting.values(), *(run.worker for run in self.running.values())]:
+                ray.kill(worker.actor)
+            for group in self._groups:
+                if group is not None:
+                    remove_placement_group(group)
+
+    def _start(self, group: PlacementGroup | None) -> None:
+        resources = self._resources
         strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0) if group else None
-        return TrajectoryActor.options(  # type: ignore[attr-defined]
+        actor = TrajectoryActor.options(  # type: ignore[attr-defined]
             num_cpus=resources.cpus_per_trajectory / resources.shards,
             num_gpus=resources.gpus_per_trajectory,
             scheduling_strategy=strategy,
-        ).remote(shared, resources, group)
+        ).remote(self._data, resources, group)
+        self.starting[actor.ready.remote()] = _Worker(actor, group)
 
-    source, closed = iter(jobs), False
-    groups = [_reserve(resources) for _ in range(resources.workers)]
-    # A worker that has no place yet gets no job: after the death of a node it may never have one.
-    actors = [(start(group), group) for group in groups]
-    starting = {actor.ready.remote(): (actor, group) for actor, group in actors}
-    n_stillborn = 0
-    idle: list[tuple[Any, PlacementGroup | None]] = []
-    deadlines: dict[Any, float] = {}
-    running: dict[Any, tuple[Job, Any, PlacementGroup | None]] = {}
-    try:
-        while running or not closed:
-            while idle and not closed:
-                try:
-                    next_job = next(source)
-                except StopIteration:
-                    closed = True
-                    break
-                if next_job is None:
-                    break
-                actor, group = idle.pop()
-                call: Any = actor.run.options(num_returns="streaming").remote(
-                    next_job.spec, next_job.history, next_job.fingerprint, next_job.until
-                )
-                running[call] = (next_job, actor, group)
-                deadlines[call] = time.monotonic() + (resources.time_limit or math.inf)
-                yield Started(next_job)
-            for call in [call for call in running if time.monotonic() > deadlines[call]]:
-                ray.kill(running[call][1])
-            if not (running or starting):
-                time.sleep(0 if closed else _ASK_SECONDS)
-                continue
-            seconds = _ASK_SECONDS if idle and not closed else 1.0
-            ready, _ = ray.wait([*running, *starting], num_returns=1, timeout=seconds)
-            for call in ready:
-                if call in starting:
-                    actor, group = starting.pop(call)
-                    try:
-                        ray.get(call)
-                    except RayError as error:
-                        n_stillborn += 1
-                        if n_stillborn == _MOST_STARTS:
-                            raise ResourceError(f"Expected a worker to start, but got: {in_one_line(error)}") from error
-                        actor = start(group)
-                        starting[actor.ready.remote()] = (actor, group)
-                    else:
-                        n_stillborn = 0
-                        idle.append((actor, group))
-                    continue
-                job, actor, group = running[call]
-                try:
-                    message: RoundRecord | Summary = ray.get(next(call))
-                except RayTaskError as error:
-                    event: Event = Failed(job, in_one_line(error.cause))
-                except (RayError, StopIteration) as error:
-                    event = Failed(job, _why_lost(error, resources.time_limit, time.monotonic() > deadlines[call]))
-                    ray.kill(actor)
-                    actor = start(group)
-                    starting[actor.ready.remote()] = (actor, group)
-                else:
-                    if isinstance(message, RoundRecord):
-                        event = RoundDone(job, message)
-                    else:
-                        event = Finished(job, message) if job.is_last_leg else Paused(job)
-                if not isinstance(event, RoundDone):
-                    del running[call], deadlines[call]
-                    if (actor, group) not in starting.values():
-                        idle.append((actor, group))
-                yield event
-    finally:
-        if ray.is_initialized():
-            for actor, _ in [*idle, *starting.values(), *((actor, group) for _, actor, group in running.values())]:
-                ray.kill(actor)
-            for group in groups:
-                if group is not None:
-                    remove_placement_group(group)
+    def _welcome(self, call: Any) -> None:
+        worker = self.starting.pop(call)
+        try:
+            ray.get(call)
+        except RayError as error:
+            self._n_stillborn += 1
+            if self._n_stillborn == _MOST_STARTS:
+                raise ResourceError(f"Expected a worker to start, but got: {in_one_line(error)}") from error
+            self._start(worker.group)
+        else:
+            self._n_stillborn = 0
+            self.idle.append(worker)
+
+    def _hear(self, call: Any) -> Event:
+        job, worker, deadline = self.running[call]
+        try:
+            message: RoundRecord | Summary = ray.get(next(call))
+        except RayTaskError as error:
+            event: Event = Failed(job, in_one_line(error.cause))
+        except (RayError, StopIteration) as error:
+            del self.running[call]
+            ray.kill(worker.actor)
+            self._start(worker.group)
+            return Failed(job, _why_lost(error, self._resources.time_limit, time.monotonic() > deadline))
+        else:
+            if isinstance(message, RoundRecord):
+                return RoundDone(job, message)
+            event = Finished(job, message) if job.is_last_leg else Paused(job)
+        del self.running[call]
+        self.idle.append(worker)
+        return event
 
 
 def _reserve(resources: Resources) -> PlacementGroup | None:
