@@ -27,7 +27,7 @@ from harness.features import vision
 from harness.features.augmentation import augment, draw, normalise
 from harness.features.checkpoints import FORMAT, read_checkpoint, write_checkpoint
 from harness.features.costs import stored_size, training_memory, training_operations
-from harness.features.encoders import encoder_spec, feature_dim, make_encoder
+from harness.features.encoders import EncoderSpec, encoder_spec, feature_dim, make_encoder
 from harness.features.images import Images
 from harness.features.probe import knn_accuracy, spread
 from harness.features.recipes import Precision, Recipe
@@ -171,19 +171,11 @@ def pretrain(
     began = time.monotonic()
     if recipe.batch_size > len(images):
         raise SpecError(f"Expected batches of at most {len(images)} images, but got batch_size={recipe.batch_size}.")
-    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    rank, world = _processes()
     place = torch.device(f"cuda:{torch.cuda.current_device()}" if device == "cuda" else "cpu")
     spec = encoder_spec(recipe.backbone, recipe.image_size)
     run = _run(images, recipe, seed, world)
-
-    encoder = make_encoder(spec, _seed(seed, "encoder"))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_seed(seed, "encoder", 1))
-        model = SelfSupervised(encoder, feature_dim(encoder, spec), recipe)
-    operations = training_operations(recipe)
-    model = model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if world > 1 and device == "cuda":
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    model = _model(spec, recipe, seed, place)
     optimiser = _optimiser(model, recipe)
     history: list[dict[str, Any]] = []
     precision = recipe.precision
@@ -199,27 +191,9 @@ def pretrain(
     needed = training_memory(recipe, is_half=precision == "bfloat16", processes=world).total
     pixels = _pixels(images, recipe.image_size, place, needed)
     monitor = _Monitor(images, seed, pixels, recipe.image_size, precision)
-    steps = len(images) // recipe.batch_size
+    training = _Training(model, optimiser, recipe, seed, pixels, place, precision, compiled=compiled)
+    operations = training_operations(recipe)
     knn_every = knn_every or max(1, recipe.epochs // 20)
-    parallel = nn.parallel.DistributedDataParallel(model) if world > 1 else model
-    step_model, make_view = (torch.compile(parallel), torch.compile(augment)) if compiled else (parallel, augment)
-
-    def save() -> None:
-        if rank == 0:
-            write_checkpoint(
-                out,
-                {
-                    "format": FORMAT,
-                    "spec": spec.model_dump(),
-                    "encoder": model.encoder.state_dict(),
-                    "run": run,
-                    "precision": precision,
-                    "history": history,
-                    "model": model.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                },
-            )
-
     if not history:
         history = [{"epoch": 0, "loss": math.nan, "spread": math.nan, "knn": monitor(model.encoder)}]
         if rank == 0:
@@ -227,54 +201,130 @@ def pretrain(
     setup = time.monotonic() - began
     for epoch in range(resumed_at + 1, recipe.epochs + 1):
         epoch_began = time.monotonic()
-        order = torch.from_numpy(stream(seed, "order", epoch).permutation(len(images))).to(pixels.device)
-        generator = torch.Generator(place).manual_seed(_seed(seed, "augmentation", epoch * world + rank))
-        model.train()
-        total = torch.zeros((), device=place)
-        collapse = torch.zeros((), device=place)
-        for step in range(steps):
-            _set_rates(optimiser, recipe, (epoch - 1) * steps + step, steps)
-            batch = pixels[order[step * recipe.batch_size : (step + 1) * recipe.batch_size][rank::world]].to(place)
-            views = [
-                make_view(batch, draw(len(batch), generator), view, recipe.image_size).contiguous(
-                    memory_format=torch.channels_last
-                )
-                for view in (recipe.first, recipe.second)
-            ]
-            optimiser.zero_grad()
-            for first, second in zip(*(view.chunk(recipe.accumulate) for view in views), strict=True):
-                with _mixed_precision(place, precision):
-                    loss, collapse = step_model(first, second)
-                loss = loss * (len(first) / len(batch))
-                loss.backward()
-                total += loss.detach()
-            optimiser.step()
-            model.move_target(_ema(recipe, (epoch - 1) * steps + step, steps))
-        mean_loss = float(total) / steps
-        if not math.isfinite(mean_loss):
-            raise SpecError(f"Expected a finite loss in epoch {epoch}, but it diverged; lower `lr` ({recipe.lr}).")
+        loss, collapse = training.epoch(epoch)
         seconds = time.monotonic() - epoch_began
         is_measured = epoch % knn_every == 0 or epoch == recipe.epochs
         knn = monitor(model.encoder) if is_measured and rank == 0 else None
-        history.append({"epoch": epoch, "loss": mean_loss, "spread": float(collapse), "knn": knn})
-        save()
+        history.append({"epoch": epoch, "loss": loss, "spread": collapse, "knn": knn})
+        if rank == 0:
+            content = {
+                "format": FORMAT,
+                "spec": spec.model_dump(),
+                "encoder": model.encoder.state_dict(),
+                "run": run,
+                "precision": precision,
+                "history": history,
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+            }
+            write_checkpoint(out, content)
         elapsed = time.monotonic() - began
         each = (elapsed - setup) / (epoch - resumed_at)
-        rate = steps * recipe.batch_size / seconds
+        rate = training.steps * recipe.batch_size / seconds
         if rank == 0:
-            listen(
-                Epoch(
-                    epochs=recipe.epochs,
-                    images_per_second=rate,
-                    teraflops=rate * operations / 1e12,
-                    seconds_left=each * (recipe.epochs - epoch),
-                    **history[-1],
-                )
+            progress = Epoch(
+                epochs=recipe.epochs,
+                images_per_second=rate,
+                teraflops=rate * operations / 1e12,
+                seconds_left=each * (recipe.epochs - epoch),
+                **history[-1],
             )
+            listen(progress)
         if minutes is not None and _agreed(elapsed + _MARGIN * each > 60 * minutes, place):
             break
     n_done = len(history) - 1
     return Pretrained(n_done, n_done == recipe.epochs, resumed_at, history)
+
+
+def _processes() -> tuple[int, int]:
+    """Number of this process, and of all that train together."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def _model(spec: EncoderSpec, recipe: Recipe, seed: int, place: torch.device) -> SelfSupervised:
+    """The model with its first weights, on the device."""
+    encoder = make_encoder(spec, _seed(seed, "encoder"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_seed(seed, "encoder", 1))
+        model = SelfSupervised(encoder, feature_dim(encoder, spec), recipe)
+    model = model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if place.type == "cuda" and _processes()[1] > 1:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    made: SelfSupervised = model
+    return made
+
+
+class _Training:
+    """Takes a model through one epoch after the other.
+
+    Attributes:
+        steps: of an epoch.
+    """
+
+    def __init__(
+        self,
+        model: SelfSupervised,
+        optimiser: torch.optim.Optimizer,
+        recipe: Recipe,
+        seed: int,
+        pixels: Tensor,
+        place: torch.device,
+        precision: Precision,
+        *,
+        compiled: bool,
+    ) -> None:
+        self.steps = len(pixels) // recipe.batch_size
+        self._model, self._optimiser, self._recipe, self._seed = model, optimiser, recipe, seed
+        self._pixels, self._place, self._precision = pixels, place, precision
+        parallel = nn.parallel.DistributedDataParallel(model) if _processes()[1] > 1 else model
+        self._forward = torch.compile(parallel) if compiled else parallel
+        self._view = torch.compile(augment) if compiled else augment
+
+    def epoch(self, epoch: int) -> tuple[float, float]:
+        """Train one epoch.
+
+        Returns:
+            Mean loss, and the spread of the last batch's projections.
+
+        Raises:
+            SpecError: the loss is no longer finite.
+        """
+        recipe, (rank, world) = self._recipe, _processes()
+        order = torch.from_numpy(stream(self._seed, "order", epoch).permutation(len(self._pixels)))
+        order = order.to(self._pixels.device)
+        generator = torch.Generator(self._place).manual_seed(_seed(self._seed, "augmentation", epoch * world + rank))
+        self._model.train()
+        total, collapse = torch.zeros((), device=self._place), torch.zeros((), device=self._place)
+        batches = torch.split(order[: self.steps * recipe.batch_size], recipe.batch_size)
+        for step, rows in enumerate(batches):
+            batch = self._pixels[rows[rank::world]].to(self._place)
+            collapse = self._step((epoch - 1) * self.steps + step, batch, generator, total)
+        loss = float(total) / self.steps
+        if not math.isfinite(loss):
+            raise SpecError(f"Expected a finite loss in epoch {epoch}, but it diverged; lower `lr` ({recipe.lr}).")
+        return loss, float(collapse)
+
+    def _step(self, step: int, batch: Tensor, generator: torch.Generator, total: Tensor) -> Tensor:
+        """Take one step, counted from the first epoch, and add its loss to the total; the spread of its projections."""
+        recipe = self._recipe
+        _set_rates(self._optimiser, recipe, step, self.steps)
+        views = [
+            self._view(batch, draw(len(batch), generator), view, recipe.image_size).contiguous(
+                memory_format=torch.channels_last
+            )
+            for view in (recipe.first, recipe.second)
+        ]
+        self._optimiser.zero_grad()
+        collapse = total
+        for first, second in zip(*(view.chunk(recipe.accumulate) for view in views), strict=True):
+            with _mixed_precision(self._place, self._precision):
+                loss, collapse = self._forward(first, second)
+            loss = loss * (len(first) / len(batch))
+            loss.backward()
+            total += loss.detach()
+        self._optimiser.step()
+        self._model.move_target(_ema(recipe, step, self.steps))
+        return collapse
 
 
 class _Monitor:
