@@ -15,7 +15,6 @@ from harness.measures import Metrics, measure, reached
 from harness.record import History, RoundRecord
 from harness.spec import LearnerSpec, TrajectorySpec
 from harness.streams import stream
-from harness.workers.memory import peak_bytes, reset_peak
 from strategies.base import Compute, IndexArray, LookAheadDiagnostics, Oracle, PoolView, Selection
 from strategies.registry import make_strategy
 from strategies.subpool import in_whole, remaining
@@ -73,7 +72,6 @@ class _Trajectory:
         self._memo: dict[str, Any] = {}
 
     def run_round(self, round_: int, n_query: int) -> RoundRecord:
-        reset_peak()
         started = time.perf_counter()
         rng = stream(self._spec.seed, "selection" if round_ else "initial", round_)
         if isinstance(self._strategy, Oracle):
@@ -105,7 +103,7 @@ class _Trajectory:
             coverage_estimated=coverage.get("coverage_estimated"),
             coverage_ntk_true=coverage.get("coverage_ntk_true"),
             coverage_true=coverage.get("coverage_true"),
-            stats={**stats, "measure_seconds": ended - trained, "peak_bytes": peak_bytes()},
+            stats={**stats, "measure_seconds": ended - trained},
             picks=np.asarray(selection.indices, dtype=np.int64),
             scores=selection.scores,
             metrics=metrics,

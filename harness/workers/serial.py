@@ -82,12 +82,14 @@ def run_job(
     arithmetic = fingerprint(compute.device)
     if history_fingerprint != digest(arithmetic):
         history = None
+    peaks = []
     reset_peak()
-    peak = 0
     for each in run_trajectory(spec, data, compute=compute, history=history, until=until):
-        peak = max(peak, each.stats["peak_bytes"])
-        yield replace(each, stats={**each.stats, "fingerprint": digest(arithmetic)})
-    yield Summary(compute.device, {**versions(), "fingerprint": arithmetic}, max(peak, peak_bytes()))
+        peaks.append(peak_bytes())
+        own = {"peak_bytes": peaks[-1], "fingerprint": digest(arithmetic)}
+        yield replace(each, stats={**each.stats, **own})
+        reset_peak()
+    yield Summary(compute.device, {**versions(), "fingerprint": arithmetic}, max([*peaks, peak_bytes()]))
 
 
 def _events(jobs: Iterable[Job], data: Dataset, compute: Compute) -> Iterator[Event]:
