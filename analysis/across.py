@@ -1,4 +1,4 @@
-"""Across data sets: the blocks are data sets, never seeds, which would repeat one data set as if it were many."""
+"""Comparisons across data sets; the blocks are data sets, never seeds, which would count one data set many times."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ LEVEL = 0.05
 
 
 def names_by_data(results: Results) -> dict[str, dict[str, str]]:
-    """What a configuration is called across data sets: by data set, its label there -> its name.
+    """Names of configurations across data sets: for each data set, label there -> name.
 
-    A strategy with one configuration on each data set goes by its own name, whatever its parameters; one with
-    several by the label that tells them apart in all results. Evaluations on halves of the test data take no part.
+    A strategy with one configuration on each data set has its own name, whatever its parameters. If it has
+    several, they are named by the labels that distinguish them in all results. Evaluations on halves of the test data
+    are not used.
 
     Raises:
         SelectionError: there are fewer than two data sets.
@@ -72,7 +73,7 @@ def on_some(results: Results) -> list[str]:
 
 
 def unlike(results: Results) -> list[str]:
-    """Configurations of one name whose parameters or schedules differ between data sets, in sentences.
+    """Configurations with one name whose parameters or schedules differ between data sets, in sentences.
 
     Args:
         results: finished trajectories of two data sets or more.
@@ -117,7 +118,7 @@ def rank_table(results: Results, *, baseline: str = "random") -> pd.DataFrame:
 
 
 def rank_warning(n_data: int, n_configurations: int) -> str | None:
-    """Say what a Wilcoxon-Holm test over so few data sets cannot show; None where it can show something."""
+    """Say what a Wilcoxon-Holm test on so few data sets cannot show; None if it can show something."""
     least = least_wilcoxon_p(n_data)
     needed = LEVEL / max(n_configurations - 1, 1)
     if least <= needed:

@@ -28,31 +28,31 @@ _BOUNDS = ["data", "strategy", "params", "evaluate_on", "seed", "n_labels", "acc
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The finished trajectories of one or more stores; columns are those of `harness.store.schema`.
+    """The finished trajectories of one or more stores, with the columns of `harness.store.schema`.
 
     A *configuration* is a strategy with its parameters, schedule and evaluation data. Its label is the
-    strategy's name where the strategy has one configuration in these results, and otherwise
-    `name[parameter=value,...]` with all settings that differ between the strategy's configurations; numbers
-    have four digits where these tell them apart.
+    strategy's name if the strategy has one configuration in these results, and otherwise
+    `name[parameter=value,...]` with all settings that differ between the strategy's configurations. Numbers
+    have four digits if these are enough to distinguish them.
 
     Attributes:
         trajectories: one row per trajectory whose status is ok.
-        rounds: their rounds.
+        rounds: the rounds of these trajectories.
         queries: the labels that they bought.
         failures: the rows of trajectories whose status is not ok.
         studies: the studies that these trajectories belong to, with their commands.
-        coverage: pictures of coverage in two dimensions; their data sets are none of the rest.
+        coverage: pictures of coverage in two dimensions; their data sets are separate from all others here.
         unread: damaged files that were left out on request.
-        notes: what else is not in here, and why, in a sentence each.
-        trials: the trials of sweeps that have one of these trajectories.
-        confirmations: what those sweeps have confirmed, of each the latest look.
-        looks: all looks at confirmations.
+        notes: what else is left out, and why, in a sentence each.
+        trials: the trials of sweeps to which one of these trajectories belongs.
+        confirmations: the latest confirmation of each of those sweeps.
+        looks: all confirmations, including earlier ones.
         registrations: what was registered for these data sets, by any study.
-        bounds: rounds of oracles, which see true labels and take part in nothing but the figures of accuracy: data,
+        bounds: rounds of oracles, which see true labels and are used only in the figures of accuracy: data,
             strategy, params, evaluate_on, seed, n_labels, accuracy.
-        metric: the column of `rounds` that stands in `accuracy` (`harness.store.schema.METRICS`).
-        learners: where data sets are told apart by learner (`load`), data set and learner by the name of each part.
-        named: `configurations` of the results that these are a part of, where they keep the labels of those.
+        metric: the column of `rounds` that is used as `accuracy` (`harness.store.schema.METRICS`).
+        learners: if `load` has split data sets by learner, the data set and learner by the name of each part.
+        named: if these results are a part of others and keep their labels, `configurations` of the others.
     """
 
     trajectories: pd.DataFrame
@@ -73,13 +73,13 @@ class Results:
     named: pd.DataFrame | None = field(default=None, repr=False)
 
     def worded(self, text: str) -> str:
-        """A text about accuracy as one about the metric that stands in its place."""
+        """Change a text about accuracy into one about the metric that is used in its place."""
         said = schema.METRICS[self.metric]
         return re.sub("[aA]ccuracy", lambda word: said if word[0][0] == "a" else said[0].upper() + said[1:], text)
 
     @cached_property
     def data_names(self) -> list[str]:
-        """Names of the data sets, sorted; one whose trajectories all failed is among them."""
+        """Names of the data sets, sorted, including those whose trajectories all failed."""
         return sorted({*self.trajectories["data"], *self.failures["data"]})
 
     @cached_property
@@ -140,11 +140,11 @@ class Results:
         return {label: found[label].dropna(axis="columns", how="all") for label in self.labels if label in found}
 
     def only(self, data: str | None = None, evaluate_on: str | None = None) -> Results:
-        """Restrict to one data set; labels then tell apart only what differs within it.
+        """Restrict to one data set; labels then show only the settings that differ within it.
 
         Args:
-            data: its name; None where these results hold just one.
-            evaluate_on: keep what was evaluated on this part of the test data alone.
+            data: its name; None if these results have only one.
+            evaluate_on: keep only what was evaluated on this part of the test data.
 
         Raises:
             SelectionError: `data` is not there, or is None where there is not exactly one.
@@ -177,11 +177,11 @@ class Results:
         return self._keep(cells.index[cells["label"].isin(list(labels))], named=cells)
 
     def among(self, trajectory_ids: Iterable[str]) -> Results:
-        """Restrict to trajectories by their ids; labels then tell apart only what differs among these."""
+        """Restrict to trajectories by their ids; labels then show only the settings that differ among these."""
         return self._keep(trajectory_ids)
 
     def cached(self, key: Hashable, build: Callable[[], T]) -> T:
-        """What `build` returns, computed once for these results; whoever may change it takes a copy."""
+        """What `build` returns, computed once for these results; copy it before you change it."""
         if key not in self._memo:
             self._memo[key] = build()
         value: T = self._memo[key]
@@ -194,7 +194,7 @@ class Results:
     def shared_seeds(self) -> Results:
         """Restrict to the seeds that all configurations on the same data and evaluation data have finished.
 
-        A configuration that finished none is left out first, so that it does not empty the others.
+        A configuration that has finished no seed is left out first, so that it does not empty the others.
         """
         cells = self.configurations.join(self.trajectories.set_index("trajectory_id")["data"], how="inner")
         kept: list[str] = []
@@ -245,18 +245,19 @@ def load(
 ) -> Results:
     """Read stores, also while a study still writes to them.
 
-    A trajectory found in several stores counts once: a finished one before a failed one, then the first
-    store named. Trajectories that are not finished are left out.
+    A trajectory that is in several stores counts once. A finished one is preferred to a failed one, and otherwise the
+    first store is used. Unfinished trajectories are left out.
 
     Args:
         stores: folders, or addresses such as `s3://bucket/folder` (`harness.store.location.locate`).
-        study: keep the trajectories of this study alone, and no picture.
-        queries: read the labels bought, too; without them `Results.queries` is empty.
-        skip_damaged: leave files out that cannot be read, and name them in `Results.unread`; a trajectory
-            without readable rounds counts as not finished.
-        metric: the column of `rounds` to look at in place of `accuracy`, one of `harness.store.schema.METRICS`; None
-            takes the registered one, where all registrations have the same.
-        by_learner: take a data set with several learners for as many data sets, named such as `digits (linear)`.
+        study: keep only the trajectories of this study, and no picture.
+        queries: also read the labels bought; otherwise `Results.queries` is empty.
+        skip_damaged: leave out files that cannot be read, and name them in `Results.unread`; a trajectory
+            without readable rounds counts as unfinished.
+        metric: the column of `rounds` to use in place of `accuracy`, one of `harness.store.schema.METRICS`; None
+            takes the registered one, if all registrations have the same.
+        by_learner: split a data set with several learners into one data set for each, with names such as
+            `digits (linear)`.
 
     Raises:
         StoreError: there is no store, or a file is of another schema, or truncated and not to be

@@ -1,4 +1,4 @@
-"""From results to tables: numbers as numbers, one row per estimate, missing cells shown and never filled.
+"""From results to tables with one row per estimate; missing cells are shown and never filled.
 
 Accuracies, areas and differences are in [0, 1] units, seconds are wall time, standard deviations have ddof = 1.
 """
@@ -50,7 +50,7 @@ def accuracy_table(results: Results, data: str | None = None) -> pd.DataFrame:
 
 
 def metrics_table(results: Results, data: str | None = None) -> pd.DataFrame:
-    """What was measured beside accuracy, at every label count, as means over seeds.
+    """Further metrics besides accuracy at every label count, as means over seeds.
 
     Args:
         results: finished trajectories.
@@ -76,7 +76,7 @@ def metrics_table(results: Results, data: str | None = None) -> pd.DataFrame:
 
 
 def spending_table(results: Results, data: str | None = None) -> pd.DataFrame:
-    """What a user has paid by the time of each label count: the seconds of all rounds so far, and what they gave.
+    """What has been spent at each label count: the seconds of all rounds so far, and the accuracy that they gave.
 
     Args:
         results: finished trajectories.
@@ -103,7 +103,7 @@ def spending_table(results: Results, data: str | None = None) -> pd.DataFrame:
 
 
 def wide(table: pd.DataFrame, value: str = "mean") -> pd.DataFrame:
-    """Lay `accuracy_table` out for display: `label counts x configurations`, NaN where there is no cell.
+    """Arrange `accuracy_table` for display: `label counts x configurations`, with NaN for missing cells.
 
     Args:
         table: rows of `accuracy_table`.
@@ -115,7 +115,7 @@ def wide(table: pd.DataFrame, value: str = "mean") -> pd.DataFrame:
 def ranks(table: pd.DataFrame) -> pd.DataFrame:
     """Rank the means of `accuracy_table` at each label count: `label counts x configurations`, 1 is the best.
 
-    Equal means share the better rank. A mean over unequal seeds is not ranked (null). A rank says nothing of
+    Equal means share the better rank. A mean over unequal seeds is not ranked (null). A rank says nothing about
     significance.
 
     Args:
@@ -126,7 +126,7 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def missing_cells(results: Results, data: str | None = None) -> pd.DataFrame:
-    """Seeds that a configuration lacks and another one with the same evaluation data has, or tried.
+    """Seeds that a configuration lacks although another one with the same evaluation data has or tried them.
 
     Args:
         results: finished trajectories.
@@ -186,7 +186,7 @@ def _common_window(results: Results) -> tuple[int, int]:
 def trajectory_table(
     results: Results, data: str | None = None, *, log: bool = False, window: tuple[float, float] | None = None
 ) -> pd.DataFrame:
-    """Reduce every trajectory to numbers: the unit over which all statistics are computed.
+    """Reduce every trajectory to a few numbers; trajectories are the unit of all statistics.
 
     Args:
         results: finished trajectories.
@@ -292,7 +292,7 @@ def summary_table(
     window: tuple[float, float] | None = None,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Sum up every configuration; one that never finished keeps its row, with n_seeds = 0.
+    """Summarise every configuration; one that never finished still has a row, with n_seeds = 0.
 
     Args:
         results: finished trajectories.
@@ -350,7 +350,7 @@ def baselines(results: Results, baseline: str) -> dict[str, str]:
 
 
 class Excluded(NamedTuple):
-    """Configurations that a comparison cannot have, by their labels, and why."""
+    """Configurations that a comparison must leave out, by their labels, and the reason."""
 
     labels: Sequence[str]
     reason: str

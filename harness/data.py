@@ -3,8 +3,9 @@
 A feature file is a `.npz` with `x_train [n, d]`, `y_train [n]`, `x_test`, `y_test`; a folder of `.npy` files
 with those four names; or a `.parquet` with the columns `feature` or `features` (list of numbers), `label` and `split`
 ("train" or "test"); or a `.safetensors` with the four names and integer labels. Features kept as small integers may
-come with `x_scale [d]`, a factor for each column. Nothing is unpickled. Whatever is wrong with a file is a
-`DataError` of one line. What is read otherwise than it is written, blanks around a label, is said in `Dataset.notes`.
+come with `x_scale [d]`, a factor for each column. Nothing is unpickled. If something is wrong with a file, there is a
+`DataError` of one line. If something is read differently from how it is written, such as a label with blanks around
+it, `Dataset.notes` says so.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ EvaluateOn = Literal["all", "tune", "confirm"]
 
 COLUMNS = ("feature", "label", "split")
 FEATURES = "features"
-"""What the column `feature` may be called as well."""
+"""Another name for the column `feature`."""
 SCALE = "x_scale"
 MAX_SHOWN = 5
 CHECKED_ROWS = 4096
 SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 NO_CLASS = -1
-"""Instead of a class, of points that have none: they were added to the pool (harness.pools)."""
+"""Stands for the class of points that have none, because they were added to the pool (harness.pools)."""
 _DIGITS_TRAIN = 1437
 _IMPORT = (
     "`ntkcpl features import` makes a file from separate arrays or other names; --x, --y, --x-test and --y-test say "
@@ -69,18 +70,18 @@ class Dataset:
     """Features and labels that passed every check; the arrays are read-only.
 
     Attributes:
-        name: what the `data` column of the store says.
+        name: the name in the column `data` of the store.
         x_train: features of the pool, `n_train x dim` float32, C-contiguous, finite.
-        y_train: true class of each, `n_train` int64 in 0..n_classes-1, or `NO_CLASS`; each class occurs.
+        y_train: true class of each point, `n_train` int64 in 0..n_classes-1, or `NO_CLASS`; each class occurs.
         x_test: features of the test data, `n_test x dim` float32.
-        y_test: class of each, `n_test` int64.
+        y_test: class of each test point, `n_test` int64.
         class_names: the labels as they were given, sorted as integers or strings; strings without blanks at their
             ends and in Unicode's composed form (NFC).
         content_hash: sha256 (hex) of features, labels and class names; the same for every file format.
-        notes: a line for whatever was read otherwise than it was given.
-        given: what a bought label says of each, `n_train` int64 like `y_train`; None where it is the true class.
-        rows: where each point of a harder pool comes from (harness.pools), `n_train` rows of the source's `x_train`,
-            of points of no class those of their own source; None where nothing was changed.
+        notes: a line for everything that was read differently from how it was given.
+        given: the label that buying each point gives, `n_train` int64 like `y_train`; None if it is the true class.
+        rows: where each point of a harder pool comes from (harness.pools): `n_train` row numbers in the `x_train` of
+            the source (for points of no class, of their own source); None if nothing was changed.
     """
 
     name: str
@@ -96,7 +97,7 @@ class Dataset:
 
     @property
     def labels(self) -> IndexArray:
-        """What buying the label of each point gives, noise and all."""
+        """The label that buying each point gives, including label noise."""
         return self.y_train if self.given is None else self.given
 
     @property
@@ -106,15 +107,15 @@ class Dataset:
 
     @classmethod
     def from_arrays(cls, name: str, fields: Fields, source: str | None = None) -> Dataset:
-        """Check four arrays and make a data set of them; features that are float32 already are not copied.
+        """Check four arrays and make a data set from them; features that are already float32 are not copied.
 
         Args:
             name: name of the data set.
             fields: the arrays.
-            source: what error messages call the origin; the name if None.
+            source: the origin of the arrays for error messages; None takes the name.
 
         Raises:
-            DataError: a field breaks the contract.
+            DataError: A field breaks the contract.
         """
         source = source or name
         train, test = as_features(source, "x_train", fields.x_train), as_features(source, "x_test", fields.x_test)
@@ -147,11 +148,11 @@ class Dataset:
     def test_half(self, evaluate_on: EvaluateOn) -> IndexArray:
         """Rows of `x_test` to evaluate on, ascending.
 
-        `tune` and `confirm` are disjoint and together all rows; the split depends on the content alone.
+        `tune` and `confirm` are disjoint and together contain all rows; the split depends only on the content.
 
         Raises:
             SpecError: `evaluate_on` is none of the three words.
-            DataError: a half would be empty.
+            DataError: One of the halves would be empty.
         """
         if evaluate_on not in get_args(EvaluateOn):
             raise SpecError(f"Expected `evaluate_on` to be all, tune or confirm, but got {evaluate_on!r}.")
@@ -172,7 +173,7 @@ def load_dataset(source: str) -> Dataset:
             files.
 
     Raises:
-        DataError: there is no such data set, or it cannot be read, or it breaks the contract.
+        DataError: The data set does not exist, cannot be read, or breaks the contract.
     """
     if source in BUILTIN:
         return Dataset.from_arrays(source, BUILTIN[source]())
@@ -195,7 +196,7 @@ def load_dataset(source: str) -> Dataset:
 
 
 def describe_builtin() -> dict[str, str]:
-    """Names of the built-in data sets with a line about each."""
+    """Names of the built-in data sets, with a line about each of them."""
     return {name: (load.__doc__ or "").strip() for name, load in BUILTIN.items()}
 
 
@@ -367,7 +368,7 @@ def _error(source: str | Path, field: str, expected: str, found: str, hint: str 
 
 
 def unreadable(what: str, error: Exception) -> DataError:
-    """What to raise where reading `what` gave an error."""
+    """The error to raise if `what` could not be read."""
     found = _one_line(f"{type(error).__name__}: {error}")[:200].rstrip(". ")
     hint = "It may be cut off or damaged: write it again."
     if "Object arrays" in found:

@@ -1,6 +1,6 @@
 """Harder pools: a data set made of another by taking points away, falsifying labels or adding points of no class.
 
-The test data stays as it is, so that accuracy is measured on clean labels and balanced as they were.
+The test data stay as they are, so that accuracy is measured on clean labels with the original balance of classes.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _SUM_ERROR = 1e-6
 
 
 class PoolSpec(BaseModel):
-    """What is to be done to a pool; the default does nothing.
+    """How to change a pool; the default changes nothing.
 
-    One pool serves all seeds of a study: seeds repeat what happens on a data set, and all strategies and seeds
-    are paired on the same points and labels. `pool_seed` draws another pool, which is a data set of its own.
+    One pool serves all seeds of a study: seeds repeat what happens on one data set, and all strategies and seeds
+    have the same points and labels. Another `pool_seed` draws another pool, which is a separate data set.
 
     Attributes:
         pool: `longtail:RATIO`, an exponential long tail in the order of the classes, the first RATIO times as large
             as the last (Cui et al. 2019, arXiv 1901.05555); or `subset:N`, that many points, each equally likely.
-        label_noise: probability that a label is one of the other classes instead, each equally likely; or a CSV file
-            with a row per true class and the probabilities of the labels that its points get.
+        label_noise: probability that a label names one of the other classes, each equally likely; or a CSV file that
+            has a row for each true class with the probabilities of the labels that its points get.
         ood: `FILE:SHARE`, points of another data set, which have no class here, so that they are this share of the
             pool.
-        pool_seed: of what is drawn.
+        pool_seed: seed of everything that is drawn for the pool.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
@@ -46,10 +46,10 @@ class PoolSpec(BaseModel):
     pool_seed: Annotated[int, Field(ge=0)] = 0
 
     def check(self) -> None:
-        """Refuse what no data could make right.
+        """Refuse options that are wrong for any data.
 
         Raises:
-            SpecError: an option does not parse, or there is nothing to draw with the pool seed.
+            SpecError: An option does not parse, or there is nothing to draw with the pool seed.
         """
         if self.pool_seed and self == PoolSpec(pool_seed=self.pool_seed):
             raise SpecError(
@@ -63,13 +63,13 @@ class PoolSpec(BaseModel):
             _parsed_ood(self.ood)
 
     def apply(self, data: Dataset) -> Dataset:
-        """The harder data set; `data` itself where nothing changes.
+        """The harder data set; `data` itself if nothing changes.
 
-        Its name says what was done, and its content hash depends on the source's and on what came out.
+        Its name says what was done. Its content hash depends on the hash of the source and on the result.
 
         Raises:
-            SpecError: an option does not parse, or asks for what cannot be.
-            DataError: a file cannot be read or does not fit the data.
+            SpecError: An option does not parse, or asks for something impossible.
+            DataError: A file cannot be read or does not fit the data.
         """
         self.check()
         done = []

@@ -35,23 +35,23 @@ def select(
     """Choose the points of the next round, which are those that a trajectory in the same state would buy.
 
     Args:
-        strategy: what chooses (`strategies.make_strategy`).
-        n: how many points.
-        features: of the pool, `n_pool x dim`, finite.
+        strategy: the strategy that chooses (`strategies.make_strategy`).
+        n: number of points to choose.
+        features: features of the pool, `n_pool x dim`, finite.
         n_classes: number of classes.
         labelled: pool indices in the order of purchase.
         labels: class of each, in [0, n_classes).
-        queries: labels of each round so far.
-        seed: as of a trajectory; the same in all rounds.
-        learner: what trains the classifier; None takes the network.
+        queries: number of labels in each round so far.
+        seed: seed of a trajectory; the same in all rounds.
+        learner: the learner that trains the classifier; None takes the network.
         compute: the share of the machine; it changes no pick.
 
     Returns:
-        The picks, and the classifier that was asked; None before the first label.
+        The picks, and the classifier that was asked (None before the first label).
 
     Raises:
-        DataError: features, labelled points and rounds do not fit one another.
-        PoolExhaustedError: fewer than `n` points are left.
+        DataError: The features, labelled points and rounds do not fit together.
+        PoolExhaustedError: Fewer than `n` points are left.
     """
     from harness.learner import Inputs, one_thread, train
 

@@ -20,7 +20,7 @@ from strategies.registry import make_strategy, preset_of, resolved_parameters
 
 
 class LearnerSpec(BaseModel):
-    """Settings of the network that learns by default; they belong to the study, not to a strategy."""
+    """Settings of the default learner, a small network; they belong to the study, not to a strategy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -34,11 +34,11 @@ class LearnerSpec(BaseModel):
 
 
 class NamedLearner(BaseModel):
-    """A learner beside the network (`harness.learners`).
+    """A learner other than the network (`harness.learners`).
 
     Attributes:
         name: as on the command line.
-        version: of its algorithm.
+        version: version of its algorithm.
         params: all its hyperparameters.
     """
 
@@ -62,17 +62,17 @@ class TrajectorySpec(BaseModel):
     """One data set, strategy, configuration and seed.
 
     Attributes:
-        data: name of the data set; shown, not part of the identity.
+        data: name of the data set; it is displayed, but not part of the identity.
         data_hash: hash of its content.
         strategy: name of the strategy.
         strategy_version: version of its algorithm.
         params: all its hyperparameters.
         schedule: labels per round, in canonical form.
         seed: repetition.
-        learner: what trains the classifier: settings of the network, or another learner.
+        learner: settings of the network, or another learner.
         evaluate_on: which part of the test data accuracy is measured on.
-        preset: the strategy's preset that the hyperparameters are, with the names of those it sets; shown, not part of
-            the identity.
+        preset: the preset to which the hyperparameters are equal, with the names of those that it sets; it is
+            displayed, but not part of the identity.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -112,13 +112,14 @@ class TrajectorySpec(BaseModel):
             strategy: name (`ntkcpl list strategies`) or `module:Class`.
             schedule: labels per round, such as `20x5,100x4`.
             seed: repetition.
-            params: hyperparameters that are not at their defaults; what cannot matter on the schedule is left aside.
-            learner: what trains the classifier; None takes the network.
+            params: hyperparameters that differ from their defaults; those that cannot matter for the schedule are
+                ignored.
+            learner: the learner that trains the classifier; None takes the network.
             evaluate_on: which part of the test data accuracy is measured on.
 
         Raises:
-            SpecError: a schedule that does not parse, or that needs more points than the data has.
-            StrategyError: an unknown strategy, or a hyperparameter that does not fit.
+            SpecError: The schedule does not parse, or it needs more points than the data set has.
+            StrategyError: The strategy is unknown, or a hyperparameter is not valid.
         """
         parsed = Schedule.parse(schedule)
         parsed.check_fits(len(data.x_train), data.name)
@@ -138,12 +139,12 @@ class TrajectorySpec(BaseModel):
 
     @cached_property
     def trajectory_id(self) -> str:
-        """Content address: equal for equal results, whatever study, machine or path they come from."""
+        """Content address: equal for equal results, no matter which study, machine or path they come from."""
         return self._hash(exclude={"data", "preset"})
 
     @cached_property
     def lineage(self) -> str:
-        """Shared by trajectories that differ in schedule and hyperparameters only: one may begin like another."""
+        """Equal for trajectories that differ only in schedule and hyperparameters: one may begin like another."""
         return self._hash(exclude={"data", "preset", "schedule", "params"})
 
     @property
@@ -152,10 +153,11 @@ class TrajectorySpec(BaseModel):
         return Schedule.parse(self.schedule).queries
 
     def n_alike(self, other: TrajectorySpec) -> int:
-        """How many rounds at the beginning are another trajectory's: of one lineage, with equal queries and picks.
+        """Number of rounds at the beginning that are the same as those of another trajectory.
 
-        Picks are equal where the strategies are canonically equal for these rounds (`Strategy.canonical`). A stored
-        configuration that this version refuses is like itself alone.
+        The two must have one lineage, and equal queries and picks in these rounds. Picks are equal if the strategies
+        are canonically equal for these rounds (`Strategy.canonical`). A stored configuration that this version refuses
+        is like no other one.
         """
         if self.lineage != other.lineage:
             return 0
@@ -177,7 +179,7 @@ class TrajectorySpec(BaseModel):
 
     @property
     def params_json(self) -> str:
-        """The hyperparameters as they stand in the tables."""
+        """The hyperparameters as the tables have them."""
         return canonical_json(self.params)
 
     def _hash(self, exclude: set[str]) -> str:
@@ -186,7 +188,7 @@ class TrajectorySpec(BaseModel):
 
 
 def study_name(kind: str, specs: Sequence[TrajectorySpec]) -> str:
-    """Name of a study: equal for equal trajectories."""
+    """Name of a study; equal trajectories give equal names."""
     content = ",".join(sorted(spec.trajectory_id for spec in specs))
     return f"{kind}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 

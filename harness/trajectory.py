@@ -28,18 +28,18 @@ def run_trajectory(
     history: History | None = None,
     until: int | None = None,
 ) -> Iterator[RoundRecord]:
-    """Buy labels, train, measure; round after round.
+    """Buy labels, train a classifier and measure it, round after round.
 
     Args:
         spec: what to run.
         data: the data set that `spec.data_hash` names.
         compute: the share of the machine; it changes no result.
-        history: rounds to go on from. Their last learner is trained again; if its accuracy is not the
+        history: rounds from which to continue. The last classifier is trained again; if its accuracy is not the
             recorded one to the last bit, the trajectory starts again at round 0.
         until: the round to stop before; None runs them all.
 
     Yields:
-        A record for each round that was run, from the first after `history`.
+        A record for each round that was run, beginning with the first one after `history`.
     """
     trajectory = _Trajectory(spec, data, compute or Compute())
     first = 0

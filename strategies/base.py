@@ -17,14 +17,14 @@ from strategies.functional.engine.problem import Compute as Compute
 
 T = TypeVar("T")
 Question = Literal["embedding", "gradient"]
-"""What not every learner has of its own: a penultimate layer, a gradient by the features."""
+"""What some learners lack: a penultimate layer, or a gradient with respect to the features."""
 
 
 class Model(Protocol):
-    """What a strategy may ask of the classifier trained in the last round; nothing is computed before it is asked.
+    """What a strategy may ask the classifier that was trained in the last round; answers are computed when asked for.
 
-    All answers depend on the bought labels, the seed and the round alone: not on how often, in which order or by whom
-    the questions are asked.
+    All answers depend only on the bought labels, the seed and the round. It does not matter how often, in which order
+    or by whom the questions are asked.
     """
 
     @property
@@ -33,49 +33,49 @@ class Model(Protocol):
 
     @property
     def embedding(self) -> FloatArray:
-        """What the last layer of the classifier sees of the pool, `n_pool x width` float32.
+        """The pool as the last layer of the classifier sees it, `n_pool x width` float32.
 
-        Of the network: penultimate activations (after BatchNorm and ReLU, eval mode). A learner without layers has the
-        scaled features themselves.
+        For the network, these are the penultimate activations (after BatchNorm and ReLU, in eval mode). For a learner
+        without layers, they are the scaled features.
         """
 
     def predict_proba(self, features: FloatArray) -> FloatArray:
         """Softmax of the logits of any features, such as masked ones: `n x dim` -> `n x n_classes` float32.
 
-        For rows of `PoolView.features` these are `probabilities` but for the last bits, which depend on the rows that
-        are asked for together.
+        For rows of `PoolView.features` the result equals `probabilities` except for the last bits, which depend on the
+        rows that are asked for together.
 
         Raises:
-            InvalidQuestionError: another number of columns, or numbers that are not finite.
+            InvalidQuestionError: The number of columns differs, or some numbers are not finite.
         """
 
     def gradient(self, features: FloatArray, classes: IndexArray) -> FloatArray:
-        """Gradient of the cross entropy of given classes by the features: `n x dim` and `n` -> `n x dim` float32.
+        """Gradient of the cross entropy with respect to the features: `n x dim` and `n` classes -> `n x dim` float32.
 
         Raises:
-            InvalidQuestionError: features as `predict_proba` refuses them, or not one class for each; or the learner
-                has no gradient (`Strategy.asks`).
+            InvalidQuestionError: `predict_proba` would refuse the features, there is not one class for each row, or the
+                learner has no gradient (`Strategy.asks`).
         """
 
     def refit(self, positions: IndexArray) -> Model:
-        """The same classifier, trained anew on some of the labels it has, from a random stream of its own.
+        """The same classifier, trained anew on some of its labels, with a random stream of its own.
 
-        Its `refit` counts in these labels in turn.
+        The `refit` of the result counts positions among these labels.
 
         Args:
-            positions: which ones, counted in the order of purchase: indices into `PoolView.labelled`, not into the
-                pool. Each comes once; their order decides the batches.
+            positions: the labels to train on, as indices into `PoolView.labelled` (the order of purchase), not into
+                the pool. Each may occur once; their order determines the batches.
 
         Raises:
-            InvalidQuestionError: no positions, one twice, or one that there is not.
+            InvalidQuestionError: There are no positions, one occurs twice, or one does not exist.
         """
 
 
 def check_features(features: FloatArray, dim: int) -> FloatArray:
-    """Features that a classifier of `dim` columns can be asked about, as float32.
+    """Check features about which a classifier with `dim` columns is asked, and return them as float32.
 
     Raises:
-        InvalidQuestionError: they cannot.
+        InvalidQuestionError: The classifier cannot be asked about them.
     """
     found = np.asarray(features, dtype=np.float32)
     if found.ndim != 2 or found.shape[1] != dim:
@@ -87,10 +87,10 @@ def check_features(features: FloatArray, dim: int) -> FloatArray:
 
 
 def check_classes(classes: IndexArray, n: int, n_classes: int) -> IndexArray:
-    """One class for each of `n` rows of features, as int64.
+    """Check that there is one class for each of `n` rows of features, and return the classes as int64.
 
     Raises:
-        InvalidQuestionError: it is not.
+        InvalidQuestionError: There is not one valid class for each row.
     """
     found = np.asarray(classes)
     if found.shape != (n,) or not np.issubdtype(found.dtype, np.integer):
@@ -103,10 +103,10 @@ def check_classes(classes: IndexArray, n: int, n_classes: int) -> IndexArray:
 
 
 def check_positions(positions: IndexArray, n_labels: int) -> IndexArray:
-    """Positions among `n_labels` labels that a classifier can be trained on, as int64.
+    """Check positions among `n_labels` labels on which to train a classifier, and return them as int64.
 
     Raises:
-        InvalidQuestionError: it cannot.
+        InvalidQuestionError: A classifier cannot be trained on them.
     """
     found = np.asarray(positions)
     if found.ndim != 1 or not len(found) or not np.issubdtype(found.dtype, np.integer):
@@ -123,7 +123,7 @@ def check_positions(positions: IndexArray, n_labels: int) -> IndexArray:
 
 @dataclass(frozen=True, eq=False)
 class PoolView:
-    """All that a strategy can see: no label of an unlabelled point and no test data is reachable.
+    """Everything that a strategy can see; it cannot reach labels of unlabelled points or test data.
 
     Attributes:
         features: frozen features of the pool, `n_pool x dim` float32.
@@ -132,7 +132,7 @@ class PoolView:
         n_classes: number of classes.
         model: the classifier trained on the labelled points; None before the first label.
         compute: the share of the machine.
-        queries: labels bought in each round so far; empty where that is not known.
+        queries: labels bought in each round so far; empty if that is not known.
     """
 
     features: FloatArray
@@ -153,11 +153,11 @@ class PoolView:
 
     @property
     def first_query(self) -> int:
-        """Labels bought in the first round; all there are where the rounds are not known."""
+        """Number of labels bought in the first round; of all labels if the rounds are not known."""
         return self.queries[0] if self.queries else len(self.labelled)
 
     def cached(self, key: str, build: Callable[[FloatArray], T]) -> T:
-        """Result of `build(features)`, computed once a trajectory.
+        """Result of `build(features)`, computed once per trajectory.
 
         `build` must depend on the features alone (no labels, no round, no random stream), so that a
         resumed trajectory finds the same value.
@@ -170,14 +170,14 @@ class PoolView:
 
 @dataclass(frozen=True, eq=False)
 class LookAheadDiagnostics:
-    """What a look-ahead strategy hands back so that the harness can measure its coverage.
+    """What a look-ahead strategy returns so that the harness can measure its coverage.
 
     Attributes:
         risk_set: pool indices of the N points over which the risk was estimated.
-        pseudo_labels: cluster pseudo-label of each, `N`.
-        outputs: kernel regression on pseudo-labels after the last pick, `N x n_clusters`; its arg max is
-            the predicted pseudo-label.
-        predict: kernel-regression predictions on the risk set when trained on given points with
+        pseudo_labels: cluster pseudo-label of each of these points, `N`.
+        outputs: outputs of the kernel regression on pseudo-labels after the last pick, `N x n_clusters`; the arg max
+            of a row is the predicted pseudo-label.
+        predict: predictions of the kernel regression on the risk set, if it is trained on given points with
             their true labels: `(pool indices, labels) -> N` classes.
     """
 
@@ -193,9 +193,9 @@ class Selection:
 
     Attributes:
         indices: pool indices in the order they were picked.
-        scores: score at the moment of each pick, in the strategy's own unit; None where it has none.
-        stats: scalars worth keeping with the round (number of clusters, seconds of a part, ...).
-        diagnostics: what coverage is computed from; look-ahead on pseudo-labels only.
+        scores: score at the moment of each pick, in the strategy's own unit; None if it has no scores.
+        stats: scalars to keep with the round (number of clusters, seconds of a part, ...).
+        diagnostics: the data from which coverage is computed; only for look-ahead on pseudo-labels.
     """
 
     indices: IndexArray
@@ -208,8 +208,8 @@ class Strategy(abc.ABC):
     """A query strategy: a frozen dataclass of its hyperparameters with one method to write, `_select`.
 
     Subclasses set `name` (the word on the command line), `version` (raised when the picks change) and
-    `source` (the publication). `_select` may draw from `rng` and nothing else, must not keep state
-    between calls and must not change the arrays it is given.
+    `source` (the publication). `_select` may draw random numbers only from `rng`, must not keep state
+    between calls and must not change the arrays that it is given.
     """
 
     name: ClassVar[str]
@@ -218,10 +218,10 @@ class Strategy(abc.ABC):
     chooses_first_round: ClassVar[bool] = False
     """Whether the strategy can choose without labels; if not, its first round is Random's."""
     asks: ClassVar[frozenset[Question]] = frozenset()
-    """What it asks of the classifier that not every learner has: without a gradient it is refused before anything runs,
-    and where there is no layer before the last, it is said that the embedding is the features."""
+    """What the strategy asks of the classifier that some learners lack. If the learner has no gradient, the strategy is
+    refused before anything runs. If it has no layer before the last, a line says that the embedding is the features."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Hyperparameters by the name they have together: `preset=NAME` stands for them where a strategy is made."""
+    """Sets of hyperparameters by name: `preset=NAME` stands for all values of a set when a strategy is made."""
 
     @final
     def select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
@@ -236,8 +236,8 @@ class Strategy(abc.ABC):
             `n` distinct unlabelled pool indices in pick order.
 
         Raises:
-            PoolExhaustedError: fewer than `n` points are unlabelled.
-            InvalidSelectionError: the strategy broke this contract.
+            PoolExhaustedError: Fewer than `n` points are unlabelled.
+            InvalidSelectionError: The strategy broke this contract.
         """
         if not 1 <= n <= len(view.unlabelled):
             raise PoolExhaustedError(f"Expected a query of 1 to {len(view.unlabelled)} points, but got {n}.")
@@ -253,11 +253,11 @@ class Strategy(abc.ABC):
         return selection
 
     def canonical(self, queries: Sequence[int]) -> Self:
-        """This strategy with every hyperparameter that cannot matter for a schedule at one value for all.
+        """This strategy, with a fixed value for every hyperparameter that cannot matter for a schedule.
 
-        Whoever runs it may run the canonical one instead: equal picks have one identity, and a trajectory may begin
-        with the rounds of another one that is canonically equal up to there. So a strategy must pick the same in all
-        rounds of `queries` as its canonical form.
+        The harness may run the canonical form instead, so that equal picks have one identity. It may also begin a
+        trajectory with the rounds of another one that is canonically equal so far. A strategy must therefore make the
+        same picks in all rounds of `queries` as its canonical form.
 
         Args:
             queries: labels to buy in each round, from the first.
@@ -269,7 +269,7 @@ class Strategy(abc.ABC):
 
     @abc.abstractmethod
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
-        """Choose `n` points; `n` is valid, and `view.model` is there unless `chooses_first_round`."""
+        """Choose `n` points; `n` is valid, and `view.model` is not None unless `chooses_first_round` is True."""
 
     def _check(self, selection: Selection, view: PoolView, n: int) -> None:
         picks = np.asarray(selection.indices)
@@ -289,7 +289,7 @@ class Strategy(abc.ABC):
 
 
 class Oracle(Strategy):
-    """A bound and no strategy: it proposes batches, and whoever knows the true labels and test data buys the best."""
+    """A bound, not a strategy: it proposes batches, and the harness, which knows the truth, buys the best one."""
 
     @abc.abstractmethod
     def propose(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Iterator[tuple[str, IndexArray]]:
@@ -300,14 +300,14 @@ class Oracle(Strategy):
 
 
 def fill_up(view: PoolView, picks: IndexArray, n: int, rng: np.random.Generator) -> Selection:
-    """`picks`, and as many other unlabelled points, each equally likely, as are missing to `n`."""
+    """Complete `picks` to `n` points with other unlabelled points, each equally likely."""
     others = np.setdiff1d(view.unlabelled, picks)
     drawn = rng.choice(others, size=n - len(picks), replace=False)
     return Selection(np.concatenate([picks, drawn]), stats={"n_random": len(drawn)})
 
 
 def draw_uniformly(view: PoolView, n: int, rng: np.random.Generator) -> Selection:
-    """`n` unlabelled points, each equally likely: Random, and the first round of all who need labels."""
+    """`n` unlabelled points, each equally likely: Random, and the first round of strategies that need labels."""
     return Selection(rng.choice(view.unlabelled, size=n, replace=False))
 
 

@@ -1,4 +1,4 @@
-"""The report of one or more stores: a page that stands alone, tables as files, figures as files."""
+"""The report of one or more stores: a self-contained page, and tables and figures as files."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ RESAMPLING_SEED = 20230604
 
 @dataclass(frozen=True)
 class Section:
-    """What the report says of one data set, or of what was evaluated on one half of its test data.
+    """What the report says about one data set, or about one half of its test data.
 
     Attributes:
-        name: of the data set, and of the half.
-        is_half: whether it is about a half, as the trajectories of sweeps are.
+        name: name of the data set, and of the half.
+        is_half: whether it is about a half of the test data, as for the trajectories of sweeps.
         facts: what was run, in one sentence.
-        headline: the verdict in one sentence; None where it is refused.
+        headline: the verdict in one sentence; None if there is no verdict.
         findings: a sentence for each configuration.
         limits: what the seeds cannot show.
         curves: data of the interactive figure.
         tables: in reading order.
         pictures: in reading order.
-        refused: what is not there, and why.
-        registered: what was registered of it, and what is not as it was registered.
+        refused: what is left out, and why.
+        registered: what was registered, and what differs from the registration.
         is_exploratory: whether it goes beyond a registration.
     """
 
@@ -68,7 +68,7 @@ class Section:
 
     @property
     def refused_by_reason(self) -> dict[str, str]:
-        """Reason -> all that is refused for it, or that it concerns."""
+        """Each reason with everything that was left out for it."""
         titles: dict[str, list[str]] = {}
         for refusal in self.refused:
             titles.setdefault(refusal.reason, []).append(refusal.title)
@@ -77,26 +77,26 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """All of a report, before anything is written; `tables` and `sections` serve notebooks as well.
+    """The content of a report before anything is written; you can also use it in a notebook.
 
     Attributes:
-        title: of the page.
-        sections: one per data set and part of the test data; those of halves last.
-        sweeps: one per sweep.
-        across: tables over data sets, from two data sets on; where learners are told apart, tables over these, and
-            over the data sets of each.
-        across_title: what they are over.
-        notes: what must be known of that comparison.
+        title: title of the page.
+        sections: one for each data set and part of the test data; those of halves come last.
+        sweeps: one for each sweep.
+        across: tables across data sets, if there are at least two; if learners are compared, tables across learners,
+            and across the data sets of each learner.
+        across_title: title of these tables.
+        notes: what a reader must know about this comparison.
         plane: table of coverage in two dimensions, if there is a picture of it.
-        plane_pictures: its pictures.
-        warnings: what must be known before numbers are compared.
+        plane_pictures: pictures of this coverage.
+        warnings: what a reader must know before comparing numbers.
         tables: environments and studies.
-        commands: study, exact command.
-        remarks: what must be said of a study, by its name.
-        seed: of the resampling.
-        baseline: name of the strategy compared with.
-        metric: what is looked at, a column of `rounds`.
-        renewed_every: seconds after which a browser loads the page again; None of a page that stays as it is.
+        commands: each study with its exact command.
+        remarks: remarks on a study, by its name.
+        seed: seed of the resampling.
+        baseline: name of the strategy with which the others are compared.
+        metric: the column of `rounds` that is compared.
+        renewed_every: seconds after which a browser loads the page again; None if the page does not change.
     """
 
     title: str
@@ -117,7 +117,7 @@ class Report:
     renewed_every: int | None = None
 
     def numbered(self, *, halves: bool) -> list[tuple[int, Section]]:
-        """The sections on halves of the test data, or the others, with their numbers among all."""
+        """The sections on halves of the test data, or all others, each with its number among all sections."""
         return [(n, section) for n, section in enumerate(self.sections, start=1) if section.is_half == halves]
 
 
@@ -132,14 +132,14 @@ def make_report(
 
     Args:
         results: finished trajectories.
-        baseline: name of the strategy that others are compared with, or a label; None takes what was registered, else
-            Random.
-        seed: of the resampling; recorded in the report.
-        remarks: what must be said of a study, by its name.
+        baseline: name or label of the strategy with which the others are compared; None takes the registered one, or
+            else Random.
+        seed: seed of the resampling; it is recorded in the report.
+        remarks: remarks on a study, by its name.
 
     Raises:
-        SelectionError: no trajectory is finished, or there is no such baseline; a study without Random has a report
-            all the same.
+        SelectionError: No trajectory is finished, or the baseline that was asked for does not exist. (A study without
+            Random still gets a report.)
     """
     if results.trajectories.empty and results.coverage.empty:
         raise SelectionError("Expected finished trajectories to report on, but got none.")
@@ -192,11 +192,11 @@ def make_report(
 
 
 def write_report(report: Report, folder: Path, formats: Sequence[str] = FORMATS) -> Path:
-    """Write a report, over the files of an earlier one; other files stay.
+    """Write a report and replace the files of an earlier one; other files stay.
 
     Args:
         report: what to write.
-        folder: to hold index.html, tables/ and figures/; with several data sets, a folder of each below these.
+        folder: folder for index.html, tables/ and figures/; with several data sets, these have a folder for each.
         formats: some of `FORMATS`.
 
     Returns:
@@ -211,7 +211,7 @@ def write_report(report: Report, folder: Path, formats: Sequence[str] = FORMATS)
 
 
 def report_files(report: Report, formats: Sequence[str] = FORMATS) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of what `write_report` writes, one after the other.
+    """Names and contents of the files that `write_report` writes, one after the other.
 
     Raises:
         SelectionError: an unknown format.
@@ -233,7 +233,7 @@ def report_files(report: Report, formats: Sequence[str] = FORMATS) -> Iterator[t
 
 
 def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
-    """The page as HTML that needs nothing else.
+    """The page as self-contained HTML.
 
     Args:
         report: what to show.

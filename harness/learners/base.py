@@ -13,12 +13,12 @@ from strategies.functional.scaling import Scaling
 
 
 class Predictor(Protocol):
-    """What a learner has found out. Features come scaled like those that it was fitted on."""
+    """What a learner returns. It gets features scaled like those on which the learner was fitted."""
 
     def predict_proba(self, features: FloatArray) -> FloatArray:
-        """Probabilities of the classes: `n x dim` float32 -> `n x n_classes`, rows that add up to 1.
+        """Probabilities of the classes: `n x dim` float32 -> `n x n_classes`; each row adds up to 1.
 
-        A row must not depend on the other rows, but for its last bits.
+        A row must not depend on the other rows, except for its last bits.
         """
 
 
@@ -26,7 +26,7 @@ class DifferentiablePredictor(Predictor, Protocol):
     """The predictor of a learner with `has_gradient`."""
 
     def gradient(self, features: FloatArray, classes: IndexArray) -> FloatArray:
-        """Gradient of the cross entropy of given classes by the scaled features: `n x dim` and `n` -> `n x dim`."""
+        """Gradient of the cross entropy by the scaled features: `n x dim` and `n` classes -> `n x dim`."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Learner(abc.ABC):
     """A learner: a frozen dataclass of its hyperparameters with one method to write, `fit`.
 
     Subclasses set `name` (the word on the command line), `version` (raised when what is learned changes) and `source`
-    (the publication). `fit` may draw from `rng` and nothing else and must not keep state between calls.
+    (the publication). `fit` may draw random numbers only from `rng` and must not keep state between calls.
 
     Attributes:
         scaling: how the features are scaled, fitted to the pool.
@@ -44,7 +44,7 @@ class Learner(abc.ABC):
     version: ClassVar[int] = 1
     source: ClassVar[str]
     has_gradient: ClassVar[bool] = False
-    """Whether the predictors have `gradient`; strategies that ask for it are refused beside a learner without."""
+    """Whether the predictors have `gradient`; without it, strategies that ask for the gradient are refused."""
 
     scaling: Scaling = "rms"
 
@@ -54,7 +54,7 @@ class Learner(abc.ABC):
 
         Args:
             features: scaled, `n_labelled x dim` float32, in the order of purchase.
-            labels: their classes, in [0, n_classes); two different ones at least, but maybe not all.
+            labels: their classes, in [0, n_classes); at least two different ones, but perhaps not all.
             n_classes: number of classes.
             rng: the only source of randomness.
         """

@@ -1,8 +1,8 @@
 """The Parquet tables of a store: the only contract between running and reading.
 
-Column meanings: accuracies and coverages are in [0, 1]; seconds are wall time; `round` and `position`
-count from 0; `n_labels` is the number of labels bought after the round; `pool_index` is a row of x_train, as
-`harness.pools` made it; columns that hold JSON say so. What does not apply is null.
+Accuracies and coverages are in [0, 1]. Seconds are wall time. `round` and `position` count from 0. `n_labels` is the
+number of labels that have been bought by the end of the round. `pool_index` is a row of `x_train`, as `harness.pools`
+made it. Columns that hold JSON say so. A value that does not apply is null.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ ROUNDS = _table(
     ("coverage_estimated", pa.float64()),
     ("coverage_ntk_true", pa.float64()),
     ("coverage_true", pa.float64()),
-    ("stats", pa.string()),  # JSON; `n_no_class`: labels so far that were lost on points of no class
-    ("balanced_accuracy", pa.float64()),  # mean recall of the classes; this and what follows: null before version 2
+    ("stats", pa.string()),  # JSON; `n_no_class`: number of labels lost so far on points of no class
+    ("balanced_accuracy", pa.float64()),  # mean recall of the classes; null before version 2, like all that follow
     ("macro_f1", pa.float64()),  # mean F1 of the classes
     ("nll", pa.float64()),  # negative log-likelihood of the true class, mean in nats; less is better
     ("ece", pa.float64()),  # expected calibration error, 15 bins of equal width; less is better
-    ("recall", pa.list_(pa.float64())),  # share of right predictions of each class; null where the test data has none
+    ("recall", pa.list_(pa.float64())),  # share of right predictions in each class; null if it has no test data
     ("classes_reached", pa.int64()),  # classes with a bought point, by true class
-    ("class_balance", pa.float64()),  # of the points bought so far: entropy over that of equal shares, 0 to 1
+    ("class_balance", pa.float64()),  # entropy of the classes bought so far, as a share of the largest, 0 to 1
 )
 
 QUERIES = _table(
@@ -95,10 +95,10 @@ TRIALS = _table(
     ("status", pa.string()),  # complete, stopped, failed
     ("trajectory_ids", pa.list_(pa.string())),
     ("seconds", pa.float64()),
-    ("maximised", pa.string()),  # area, log_area, final; this and what follows: null before version 3
-    ("window_from", pa.int64()),  # label counts that `objective` is over
+    ("maximised", pa.string()),  # area, log_area, final; null before version 3, like all that follow
+    ("window_from", pa.int64()),  # first label count of `objective`
     ("window_to", pa.int64()),
-    ("metric", pa.string()),  # column of `rounds` that `objective` and `final_accuracy` are of
+    ("metric", pa.string()),  # column of `rounds` from which `objective` and `final_accuracy` are made
 )
 
 COVERAGE = _table(
@@ -113,9 +113,9 @@ COVERAGE = _table(
     ("x", pa.float64()),
     ("y", pa.float64()),
     ("class", pa.string()),
-    ("pick", pa.int64()),  # from 0; null where the label was not bought
+    ("pick", pa.int64()),  # counts from 0; null if the label was not bought
     ("pseudo_label", pa.int64()),
-    ("predicted", pa.string()),  # class, by the classifier
+    ("predicted", pa.string()),  # class that the classifier predicts
     ("covered_estimated", pa.bool_()),
     ("covered_true", pa.bool_()),
     ("ball_x", pa.float64()),  # circle around a pick in which points count as covered
@@ -127,34 +127,34 @@ CONFIRMATIONS = _table(
     ("study", pa.string()),
     ("trial", pa.int64()),
     ("status", pa.string()),  # compared, failed, default (the trial is the default)
-    ("default", pa.string()),  # the configuration compared with, in words
+    ("default", pa.string()),  # the default configuration, in words
     ("seeds", pa.list_(pa.int64())),  # none of them was in the search
-    ("searched", pa.float64()),  # objective less the default's, paired by seed, in the search
+    ("searched", pa.float64()),  # objective minus that of the default, paired by seed, in the search
     ("searched_low", pa.float64()),  # 95 % interval, Student's t; null for one seed
     ("searched_high", pa.float64()),
     ("confirmed", pa.float64()),  # the same with `seeds`, on the confirm half of the test data
     ("confirmed_low", pa.float64()),
     ("confirmed_high", pa.float64()),
-    ("looked_at", pa.timestamp("us", tz="UTC")),  # of rows of one study the latest count; null before version 3
+    ("looked_at", pa.timestamp("us", tz="UTC")),  # the latest rows of a study are valid; null before version 3
 )
 
 REGISTRATIONS = _table(
     ("study", pa.string()),
     ("registered_at", pa.timestamp("us", tz="UTC")),
-    ("n_begun", pa.int64()),  # trajectories of the study that had a finished round by then
+    ("n_begun", pa.int64()),  # trajectories of the study that had a finished round at that time
     ("subject", pa.string()),  # compare, or `sweep of` a strategy
     ("data", pa.string()),
     ("data_hash", pa.string()),
-    ("configurations", pa.string()),  # JSON: strategies with parameters; of a sweep, its space, search and default
-    ("trajectory_ids", pa.list_(pa.string())),  # of a comparison
+    ("configurations", pa.string()),  # JSON: strategies with parameters; for a sweep, its space, search, default
+    ("trajectory_ids", pa.list_(pa.string())),  # only for a comparison
     ("seeds", pa.list_(pa.int64())),
-    ("baseline", pa.string()),  # strategy that the others are compared with; null of a sweep
+    ("baseline", pa.string()),  # strategy with which the others are compared; null for a sweep
     ("maximised", pa.string()),  # area, log_area, final
     ("metric", pa.string()),
     ("window_from", pa.int64()),
     ("window_to", pa.int64()),
-    ("n_trials", pa.int64()),  # of a sweep
-    ("confirm_seeds", pa.list_(pa.int64())),  # of a sweep
+    ("n_trials", pa.int64()),  # only for a sweep
+    ("confirm_seeds", pa.list_(pa.int64())),  # only for a sweep
     ("command", pa.string()),
 )
 

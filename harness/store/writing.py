@@ -28,7 +28,8 @@ class Store(StoreReader):
         root: the folder or address; it may not exist yet.
 
     Raises:
-        StoreError: it holds tables of another schema version, or cannot be read, or lies in a table of another store.
+        StoreError: The folder has tables of another schema version, cannot be read, or is inside a table of another
+            store.
     """
 
     def __init__(self, root: Location | str) -> None:
@@ -74,21 +75,21 @@ class Store(StoreReader):
             self._lock = None
 
     def write_rounds(self, trajectory_id: str, rounds: Sequence[Row], queries: Sequence[Sequence[Row]]) -> None:
-        """Replace all that the store has of a trajectory's rounds."""
+        """Replace all rounds of a trajectory in the store."""
         self._write("queries", trajectory_id, [row for rows in queries for row in rows])
         self._write("rounds", trajectory_id, rounds)
 
     def forget_rounds(self, trajectory_id: str) -> None:
-        """Remove a trajectory's rounds before others take their place; without rounds its queries count for nothing."""
+        """Remove the rounds of a trajectory before others replace them; without rounds, its queries do not count."""
         for table in ("rounds", "queries"):
             self.remove(self._path(table, trajectory_id))
 
     def write_trajectory(self, row: Row) -> None:
-        """Record the end of a trajectory, good or bad."""
+        """Record that a trajectory has finished or failed."""
         self._write("trajectories", row["trajectory_id"], [row])
 
     def write_study(self, study: str, command: str, trajectory_ids: Sequence[str]) -> None:
-        """Record which trajectories a study is made of."""
+        """Record which trajectories belong to a study."""
         rows = [{"study": study, "trajectory_id": name, "command": command} for name in trajectory_ids]
         self._write("studies", study, rows)
 
@@ -101,7 +102,7 @@ class Store(StoreReader):
         self._write("trials", study, rows)
 
     def write_confirmations(self, study: str, rows: Sequence[Row]) -> None:
-        """Replace all confirmations of a sweep, its earlier looks among them."""
+        """Replace all confirmations of a sweep, including those of earlier looks."""
         self._write("confirmations", study, rows)
 
     def write_registration(self, row: Row) -> None:
@@ -109,7 +110,7 @@ class Store(StoreReader):
         self._write("registrations", f"{row['study']}-{row['registered_at']:%Y%m%dT%H%M%S%f}", [row])
 
     def write(self, table: str, name: str, content: pa.Table) -> Location:
-        """Put a file in its place in one step.
+        """Write a file in one step.
 
         Raises:
             StoreWriteError: it cannot be written (any more), or another process has taken the lock over.

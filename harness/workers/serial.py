@@ -31,24 +31,24 @@ def run_study(
 ) -> Plan:
     """Run what the store does not have yet, in this process and without Ray; the rows are those of `ntkcpl compare`.
 
-    What is finished is not repeated, what was interrupted goes on, and what failed is tried again. A trajectory that
-    raises becomes a row of status `failed`, and its error is raised.
+    Finished trajectories are not repeated, interrupted ones continue, and failed ones are tried again. If a trajectory
+    raises an error, it becomes a row with the status `failed`, and the error is raised.
 
     Args:
-        specs: what the study is made of.
-        data: the data set that they are of.
-        store: where to keep it.
-        name: of the study in the store; None makes one of the trajectories.
-        command: what the report says that the study was made by.
+        specs: the trajectories of the study.
+        data: the data set of the trajectories.
+        store: the store to write to.
+        name: name of the study in the store; None makes one from the trajectories.
+        command: the command that the report shows for this study.
         compute: the share of the machine; it changes no result.
         listen: called with each event (`harness.workers.events`) after it is in the store.
 
     Returns:
-        What was done already, and what was run.
+        What was already done, and what was run.
 
     Raises:
-        SpecError: a trajectory is of another data set.
-        StoreError: another process writes to the store, or it cannot be written.
+        SpecError: A trajectory has another data set.
+        StoreError: Another process writes to the store, or the store cannot be written.
     """
     for spec in specs:
         if spec.data_hash != data.content_hash:
@@ -73,10 +73,10 @@ def run_job(
 
     Args:
         spec: what to run.
-        data: the data set that it is of.
+        data: the data set of the trajectory.
         compute: the share of the machine.
-        history: rounds to go on from, if they were computed by the same arithmetic.
-        history_fingerprint: by which they were computed.
+        history: rounds from which to continue, if they were computed with the same arithmetic.
+        history_fingerprint: fingerprint of the arithmetic with which they were computed.
         until: the round to stop before; None runs them all.
     """
     arithmetic = fingerprint(compute.device)
