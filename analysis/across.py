@@ -12,6 +12,7 @@ from analysis.exceptions import NoBaselineError, SelectionError
 from analysis.results import Results
 from analysis.statistics import holm, least_wilcoxon_p, stratified_iqm, wilcoxon
 from analysis.tables import listed, trajectory_table
+from analysis.words import counted
 
 LEVEL = 0.05
 
@@ -69,7 +70,7 @@ def on_some(results: Results) -> list[str]:
     names = names_by_data(results)
     everywhere = set.intersection(*({*own.values()} for own in names.values()))
     lacking = sorted({name for own in names.values() for name in own.values()} - everywhere)
-    return [f"Not finished on all data sets, so not here: {listed(lacking)}."] if lacking else []
+    return [f"Left out here, because they are not finished on all data sets: {listed(lacking)}."] if lacking else []
 
 
 def unlike(results: Results) -> list[str]:
@@ -88,7 +89,9 @@ def unlike(results: Results) -> list[str]:
         settings = pd.DataFrame([json.loads(text) for text in cells["params"]]).assign(schedule=list(cells["schedule"]))
         differing = [str(key) for key in settings if settings[key].map(repr).nunique() > 1]
         if differing:
-            said.append(f"{name} has not the same {', '.join(differing)} on all data sets; it is taken for one here.")
+            said.append(
+                f"{name} does not have the same {', '.join(differing)} on all data sets; it counts as one here."
+            )
     return said
 
 
@@ -126,8 +129,9 @@ def rank_warning(n_data: int, n_configurations: int) -> str | None:
     n_needed = next(n for n in range(1, 64) if least_wilcoxon_p(n) <= needed)
     return (
         f"{n_data} data sets are too few for a test: the smallest p-value a Wilcoxon signed-rank test can reach with"
-        f" them is {least:.3g}, and {n_configurations - 1} comparisons need {needed:.3g}. From {n_needed} data sets on"
-        " a difference can become significant; until then the ranks describe these data sets alone."
+        f" them is {least:.3g}, but {needed:.3g} is needed with {counted(n_configurations - 1, 'comparison')}. From"
+        f" {n_needed} data sets on, a difference can become significant; until then, the ranks describe only these data"
+        " sets."
     )
 
 

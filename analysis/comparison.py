@@ -327,7 +327,7 @@ def with_missing_seeds(results: Results) -> list[Excluded]:
         if lacking and len(seeds) - len(lacking) < 2:
             lacking = list(seeds)
         if lacking:
-            excluded.append(Excluded(lacking, f"Left out for seeds that are missing: {listed(lacking)}."))
+            excluded.append(Excluded(lacking, f"Left out because seeds are missing: {listed(lacking)}."))
     return excluded
 
 
@@ -354,8 +354,8 @@ def _unequal_seeds(label: str, own: pd.DataFrame, other_label: str, other: pd.Da
         return None
     unequal = sorted(own.index.symmetric_difference(other.index))
     return (
-        f"Expected equal seeds of {label} and {other_label}, but got {unequal} of one alone; restrict to the seeds that"
-        " all have (--shared-seeds)."
+        f"Expected equal seeds of {label} and {other_label}, but not both have {unequal}; use only the seeds"
+        " that all have (--shared-seeds)."
     )
 
 

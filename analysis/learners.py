@@ -12,6 +12,7 @@ from analysis.exceptions import SelectionError
 from analysis.results import Results
 from analysis.statistics import bootstrap_interval, holm, t_test
 from analysis.tables import trajectory_table
+from analysis.words import counted
 
 LEVEL = 0.05
 LEAST_STRATEGIES = 3
@@ -104,15 +105,15 @@ def agreement_findings(agreement: pd.DataFrame, data: str) -> list[str]:
     said = []
     for row in agreement.to_dict("records"):
         interval = "" if np.isnan(row["low"]) else f" [{row['low']:.2f} to {row['high']:.2f}]"
-        seeds = "1 seed" if row["n_seeds"] == 1 else f"{row['n_seeds']} seeds"
         verdict = (
             "So the order of the strategies depends on the learner."
             if row["n_surely_turned"]
             else "These seeds do not show that the order of the strategies depends on the learner."
         )
         said.append(
-            f"{data}, {row['first']} and {row['second']}: Kendall's tau is {row['tau']:.2f}{interval} with {seeds};"
-            f" {row['n_turned']} of {row['n_pairs']} pairs of strategies change their order,"
+            f"{data}, {row['first']} and {row['second']}: Kendall's tau is {row['tau']:.2f}{interval} with"
+            f" {counted(row['n_seeds'], 'seed')};"
+            f" {row['n_turned']} of {counted(row['n_pairs'], 'pair')} of strategies change their order,"
             f" {row['n_surely_turned']} of them beyond the noise of the seeds. {verdict}"
         )
     return said

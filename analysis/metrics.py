@@ -94,7 +94,7 @@ def gain(curve: pd.Series[float], baseline: pd.Series[float]) -> pd.Series[float
         _curve(part.index, part)
     if not curve.index.equals(baseline.index):
         unequal = sorted(curve.index.symmetric_difference(baseline.index))
-        raise InvalidValuesError(f"Expected equal label counts, but got {unequal} in one curve alone.")
+        raise InvalidValuesError(f"Expected equal label counts, but not both curves have {unequal}.")
     return curve - baseline
 
 

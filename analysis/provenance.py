@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.results import Results
+from analysis.words import counted
 
 VERSIONS = ("ntkcpl", "torch", "numpy", "scikit-learn", "ray", "python")
 
@@ -46,12 +47,13 @@ def warnings(results: Results) -> list[str]:
         if len(values) > 1:
             shown = _differing(values) if column == "fingerprint" else "; ".join(values)
             found.append(
-                f"Mixed {what}: these trajectories ran on {len(values)} ({shown}); equal seeds need not agree."
+                f"Mixed {what}: these trajectories ran on {len(values)} ({shown}), so equal seeds need not agree."
             )
     if n_failed := len(results.failures):
-        found.append(f"{n_failed} trajectories failed; they are listed below and in no average.")
+        them = "it is" if n_failed == 1 else "they are"
+        found.append(f"{counted(n_failed, 'trajectory')} failed; {them} listed below and in no average.")
     for path in results.unread:
-        found.append(f"Left out as damaged: {path}.")
+        found.append(f"Left out because it is damaged: {path}.")
     return [*found, *results.notes]
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from analysis.words import counted
 from harness.store.schema import METRICS
 
 if TYPE_CHECKING:
@@ -115,27 +116,25 @@ class Registration:
     def __str__(self) -> str:
         parts = []
         if self.n_trials is not None:
-            parts.append(f"{self.n_trials} trials")
+            parts.append(counted(self.n_trials, "trial"))
         elif self.subject == COMPARE:
-            n = len(json.loads(self.configurations))
-            parts.append("1 configuration" if n == 1 else f"{n} configurations")
-        parts.append(f"seeds {in_words(self.seeds)}")
+            parts.append(counted(len(json.loads(self.configurations)), "configuration"))
+        parts.append(_seeds(self.seeds))
         low, high = self.window
         where = f"at {high} labels" if self.maximised == "final" else f"over {low} to {high} labels"
         parts.append(f"{MAXIMISED[self.maximised]} of {METRICS[self.metric]} {where}")
         if self.baseline is not None:
             parts.append(f"compared with {self.baseline}")
         if self.confirm_seeds:
-            parts.append(f"confirmed with seeds {in_words(self.confirm_seeds)} on the other half of the test data")
+            parts.append(f"confirmed with {_seeds(self.confirm_seeds)} on the other half of the test data")
         return ", ".join(parts)
 
     @property
     def sentence(self) -> str:
         """When it was registered, whether anything could be known by then, and what it says."""
-        known = "before anything of it had run"
+        known = "before any of it had run"
         if self.n_begun:
-            n = "1 trajectory" if self.n_begun == 1 else f"{self.n_begun} trajectories"
-            known = f"when {n} of it had begun, so that their results could be known"
+            known = f"when {counted(self.n_begun, 'trajectory')} of it had begun, so that results could be known"
         return f"Registered on {self.when}, {known}: {self}."
 
 
@@ -153,6 +152,10 @@ def find(registrations: Sequence[Registration], subject: str, data_hash: str) ->
 def registrations_in(frame: pd.DataFrame) -> list[Registration]:
     """The registrations that rows of `registrations` hold."""
     return [Registration.of_row(row) for row in frame.to_dict("records")]
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {in_words(seeds)}"
 
 
 def in_words(seeds: Sequence[int]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from analysis.exceptions import MixedSettingsError, SelectionError
+from analysis.words import counted
 from harness.exceptions import StoreError
 from harness.store import schema
 from harness.store.location import Location, locate
@@ -207,7 +208,7 @@ class Results:
             for label, own in group[~group["seed"].isin(shared)].groupby("label", sort=False):
                 left_out.setdefault(", ".join(str(seed) for seed in sorted(own["seed"])), []).append(str(label))
             notes += [
-                f"Left out of {', '.join(labels)} on {data}, as not all configurations have them: seeds {seeds}."
+                f"Left out of {', '.join(labels)} on {data}, because not all configurations have them: seeds {seeds}."
                 for seeds, labels in left_out.items()
             ]
         return replace(self._keep(kept), notes=(*self.notes, *notes))
@@ -269,7 +270,7 @@ def load(
             configuration and seed for several trajectories.
     """
     if metric is not None and metric not in schema.METRICS:
-        why = " Less of it is better; the table of metrics has it." if metric in ("nll", "ece") else ""
+        why = " Less of it is better, so it is only in the table of metrics." if metric in ("nll", "ece") else ""
         raise SelectionError(f"Expected a metric among {', '.join(schema.METRICS)}, but got `{metric}`.{why}")
     if not stores:
         raise StoreError("Expected at least one store, but got none.")
@@ -398,7 +399,8 @@ def _bounds(oracles: pd.DataFrame, finished: pd.DataFrame, rounds: pd.DataFrame)
             remarks.append(f"Failed: {row.strategy} (oracle) on {row.data}, seed {row.seed}: {row.message}")
         elif settings(row) not in known:
             remarks.append(
-                f"Left out: {row.strategy} (oracle) on {row.data}, seed {row.seed}, of other data or another learner."
+                f"Left out: {row.strategy} (oracle) on {row.data}, seed {row.seed}, as it has other data or another "
+                "learner."
             )
         else:
             kept.append(row.trajectory_id)
@@ -413,7 +415,7 @@ def _unfinished(studies: pd.DataFrame, trajectories: pd.DataFrame, trials: pd.Da
     members = studies.drop_duplicates(["study", "trajectory_id"])
     for study, own in members["trajectory_id"].isin(ended).groupby(members["study"]):
         if not own.all():
-            yield f"Not finished, or still under way: {(~own).sum()} of {len(own)} trajectories of {study}."
+            yield f"Not finished, or still running: {(~own).sum()} of {counted(len(own), 'trajectory')} of {study}."
 
 
 def _read(roots: Sequence[Location], name: str, damaged: list[Location] | None) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def paired_difference(a: pd.Series[float], b: pd.Series[float], confidence: floa
     if not (a.index.is_unique and b.index.is_unique):
         raise UnpairedError("Expected one value per seed, but got a seed twice.")
     if unequal := sorted(a.index.symmetric_difference(b.index)):
-        raise UnpairedError(f"Expected equal seeds, but got {unequal} on one side alone.")
+        raise UnpairedError(f"Expected equal seeds, but not both sides have {unequal}.")
     interval = mean_interval((a - b).to_numpy(), confidence)
     return Interval(interval.estimate, interval.low, interval.high, interval.n, f"paired {interval.method}")
 

@@ -178,7 +178,7 @@ def _common_window(results: Results) -> tuple[int, int]:
     low, high = int(spans["min"].max()), int(spans["max"].min())
     if low > high:
         raise MixedSettingsError(
-            f"Expected schedules that overlap, but got one that ends at {high}, one from {low} on."
+            f"Expected schedules that overlap, but got one that ends at {high} labels and one that begins at {low}."
         )
     return low, high
 

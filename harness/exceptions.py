@@ -49,8 +49,8 @@ class StoreWriteError(StoreError):
 
     def __init__(self, path: object, error: OSError) -> None:
         super().__init__(
-            f"Expected to write `{path}`, but got: {reason(error)}; what was finished before is kept, and "
-            "the same command goes on when the cause is removed."
+            f"Cannot write `{path}`: {reason(error)}. What was finished before is kept, and the same command continues "
+            "once the cause is removed."
         )
 
 

@@ -107,7 +107,7 @@ class PoolSpec(BaseModel):
         n_outside, n_wrong = int((truth == NO_CLASS).sum()), int((labels != truth).sum())
         note = (
             f"{name}: {len(rows) - n_outside} of {len(data.y_train)} points of {data.name}, {n_wrong} of them with a "
-            f"wrong label, and {n_outside} of no class."
+            f"wrong label, and {n_outside} points of no class."
         )
         return replace(
             data,

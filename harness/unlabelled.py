@@ -154,7 +154,9 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
             labels.append(label)
             rounds.append(_round(entry[ROUND], where) if ROUND in entry else first)
     if rounds and rounds != sorted(rounds):
-        raise DataError("Expected rounds that do not go back, but they do; give the files in the order of purchase.")
+        raise DataError(
+            "Expected rounds that do not go back, but they do; give the files in the order in which they were labelled."
+        )
     queries = tuple(rounds.count(round_) for round_ in dict.fromkeys(rounds))
     names = _classes(classes, labels)
     code = {name: position for position, name in enumerate(names)}
@@ -174,7 +176,9 @@ def _read_table(path: Path) -> list[dict[str, Any]]:
                 reader = csv.DictReader(file, strict=True)
                 table, columns = list(reader), list(reader.fieldnames or [])
             if uneven := [number for number, row in enumerate(table) if None in row or None in row.values()]:
-                raise DataError(f"Expected as many values as columns in `{path}`, but row {uneven[0]} has not.")
+                raise DataError(
+                    f"Expected as many values as columns in `{path}`, but row {uneven[0]} has another number."
+                )
     except DataError:
         raise
     except FileNotFoundError as error:

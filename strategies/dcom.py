@@ -17,7 +17,7 @@ from strategies.functional.uncertainty import margin
 from strategies.subpool import draw_candidates, subpool
 
 STEEPNESS, CENTRE = 50, 0.8
-"""Of the logistic curve from coverage to competence."""
+"""Parameters of the logistic curve from coverage to competence."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class DCoM(Strategy):
     chooses_first_round: ClassVar[bool] = True
 
     first_radius: Annotated[float, Field(gt=0, le=2)] = 0.6
-    """Of balls before labels say more."""
+    """Radius of the balls before labels say more."""
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 20_000
     """Points, labelled ones included, that are candidates and counted; redrawn each round."""
 

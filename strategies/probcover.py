@@ -18,7 +18,7 @@ from strategies.functional.tiles import map_tiles
 
 PURITY_SAMPLE = 5_000
 FIXED_SEED = 0
-"""Of the sample and the pseudo-labels behind delta: `PoolView.cached` allows no random stream."""
+"""Seed of the sample and the pseudo-labels behind delta: `PoolView.cached` allows no random stream."""
 
 
 @dataclass(frozen=True)

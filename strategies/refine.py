@@ -37,7 +37,7 @@ ENSEMBLE: tuple[Strategy, ...] = (
 FIRST_SUBSET = 5_000
 """Points of the pool that a batch is proposed from at first."""
 SHARE = 0.4
-"""Of the surviving points, later."""
+"""Share of the surviving points that a batch is proposed from later."""
 MOST_SURVIVORS = 10_000
 
 

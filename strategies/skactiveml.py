@@ -33,7 +33,7 @@ except PackageNotFoundError as error:
 ADAPTER = 1
 """Raised when this file changes the picks."""
 FIXED_SEED = 0
-"""Of what has to be the same in all rounds."""
+"""Seed of what has to be the same in all rounds."""
 
 
 def algorithm_version(release: str) -> int:
@@ -222,7 +222,7 @@ class MaxHerding(Adapted):
     normalize_samples: bool = True
     """Bring features to norm 1."""
     gamma: Annotated[float, Field(gt=0)] | None = None
-    """Of the kernel exp(-gamma d^2): `metric_dict` with this entry. None is 1 / dim; the paper has 1."""
+    """Width of the kernel exp(-gamma d^2): `metric_dict` with this entry. None is 1 / dim; the paper has 1."""
 
     def _arguments(self, view: PoolView) -> dict[str, Any]:
         return {

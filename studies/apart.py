@@ -44,7 +44,7 @@ def apart(function: str, *args: Any, **options: Any) -> Any:
         process.join()
         raise ResourceError(
             f"Expected {function.partition(':')[2]} to end, but its process died (exit code {process.exitcode}), as "
-            "when memory runs out; the same command goes on from what it has kept."
+            "when memory runs out; the same command continues from what was kept."
         ) from None
     finally:
         process.kill()
@@ -55,7 +55,7 @@ def apart(function: str, *args: Any, **options: Any) -> Any:
 
 
 def _call(pipe: Connection, function: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, which sends it to both; the caller ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both processes; the caller ends this one
     threading.Thread(target=_end_with_the_caller, daemon=True).start()
     module, _, name = function.partition(":")
     try:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from analysis.words import counted
 from studies import features_cli
 from studies.ending import FAILED, one_line_errors, stop_on_sigterm
 from studies.once import OnceCommand
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from studies.study import FeatureStage, Study
 
 app = typer.Typer(
-    help="Active-learning studies on frozen self-supervised features.",
+    help="Run active-learning studies on frozen self-supervised features.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,54 +45,83 @@ def main() -> None:
     app()
 
 
-_DATA = typer.Option(help="Built-in data set (`ntkcpl list data`), or a .npz, .parquet, .safetensors or folder.")
+_DATA = typer.Option(
+    help="Data set: built in (`ntkcpl list data`), a .npz, .parquet or .safetensors file, or a folder of .npy files."
+)
 OutOption = Annotated[
     str,
     typer.Option(help="Folder of the store, or an address such as s3://bucket/folder; the same command continues it."),
 ]
 StudyOption = Annotated[
     str | None,
-    typer.Option(help="Study (`ntkcpl list studies`) or YAML file: what other options leave open, from images on."),
+    typer.Option(
+        help="Study (`ntkcpl list studies`) or YAML file; it sets what the other options do not. Without --data, it"
+        " starts from images."
+    ),
 ]
-RootOption = Annotated[Path | None, typer.Option(help="Folder of the study's images, where --data is not given.")]
+RootOption = Annotated[Path | None, typer.Option(help="Folder with the study's images; only without --data.")]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Let torchvision fetch the study's images.")]
-CandidatesOption = Annotated[str | None, typer.Option(help="Points that a look-ahead works on, or `all`.")]
+CandidatesOption = Annotated[str | None, typer.Option(help="Number of points that a look-ahead works on, or `all`.")]
 SettingsOption = Annotated[
-    list[str] | None, typer.Option("--set", help="strategy.parameter=value or learner.setting=value; repeatable.")
+    list[str] | None, typer.Option("--set", help="Set strategy.parameter=value or learner.setting=value; repeatable.")
 ]
 StudySettingsOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="strategy.parameter=value, learner.setting=value, features.setting=value."),
+    typer.Option(
+        "--set", help="Set strategy.parameter=value, learner.setting=value or features.setting=value; repeatable."
+    ),
 ]
 LearnerOption = Annotated[
-    str | None, typer.Option(help="What trains the classifier (`ntkcpl list learners`), or module:Class; default: mlp.")
+    str | None,
+    typer.Option(help="Learner that trains the classifier (`ntkcpl list learners`), or module:Class; default: mlp."),
 ]
-WorkersOption = Annotated[int | None, typer.Option(min=1, help="Trajectories at once; default: what fits.")]
-CpusOption = Annotated[int, typer.Option(min=1, help="CPU threads of a trajectory.")]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Trajectories to run at once; default: as many as fit.")]
+CpusOption = Annotated[int, typer.Option(min=1, help="CPU threads for each trajectory.")]
 GpusOption = Annotated[
-    float | None, typer.Option(min=0, help="GPUs of a trajectory, fractions allowed; default: 1 if there are any.")
+    float | None, typer.Option(min=0, help="GPUs for each trajectory, also a fraction; default: 1 if there is one.")
 ]
-NumGpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs of the local cluster; default: found out.")]
-ShardsOption = Annotated[int, typer.Option(min=1, help="Actors that share the look-ahead of a trajectory.")]
+NumGpusOption = Annotated[
+    int | None, typer.Option(min=0, help="GPUs in the local cluster; default: all that are found.")
+]
+ShardsOption = Annotated[int, typer.Option(min=1, help="Actors that share the look-ahead of one trajectory.")]
 MemoryOption = Annotated[
-    str | None, typer.Option(help="Memory that a look-ahead may hold, such as 8GiB; default: found out.")
+    str | None, typer.Option(help="Memory that a look-ahead may use, such as 8GiB; default: a share of what is free.")
 ]
 TimeOption = Annotated[
-    str | None, typer.Option(help="Give a trajectory up that takes longer, such as 90s, 15min or 2h.")
+    str | None, typer.Option(help="Give up a trajectory that takes longer than this, such as 90s, 15min or 2h.")
 ]
-AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; default: a local one.")]
-PoolOption = Annotated[str | None, typer.Option(help="Pool to make of the data: longtail:RATIO, or subset:N points.")]
+AddressOption = Annotated[
+    str | None, typer.Option(help="Address of the Ray cluster to run on; default: start a local one.")
+]
+PoolOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Keep a part of the data as the pool: longtail:RATIO (an imbalance of classes), or subset:N points."
+    ),
+]
 LabelNoiseOption = Annotated[
     str | None,
-    typer.Option(help="Probability of a wrong label in the pool, or a CSV file with a confusion matrix."),
+    typer.Option(help="Probability that a label in the pool is wrong, or a CSV file with a confusion matrix."),
 ]
 OodOption = Annotated[
-    str | None, typer.Option(help="FILE:SHARE, points of no class in the pool: a label bought of one is lost.")
+    str | None,
+    typer.Option(
+        help="FILE:SHARE adds points of no class to the pool, as that share of it; a label spent on one is lost."
+    ),
 ]
-PoolSeedOption = Annotated[int, typer.Option(min=0, help="Of what these three draw; one pool serves all --seeds.")]
+PoolSeedOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Seed with which the pool, the label noise and the points of no class are drawn, once for all --seeds.",
+    ),
+]
 RegisterOption = Annotated[
     bool | None,
-    typer.Option("--register/--no-register", help="Keep what will be shown in the store before anything runs."),
+    typer.Option(
+        "--register/--no-register",
+        help="Before anything runs, record in the store what the study will show; default: as the study says.",
+    ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 
@@ -157,7 +187,7 @@ def _images(
     if data is not None:
         if root is not None or download or changes:
             raise SpecError(
-                "Expected --root, --download and features settings for a --study without --data, but got --data too."
+                "Expected --root, --download and features settings only without --data, but got them with --data."
             )
         return None
     if plan is None:
@@ -183,9 +213,12 @@ def compare(
     data: Annotated[str | None, _DATA] = None,
     strategies: Annotated[
         str | None,
-        typer.Option(help="Names (`ntkcpl list strategies`), module:Class, `recommended` or `all`; commas."),
+        typer.Option(
+            help="Strategies, separated by commas: names (`ntkcpl list strategies`), module:Class, `recommended` or"
+            " `all`."
+        ),
     ] = None,
-    schedule: Annotated[str | None, typer.Option(help="Labels per round, such as 20x5,100x4.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Labels x rounds, such as 20x5,100x4.")] = None,
     study: StudyOption = None,
     root: RootOption = None,
     download: DownloadOption = False,
@@ -195,9 +228,12 @@ def compare(
     ood: OodOption = None,
     pool_seed: PoolSeedOption = 0,
     oracle: Annotated[
-        str | None, typer.Option(help="boss: a bound for figures that sees true labels; 100 trainings a round.")
+        str | None,
+        typer.Option(help="boss draws a bound into the figures: it sees the true labels and trains 100 times a round."),
     ] = None,
-    max_clusters: Annotated[int | None, typer.Option(help="Most clusters of NTKCPL after the first round.")] = None,
+    max_clusters: Annotated[
+        int | None, typer.Option(help="Largest number of clusters of NTKCPL after the first round.")
+    ] = None,
     candidates: CandidatesOption = None,
     learner: LearnerOption = None,
     settings: StudySettingsOption = None,
@@ -212,7 +248,7 @@ def compare(
     register: RegisterOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Run strategies x seeds as full active-learning trajectories and compare their accuracy."""
+    """Run each strategy with each seed as a full active-learning trajectory, and compare their accuracy."""
     with one_line_errors():
         from studies.reading import make_pool, read_dataset
         from studies.run import run_comparison
@@ -265,7 +301,7 @@ def compare(
 
             typer.echo(report_store([place], remarks={plan[0]: plan[1].remarks}) / "index.html")
     if n_failed:
-        typer.echo(f"{n_failed} trajectories failed; the same command tries them again.", err=True)
+        typer.echo(f"{counted(n_failed, 'trajectory')} failed; the same command tries again.", err=True)
         raise typer.Exit(FAILED)
 
 
@@ -316,12 +352,15 @@ def sweep(
     root: RootOption = None,
     download: DownloadOption = False,
     max_clusters: Annotated[
-        str | None, typer.Option(help="Numbers of clusters: a list 10,50,100 or a log-integer range 10..200.")
+        str | None,
+        typer.Option(help="Largest numbers of clusters to try: a list 10,50,100, or a range 10..200 on a log scale."),
     ] = None,
     schedules: Annotated[
-        str | None, typer.Option(help='Schedules of one total budget, such as "20x10;50x4;100x2".')
+        str | None, typer.Option(help='Schedules to try, all with one total budget, such as "20x10;50x4;100x2".')
     ] = None,
-    space: Annotated[Path | None, typer.Option(help="YAML file with further hyperparameters, or schedules.")] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="YAML file with further hyperparameters, or schedules, to try.")
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Number of seeds, or a range such as 10-14; default: 3, or the study's.")
     ] = None,
@@ -331,10 +370,13 @@ def sweep(
     pool_seed: PoolSeedOption = 0,
     confirm_seeds: Annotated[
         int,
-        typer.Option(min=0, help="Further seeds of the best trial and the default on the other half of the test data."),
+        typer.Option(
+            min=0,
+            help="Compare the best trial with the default on the other half of the test data, with so many new seeds.",
+        ),
     ] = 0,
     search: Annotated[SearchOption, typer.Option(help="How configurations are chosen.")] = SearchOption.grid,
-    trials: Annotated[int, typer.Option(min=1, help="Trials in all; a grid has as many as it has points.")] = 20,
+    trials: Annotated[int, typer.Option(min=1, help="Number of trials; a grid has one for each of its points.")] = 20,
     search_seed: Annotated[int, typer.Option(min=0, help="Seed of the sampler.")] = 0,
     scheduler: Annotated[
         SchedulerOption, typer.Option(help="asha stops trials whose objective so far is in the lower half.")
@@ -342,27 +384,29 @@ def sweep(
     objective: Annotated[
         ObjectiveOption,
         typer.Option(
-            help="Area under the accuracy curve over the label counts that all schedules span, area over log labels, or"
-            " accuracy at the budget."
+            help="What is maximised: the area under the accuracy curve over the label counts that all schedules span,"
+            " the same area over log labels, or the accuracy at the budget."
         ),
     ] = ObjectiveOption.area,
     metric: Annotated[
-        MetricOption, typer.Option(help="What the objective is made of, on the test data: more is better.")
+        MetricOption, typer.Option(help="Metric on the test data that the objective is made of.")
     ] = MetricOption.accuracy,
     objective_from: Annotated[
-        int | None, typer.Option(min=1, help="Label count at which the area begins, if later than all schedules do.")
+        int | None,
+        typer.Option(min=1, help="Label count at which the area begins; default: the first that all schedules have."),
     ] = None,
     second_objective: Annotated[
-        SecondOption | None, typer.Option(help="Minimise the seconds of selection as well: a Pareto front.")
+        SecondOption | None, typer.Option(help="Minimise the seconds of selection as well, which gives a Pareto front.")
     ] = None,
     concurrent_trials: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Trials at once; default: what keeps the workers busy. 1 makes tpe and gp repeatable."
+            min=1,
+            help="Trials to run at once; default: as many as keep the workers busy. 1 makes tpe and gp repeatable.",
         ),
     ] = None,
     optuna_storage: Annotated[
-        Path | None, typer.Option(help="sqlite file to mirror the trials for optuna-dashboard.")
+        Path | None, typer.Option(help="SQLite file to copy the trials to, for optuna-dashboard.")
     ] = None,
     candidates: CandidatesOption = None,
     learner: LearnerOption = None,
@@ -378,7 +422,7 @@ def sweep(
     register: RegisterOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Search the number of clusters, the query steps and other hyperparameters of a strategy; a trial has all seeds."""
+    """Search for good settings of a strategy: number of clusters, schedule and others. Each trial runs all seeds."""
     with one_line_errors():
         from harness.exceptions import SpecError
         from studies.reading import make_pool, read_dataset
@@ -440,8 +484,8 @@ def sweep(
         )
     if outcome.n_failed or outcome.n_unconfirmed:
         typer.echo(
-            f"{outcome.n_failed} trials and {outcome.n_unconfirmed} trajectories of the confirmation failed; the same"
-            " command tries them again.",
+            f"{counted(outcome.n_failed, 'trial')} and {counted(outcome.n_unconfirmed, 'trajectory')} of the"
+            " confirmation failed; the same command tries again.",
             err=True,
         )
         raise typer.Exit(FAILED)
@@ -449,7 +493,7 @@ def sweep(
 
 @app.command(cls=OnceCommand)
 def status(store: Annotated[str, typer.Argument(help="Folder or address of a store.")]) -> None:
-    """Say how far the studies of a store are."""
+    """Show how far the studies in a store have come."""
     with one_line_errors():
         from harness.store.location import locate
         from studies.status import study_status
@@ -467,32 +511,34 @@ def report(
         str | None, typer.Option(help="Strategy that the others are compared with; default: as registered, or random.")
     ] = None,
     formats: Annotated[
-        str, typer.Option("--format", help="Some of html,csv,md,tex,svg,pdf,png.")
+        str, typer.Option("--format", help="Formats to write, separated by commas.")
     ] = "html,csv,md,tex,svg,pdf,png",
     out: Annotated[
-        str | None, typer.Option(help="Folder or address to write; default: report/ in the first store.")
+        str | None, typer.Option(help="Folder or address to write to; default: report/ in the first store.")
     ] = None,
-    study: Annotated[str | None, typer.Option(help="Report on this study alone.")] = None,
+    study: Annotated[str | None, typer.Option(help="Report on this study only.")] = None,
     shared_seeds: Annotated[
-        bool, typer.Option("--shared-seeds", help="Keep the seeds that all have finished.")
+        bool, typer.Option("--shared-seeds", help="Use only the seeds that all configurations have finished.")
     ] = False,
     skip_damaged: Annotated[bool, typer.Option("--skip-damaged", help="Leave out files that cannot be read.")] = False,
     metric: Annotated[
-        MetricOption | None, typer.Option(help="What the report looks at; default: as registered, or accuracy.")
+        MetricOption | None, typer.Option(help="Metric to report on; default: as registered, or accuracy.")
     ] = None,
     by_learner: Annotated[
-        bool, typer.Option("--by-learner", help="Compare the learners of a data set: does the order depend on them?")
+        bool, typer.Option("--by-learner", help="Show whether the order of the strategies depends on the learner.")
     ] = False,
     watch: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="SECONDS", help="Report again after so many seconds, until no command writes to the stores."
+            min=1,
+            metavar="SECONDS",
+            help="Write the report again every so many seconds, until no command writes to the stores any more.",
         ),
     ] = None,
 ) -> None:
     """Write tables, figures and a page from the results of one store or several."""
     stop_on_sigterm()
-    with one_line_errors("Interrupted: the last report that was finished stays."):
+    with one_line_errors("Interrupted: the last finished report is kept."):
         from harness.store.location import locate
         from studies.report import report_store
 
@@ -526,16 +572,18 @@ def report(
 def picture(
     out: Annotated[str, typer.Option(help="Folder or address of the store; `ntkcpl report` on it draws the picture.")],
     data: Annotated[
-        str | None, typer.Option(help="A .npz, .parquet or folder with two features; default: a built-in mixture.")
+        str | None, typer.Option(help="File or folder of a data set with two features; default: a built-in mixture.")
     ] = None,
     labels: Annotated[int, typer.Option(min=1, help="Labels to buy, in one round.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Of selection and training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of selection and training.")] = 0,
     strategies: Annotated[
-        str, typer.Option(help="Names (`ntkcpl list strategies`) or module:Class, with commas.")
+        str,
+        typer.Option(help="Strategies, separated by commas: names (`ntkcpl list strategies`) or module:Class."),
     ] = "coreset_self,probcover,ntkcpl_self",
     learner: LearnerOption = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="strategy.parameter=value or learner.setting=value; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="Set strategy.parameter=value or learner.setting=value; repeatable."),
     ] = None,
 ) -> None:
     """Compare what strategies believe to have covered with what the classifier gets right, in two dimensions."""
@@ -561,21 +609,26 @@ def picture(
 @app.command(cls=OnceCommand)
 def select(
     data: Annotated[Path, typer.Option(help="Pool without labels: a .npy, .npz or .parquet file of features.")],
-    out: Annotated[Path, typer.Option(help="Picks to write, .csv or .parquet, with an empty column `label`.")],
+    out: Annotated[
+        Path, typer.Option(help="File to write the picks to, .csv or .parquet; its column `label` is empty.")
+    ],
     strategy: Annotated[str, typer.Option(help="Name (`ntkcpl list strategies`) or module:Class.")],
     n: Annotated[int, typer.Option("-n", min=1, help="Points to label next.")],
     labels: Annotated[
         list[Path] | None,
-        typer.Option(help="Labels so far: earlier picks, filled in; repeatable, in the order of purchase."),
+        typer.Option(help="Labels so far: earlier picks with `label` filled in; repeatable, the oldest first."),
     ] = None,
     classes: Annotated[
-        str | None, typer.Option(help="Names of the classes with commas, or their number; default: the labels'.")
+        str | None,
+        typer.Option(help="Names of the classes, separated by commas, or their number; default: those of the labels."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same in all rounds.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of selection and training; keep it the same in all rounds.")
+    ] = 0,
     learner: LearnerOption = None,
     settings: SettingsOption = None,
-    images: Annotated[Path | None, typer.Option(help="Folder in which the names of the pool are pictures.")] = None,
-    sheet: Annotated[Path | None, typer.Option(help="HTML page with the pictures of the picks.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder with a picture for each name in the pool.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="HTML page to write, with the pictures of the picks.")] = None,
 ) -> None:
     """Choose the points of your own pool to label next, as a study in the same state would."""
     with one_line_errors():
@@ -638,7 +691,7 @@ def check(
         typer.echo(f"trajectories: {states}" + ("; a process is writing" if is_held(root) else ""))
         for problem in checked.problems:
             typer.echo(" ".join(f"{problem.where}: {problem.what}; {problem.remedy}.".split()), err=True)
-        typer.echo(f"{len(checked.problems)} problems")
+        typer.echo(counted(len(checked.problems), "problem"))
     if checked.problems:
         raise typer.Exit(FAILED)
 
@@ -672,12 +725,13 @@ class Listed(StrEnum):
 
 @app.command("list", cls=OnceCommand)
 def list_(
-    what: Annotated[Listed, typer.Argument(help="What to name.")],
+    what: Annotated[Listed, typer.Argument(help="What to list.")],
     name: Annotated[
-        str | None, typer.Argument(help="A study: what its paper leaves open, and what is done otherwise.")
+        str | None,
+        typer.Argument(help="Study, to show what its paper leaves open and what is done differently here."),
     ] = None,
 ) -> None:
-    """Name the strategies by what they need, the learners, the built-in data sets, or the paper's studies."""
+    """List the strategies by what they need, the learners, the built-in data sets, or the paper's studies."""
     with one_line_errors():
         if name is not None:
             from studies.listing import study_lines
@@ -685,7 +739,7 @@ def list_(
             if what is not Listed.studies:
                 from harness.exceptions import SpecError
 
-                raise SpecError(f"Expected a name after `studies` alone, but got `{what.value} {name}`.")
+                raise SpecError(f"Expected a name only after `studies`, but got `{what.value} {name}`.")
             typer.echo("\n".join(study_lines(name)))
             return
         console = Console()
@@ -712,8 +766,8 @@ def list_(
         console.print(table)
         if what is Listed.strategies:
             typer.echo(
-                "skactiveml:NAME, such as skactiveml:CoreSet, is that pool strategy of scikit-activeml: "
-                "pip install 'ntkcpl[skactiveml]'."
+                "skactiveml:NAME, such as skactiveml:CoreSet, is the pool strategy NAME of scikit-activeml, which "
+                "pip install 'ntkcpl[skactiveml]' adds."
             )
 
 

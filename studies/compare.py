@@ -102,7 +102,8 @@ class Comparison:
             changed = {key: value for key, value in used.items() if asked[key] != value}
             told = ",".join(f"{key}={value}" for key, value in changed.items())
             lines += [
-                f"{name}: {key}={asked[key]} cannot matter on {self.schedule}; it runs as {told}, with the same picks."
+                f"{name}: {key}={asked[key]} makes no difference on {self.schedule}; it runs as {told}, with the same"
+                " picks."
                 for key in changed
                 if key in typed
             ]
@@ -175,7 +176,9 @@ def learner_notes(values: Mapping[str, Any], strategies: Sequence[str]) -> list[
     settings = ", ".join(f"{key}={value}" for key, value in learner.params.items())
     lines = [f"learner: {learner.name} with {settings}"]
     if blind := [name for name in dict.fromkeys(strategies) if "embedding" in strategy_class(name).asks]:
-        lines.append(f"{', '.join(blind)}: {learner.name} has no layer before the last; its embedding is the features.")
+        lines.append(
+            f"{', '.join(blind)}: {learner.name} has no layer before the last, so its embedding is the features."
+        )
     return lines
 
 
@@ -200,7 +203,9 @@ def parse_strategies(text: str) -> tuple[str, ...]:
             raise SpecError(f"Expected each strategy once, but got `{name}` {names.count(name)} times in `{text}`.")
         if issubclass(strategy_class(name), Oracle):
             listed = " or ".join(f"--oracle {oracle}" for oracle in ORACLES)
-            raise SpecError(f"Expected strategies, but `{name}` is an oracle, a bound for figures: {listed}.")
+            raise SpecError(
+                f"Expected strategies, but `{name}` is an oracle, which draws a bound into the figures: use {listed}."
+            )
     return tuple(names)
 
 

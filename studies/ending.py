@@ -15,7 +15,7 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 @contextmanager
 def one_line_errors(
-    interrupted: str = "Interrupted: finished rounds are in the store; the same command goes on from there.",
+    interrupted: str = "Interrupted: finished rounds are in the store; the same command continues from there.",
 ) -> Iterator[None]:
     """Turn errors meant for a user into a line on stderr and an exit code.
 
@@ -34,7 +34,7 @@ def one_line_errors(
         typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(FAILED if isinstance(error, StoreWriteError) else BAD_INPUT) from None
     except (OSError, ArrowException) as error:
-        typer.echo(f"Error: Expected to read and write files, but got: {' '.join(str(error).split())}.", err=True)
+        typer.echo(f"Error: Cannot read or write a file: {' '.join(str(error).split())}.", err=True)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         typer.echo(interrupted, err=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from analysis.words import counted
 from harness.features.checkpoints import LoadedEncoder
 from harness.features.costs import memory_text, warning
 from harness.features.extract import Chunk, Extracted
@@ -45,7 +46,7 @@ class EpochLines:
             self._warned = True
             typer.echo(
                 f"Warning: the projections collapse: their spread is {epoch.spread:.3f} of 1. All images get nearly "
-                "one feature; lower the learning rate or change the recipe.",
+                "the same features; lower the learning rate or change the recipe.",
                 err=True,
             )
 
@@ -53,9 +54,12 @@ class EpochLines:
         """Say how it ended."""
         measured = [row for row in done.history if row["knn"] is not None]
         first, last = measured[0]["knn"], measured[-1]["knn"]
-        how = "finished" if done.finished else "stopped by --minutes; the same command goes on"
+        how = "finished" if done.finished else "stopped by --minutes, and the same command continues"
         resumed = f", resumed after epoch {done.resumed_at}" if done.resumed_at else ""
-        typer.echo(f"{how}: {done.epoch} epochs{resumed}; kNN on training images {first:.1%} untrained, {last:.1%} now")
+        typer.echo(
+            f"{how}: {counted(done.epoch, 'epoch')}{resumed}; kNN on training images {first:.1%} untrained, {last:.1%}"
+            " now"
+        )
         typer.echo(out)
 
 
@@ -72,7 +76,7 @@ class ChunkLines:
 
     def end(self, done: Extracted) -> None:
         """Say how much was there already."""
-        typer.echo(f"{done.computed} images encoded, {done.found} found done", err=True)
+        typer.echo(f"{counted(done.computed, 'image')} encoded, {done.found} encoded before", err=True)
 
 
 def describe_encoder(loaded: LoadedEncoder) -> str:
@@ -82,5 +86,7 @@ def describe_encoder(loaded: LoadedEncoder) -> str:
     if loaded.ignored:
         named = ", ".join(loaded.ignored[:_MOST_NAMED])
         more = ", ..." if len(loaded.ignored) > _MOST_NAMED else ""
-        text += f"; {len(loaded.ignored)} of the file are not the encoder's and were left out ({named}{more})"
+        text += (
+            f"; {len(loaded.ignored)} more in the file do not belong to the encoder and were left out ({named}{more})"
+        )
     return text

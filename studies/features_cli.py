@@ -30,10 +30,15 @@ Data = Annotated[
 Root = Annotated[Path | None, typer.Option(help="Folder that holds the named data set; default: data.")]
 ImageColumn = Annotated[str, typer.Option(help="Column of encoded images in a Parquet file.")]
 LabelColumn = Annotated[str, typer.Option(help="Column of labels in a Parquet file.")]
-Limit = Annotated[int | None, typer.Option(min=10, help="Use a fixed random subset of this many images a split.")]
+Limit = Annotated[
+    int | None, typer.Option(min=10, help="Use a fixed random subset of this many images from each split.")
+]
 Download = Annotated[bool, typer.Option("--download", help="Let torchvision fetch the named data set.")]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="CPU threads; results on a CPU are equal for equal threads. Default: all.")
+    int | None,
+    typer.Option(
+        min=1, help="CPU threads; default: all. On a CPU, results are equal only for equal numbers of threads."
+    ),
 ]
 
 
@@ -48,17 +53,19 @@ class Device(StrEnum):
 @app.command(cls=OnceCommand)
 def pretrain(
     data: Data,
-    out: Annotated[Path, typer.Option(help="Checkpoint to write; the same command goes on from it.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write; the same command continues from it.")],
     recipe: Annotated[
-        str | None, typer.Option(help="Name (`ntkcpl features recipes`); default: what suits --data.")
+        str | None, typer.Option(help="Recipe (`ntkcpl features recipes`); default: the one that suits --data.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="simsiam or byol.")] = None,
     backbone: Annotated[str | None, typer.Option(help="resnet18, resnet50, wrn28_8, wrn16_4_half, ...")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="setting=value of the recipe, such as lr=0.05; repeatable.")
+        list[str] | None, typer.Option("--set", help="Set setting=value of the recipe, such as lr=0.05; repeatable.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and views.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the first weights, the order of the images and their views.")
+    ] = 0,
     root: Root = None,
     image_column: ImageColumn = "jpg",
     label_column: LabelColumn = "label",
@@ -67,13 +74,16 @@ def pretrain(
     device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
     threads: Threads = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after the last epoch that fits; the same command goes on.")
+        float | None,
+        typer.Option(
+            min=0, help="Stop after the last epoch that fits into so many minutes; the same command continues."
+        ),
     ] = None,
     knn_every: Annotated[int | None, typer.Option(min=1, help="Epochs between two kNN measurements.")] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Let torch compile views and steps.")] = False,
 ) -> None:
-    """Pre-train an encoder on images without their labels; labels serve the kNN monitor alone."""
-    with one_line_errors(f"Interrupted: finished epochs are in {out}; the same command goes on from there."):
+    """Pre-train an encoder on images without their labels, which only measure its kNN accuracy on the way."""
+    with one_line_errors(f"Interrupted: finished epochs are in {out}; the same command continues from there."):
         from harness.exceptions import CheckpointError
         from harness.features.images import open_images
         from harness.features.recipes import default_recipe, make_recipe
@@ -115,13 +125,15 @@ def extract(
     data: Data,
     checkpoint: Annotated[
         str,
-        typer.Option(help="Checkpoint of pretrain, a public state dict, torchvision:IMAGENET1K_V1, or untrained."),
+        typer.Option(
+            help="Checkpoint of `features pretrain`, public state dict, torchvision:IMAGENET1K_V1, or untrained."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Feature file to write: .npz or .safetensors.")],
     test: Annotated[str | None, typer.Option(help="Parquet file or folder of test images.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Architecture, where the checkpoint does not name it.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Architecture, if the checkpoint does not name it.")] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=8, help="Pixels a side, where the checkpoint does not say; default: 224.")
+        int | None, typer.Option(min=8, help="Pixels per side, if the checkpoint does not say; default: 224.")
     ] = None,
     root: Root = None,
     image_column: ImageColumn = "jpg",
@@ -134,7 +146,7 @@ def extract(
     probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy of the features.")] = True,
 ) -> None:
     """Encode images with a frozen encoder and write a feature file."""
-    with one_line_errors("Interrupted: finished chunks are kept; the same command goes on from there."):
+    with one_line_errors("Interrupted: finished chunks are kept; the same command continues from there."):
         from harness.features.files import check_suffix
         from harness.features.images import open_images
 
@@ -161,13 +173,13 @@ def import_(
         list[Path], typer.Argument(help=".npy, .npz, .parquet or .safetensors files, or a folder of .npy files.")
     ],
     out: Annotated[Path, typer.Option(help="Feature file to write: .npz or .safetensors.")],
-    x: Annotated[str | None, typer.Option(help="Name of the features, where it cannot be guessed.")] = None,
+    x: Annotated[str | None, typer.Option(help="Name of the features, if it cannot be guessed.")] = None,
     y: Annotated[str | None, typer.Option(help="Name of the labels.")] = None,
     x_test: Annotated[str | None, typer.Option(help="Name of the test features.")] = None,
     y_test: Annotated[str | None, typer.Option(help="Name of the test labels.")] = None,
     probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy of the features.")] = True,
 ) -> None:
-    """Find features and labels in files of any naming, show what is what, check, and write a feature file."""
+    """Find features and labels in files with other names, show what is taken as what, and write a feature file."""
     with one_line_errors("Interrupted: nothing was written."):
         from harness.features.files import check_suffix, write_features
         from harness.features.importing import Field, import_features
@@ -182,7 +194,9 @@ def import_(
             table.add_row(*(escape(text) for text in row))
         Console(stderr=True).print(table)
         if imported.held_out:
-            typer.echo("No test data: a fifth of each class is held out, always the same rows.", err=True)
+            typer.echo(
+                "There are no test data, so a fifth of each class is held out; it is always the same rows.", err=True
+            )
         write_features(
             out, imported.fields, {"made_by": "ntkcpl features import", "files": [path.name for path in files]}
         )
@@ -215,7 +229,7 @@ def compact(
 
 @app.command(cls=OnceCommand)
 def recipes() -> None:
-    """Name the recipes of pre-training with their settings."""
+    """List the recipes for pre-training with their settings."""
     from harness.features.recipes import RECIPES
 
     table = Table(box=None, pad_edge=False)

@@ -18,9 +18,9 @@ from studies.progress import duration
 from studies.study import FeatureStage, encoder_path, feature_path
 
 STEP_SECONDS = 0.005
-"""Of a batch of the network. This and what follows: a trajectory of docs/reference/measurements.md, both cores."""
+"""A batch of the network takes so long. As what follows, measured in docs/reference/measurements.md, on two cores."""
 ROUND_SECONDS = 5.0
-"""Of a round besides: clustering, kernel, measuring."""
+"""The rest of a round takes so long: clustering, kernel, measuring."""
 PAIRS_A_SECOND = 1e9
 """Pairs of candidates that a pick of NTKCPL goes through."""
 
@@ -69,8 +69,8 @@ def forecast(
             more, pool = _images(Source(stage.pretrain_on, root), download)
             lines += more
         is_begun = encoder.exists()
-        there = "there already; its pre-training goes on after its last epoch" if is_begun else "not there yet"
-        lines.append(f"Encoder: to {encoder}, {there}.")
+        there = "is there; its pre-training continues after its last epoch" if is_begun else "is not there yet"
+        lines.append(f"Encoder: {encoder} {there}.")
         if text := warning(recipe.precision, is_gpu=bool(node.get("GPU"))):
             lines.append(text)
         if pool is not None:
@@ -78,11 +78,12 @@ def forecast(
             each = training_operations(recipe)
             times.append(
                 f"Pre-training ({stage.recipe}): {pool[0]:,} images x {recipe.epochs} epochs x {each / 1e9:.3g} GFLOP: "
-                f"about {duration(pool[0] * recipe.epochs * each / operations)}{', less what is done' * is_begun}."
+                "about"
+                f" {duration(pool[0] * recipe.epochs * each / operations)}{', less what is already done' * is_begun}."
             )
     path = feature_path(data, out)
-    there = "there; made again unless of these images and this encoder" if path.exists() else "not there yet"
-    lines.append(f"Features: to {path}, {there}.")
+    there = "is there; it is made again unless it is of these images and this encoder"
+    lines.append(f"Features: {path} {there if path.exists() else 'is not there yet'}.")
     if counts is not None:
         for comparison in comparisons:
             comparison.schedule.check_fits(counts[0], data)
@@ -94,11 +95,11 @@ def forecast(
             )
         times.append(_trajectories(comparisons, counts[0], resources))
     if not times:
-        return [*lines, "How long it takes is not known before the images are there."]
+        return [*lines, "How long it takes is not known until the images are there."]
     assumptions = (
-        f"Assumed: {' and '.join(dict.fromkeys((assumed, also)))}, decoding of images not counted; trajectories with "
-        f"{STEP_SECONDS * 1000:g} ms a batch of the network, {ROUND_SECONDS:g} s a round, {PAIRS_A_SECOND / 1e9:g} "
-        "billion pairs of candidates a second in a pick of NTKCPL."
+        f"These times assume {' and '.join(dict.fromkeys((assumed, also)))}, without the decoding of images; for a "
+        f"trajectory, {STEP_SECONDS * 1000:g} ms per batch of the network, {ROUND_SECONDS:g} s per round, and "
+        f"{PAIRS_A_SECOND / 1e9:g} billion pairs of candidates per second in a pick of NTKCPL."
     )
     return [*lines, *times, assumptions]
 
@@ -126,14 +127,14 @@ def _trajectories(comparisons: Sequence[Comparison], n_pool: int, resources: Res
         each = [_seconds(comparison, strategy, n_pool) for strategy in comparison.distinct]
         total += sum(each) * len(comparison.seeds)
     if resources.address is not None:
-        over = "over as many as the cluster runs at once"
+        over = "divided by the number that the cluster runs at a time"
         return f"Trajectories: {n_trajectories}, about {duration(total)} in all, {over}."
     at_once = settle_on([this_machine(resources.num_gpus)], resources, n_trajectories).workers or 1
-    return f"Trajectories: {n_trajectories}, {at_once} at once: about {duration(total / at_once)}."
+    return f"Trajectories: {n_trajectories}, {at_once} at a time: about {duration(total / at_once)}."
 
 
 def _seconds(comparison: Comparison, strategy: Strategy, n_pool: int) -> float:
-    """Of one trajectory."""
+    """Seconds of one trajectory."""
     learner = parse_learner(comparison.settings.get(LEARNER, {}))
     counts = comparison.schedule.label_counts
     steps = 0  # of the others a fit is a part of the round

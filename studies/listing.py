@@ -71,7 +71,7 @@ def add_studies(table: Table) -> None:
     for name in study_names():
         study = load_study(name)[1]
         table.add_row(name, escape(study.title), study.schedule)
-    table.caption = "`ntkcpl list studies NAME` says what the paper leaves open and what is done otherwise here."
+    table.caption = "`ntkcpl list studies NAME` says what the paper leaves open and what is done differently here."
     table.caption_justify = "left"
 
 

@@ -67,7 +67,7 @@ class StudyProgress:
             case Restarted():
                 self._rounds_left += len(job.rounds)
                 self._say(
-                    f"{self._title(job)}  starts again at round 0: its finished rounds cannot be repeated bit by bit"
+                    f"{self._title(job)}  starts again at round 0, as its finished rounds cannot be reproduced exactly"
                 )
             case Failed(message=message):
                 self._end(job)
@@ -105,7 +105,7 @@ class StudyProgress:
 
     def _time_left(self) -> str:
         if self._rounds_done == 0:
-            return "time left unknown yet"
+            return "time left not known yet"
         seconds = (time.monotonic() - self._began) / self._rounds_done * self._rounds_left
         return f"about {duration(seconds)} left"
 

@@ -57,7 +57,7 @@ def of_comparison(
     names = [name for name, _ in distinct]
     if names.count(terms.baseline) != 1:
         raise SpecError(
-            f"Expected one configuration of the baseline `{terms.baseline}` in what is registered, but got "
+            f"Expected one configuration of the baseline `{terms.baseline}` among those to be registered, but got "
             f"{', '.join(names)}."
         )
     counts = Schedule.parse(first.schedule).label_counts
@@ -144,14 +144,15 @@ def register(wanted: Registration, store: Store, n_all: int, *, keep: bool) -> s
     if known := registered(store, wanted.subject, wanted.data_hash):
         if found := known.differences(wanted):
             raise SpecError(
-                f"Expected what was registered for `{known.data}` on {known.when} ({known}), but got other "
-                f"{', '.join(found)}; run it with --no-register, and the report calls it exploratory, or choose "
-                "another --out."
+                f"Expected what was registered for `{known.data}` on {known.when} ({known}), but this command differs"
+                " in "
+                f"its {', '.join(found)}; run it with --no-register, so that the report calls it exploratory, or choose"
+                " another --out."
             )
         return known.sentence
     if wanted.n_begun >= n_all:
         raise SpecError(
-            f"Expected to register a study before it runs, but all of its {n_all} trajectories have begun; choose "
+            "Expected to register a study before it runs, but all its trajectories have begun; choose "
             "other seeds and another --out."
         )
     if not keep:
@@ -171,7 +172,7 @@ def beyond(store: Store, subject: str, data_hash: str, study: str) -> str | None
     known = registered(store, subject, data_hash)
     if known is None or known.study == study:
         return None
-    return f"This is not what was registered on {known.when} ({known}): the report calls it exploratory."
+    return f"This is not what was registered on {known.when} ({known}), so the report calls it exploratory."
 
 
 def _described(spec: TrajectorySpec) -> dict[str, object]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from analysis.registration import COMPARE
+from analysis.words import counted
 from harness.data import Dataset
 from harness.plan import Origin, Plan, make_plan
 from harness.spec import canonical_json, study_name
@@ -124,7 +125,8 @@ def run_comparison(
         others = "1 other study" if n_others == 1 else f"{n_others} other studies"
         say(
             console,
-            f"All this is of this command alone; `{out}` has {others}, too: ntkcpl report {shlex.quote(str(out))}",
+            f"These results are of this command only. `{out}` also holds {others}; to see all, run: "
+            f"ntkcpl report {shlex.quote(str(out))}",
         )
     return Outcome(study, len(failures), None if results.rounds.empty else results)
 
@@ -165,24 +167,24 @@ def describe(plan: Plan) -> str:
     """How much of a study is done, goes on, or starts."""
     origins = Counter(job.origin for job in plan.jobs)
     n_all = len(plan.done) + len(plan.jobs)
-    parts = [f"{len(plan.done)} done already"] if plan.done else []
+    parts = [f"{len(plan.done)} already done"] if plan.done else []
     texts: dict[Origin, str] = {
         "new": "to run",
-        "resumed": "resumed at their last finished round",
+        "resumed": "resumed after the last finished round",
         "continued": "continued from a shorter or longer schedule",
         "retried": "tried again after a failure",
     }
     parts += [f"{origins[origin]} {text}" for origin, text in texts.items() if origins[origin]]
-    return f"{n_all} trajectories: {', '.join(parts)}"
+    return f"{counted(n_all, 'trajectory')}: {', '.join(parts)}"
 
 
 def describe_resources(resources: Resources, plan: Plan) -> str:
     """With what a plan runs, and for about how long; nothing of the time where none is known yet."""
-    share = f"{resources.cpus_per_trajectory} CPU"
-    if resources.gpus_per_trajectory:
-        share += f" and {resources.gpus_per_trajectory:g} GPU"
+    share = counted(resources.cpus_per_trajectory, "CPU")
+    if gpus := resources.gpus_per_trajectory:
+        share += f" and {gpus:g} {'GPU' if gpus <= 1 else 'GPUs'}"
     left = _estimate(plan, resources.workers or 1)
-    return f"{resources.workers} at once, {share} each; {left}"
+    return f"{resources.workers} at a time, with {share} each; {left}"
 
 
 def _estimate(plan: Plan, n_workers: int) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.words import counted
 from harness.exceptions import DataError
 from harness.query import select
 from harness.spec import AnyLearner
@@ -48,7 +49,7 @@ class Estimate:
         return (
             f"Accuracy on the {self.n} labelled points by {self.n_folds}-fold cross-validation: "
             f"{100 * self.n_right / self.n:.1f} % [95 % interval {100 * low:.1f} to {100 * high:.1f}, Wilson]. "
-            "It is biased, as a strategy chose these points: test data would say more."
+            "It is biased, because a strategy chose these points: test data would be more reliable."
         )
 
 
@@ -63,10 +64,10 @@ def cross_validate(model: Classifier, labelled: IndexArray, labels: IndexArray) 
 
     n_folds = min(MOST_FOLDS, int(np.bincount(labels).max()))
     if len(labels) < LEAST_LABELS or n_folds < 2 or len(np.unique(labels)) < 2:
-        return f"No accuracy by cross-validation yet: it takes {LEAST_LABELS} labels, of two classes."
+        return f"No accuracy by cross-validation yet: it takes at least {LEAST_LABELS} labels of two classes or more."
     n_right = 0
     with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of classes with fewer labels than folds
+        warnings.simplefilter("ignore", UserWarning)  # about classes with fewer labels than folds
         for kept, left in StratifiedKFold(n_folds).split(labelled, labels):
             fold = model.refit(kept)
             n_right += int((fold.predict_pool(labelled[left]) == labels[left]).sum())
@@ -94,7 +95,7 @@ def run_select(
     """
     for path in (out, *([sheet] if sheet else [])):
         if path.exists():
-            raise DataError(f"Expected the name of a new file, but `{path}` exists, maybe with labels in it.")
+            raise DataError(f"Expected the name of a new file, but `{path}` exists and may have labels in it.")
     if out.suffix not in (".csv", ".parquet"):
         raise DataError(f"Expected a name that ends in .csv or .parquet for --out, but got `{out}`.")
     if (images is None) != (sheet is None):
@@ -121,7 +122,7 @@ def run_select(
 
         page = contact_sheet(images, [pool.called(int(row)) for row in selection.indices])
     write(out, table.to_csv(index=False).encode() if out.suffix == ".csv" else _parquet(table))
-    said = [_so_far(bought), f"{strategy.name} chose {n} points in round {len(bought.queries)}: {out}"]
+    said = [_so_far(bought), f"{strategy.name} chose {counted(n, 'point')} in round {len(bought.queries)}: {out}"]
     if page is not None and sheet is not None:
         write(sheet, page)
         said.append(f"Their pictures: {sheet}")
@@ -154,9 +155,8 @@ def _parquet(table: pd.DataFrame) -> Any:
 
 def _so_far(bought: Bought) -> str:
     if not len(bought.rows):
-        return f"No label yet; {len(bought.classes)} classes."
+        return f"No labels yet; {len(bought.classes)} classes."
     counts = np.bincount(bought.labels, minlength=len(bought.classes))
     shown = ", ".join(f"{name} {count}" for name, count in zip(bought.classes, counts, strict=True))
     n_rounds = len(bought.queries)
-    rounds = "1 round" if n_rounds == 1 else f"{n_rounds} rounds"
-    return f"{len(bought.rows)} labels so far, in {rounds}: {shown}."
+    return f"{counted(len(bought.rows), 'label')} so far, in {counted(n_rounds, 'round')}: {shown}."

@@ -57,7 +57,9 @@ def progress(root: Location) -> list[str]:
         counts = _counts(store, trajectories, rows)
         finished = counts.pop("ok", 0)
         missing = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-        lines.append(f"{study}: {finished} of {len(rows)} trajectories finished" + (f"; {missing}" if missing else ""))
+        lines.append(
+            f"{study}: {finished} of {len(rows)} trajectories are finished" + (f"; {missing}" if missing else "")
+        )
     return lines
 
 

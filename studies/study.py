@@ -69,7 +69,9 @@ class FeatureStage(BaseModel):
 
         if self.checkpoint is not None and self.settings:
             unused = ", ".join(self.settings)
-            raise SpecError(f"Expected no settings of a pre-training beside features.checkpoint, but got {unused}.")
+            raise SpecError(
+                f"Expected no settings for pre-training together with features.checkpoint, but got {unused}."
+            )
         return make_recipe(self.recipe, self.settings)
 
 
@@ -129,7 +131,7 @@ class Study(BaseModel):
         sweep: what `ntkcpl sweep` searches.
         registration: whether the study is registered before it runs, or what it will show.
         not_stated: what the source leaves open, and what was chosen.
-        deviations: what the study does otherwise than the source.
+        deviations: what the study does differently from the source.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -162,7 +164,7 @@ class Study(BaseModel):
     def remarks(self) -> list[str]:
         """`not_stated` and `deviations` in a line each."""
         open_ = [f"Not stated by the source ({key}): {text}" for key, text in self.not_stated.items()]
-        return open_ + [f"Otherwise than the source ({key}): {text}" for key, text in self.deviations.items()]
+        return open_ + [f"Different from the source ({key}): {text}" for key, text in self.deviations.items()]
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ class Options:
 
 
 def feature_changes(settings: Sequence[str]) -> dict[str, str]:
-    """Of texts of `--set`, the settings of the owner `features`."""
+    """The settings of the owner `features` among texts of `--set`."""
     found = {}
     for text in settings:
         if text.startswith(f"{FEATURES}."):
@@ -234,7 +236,7 @@ def feature_changes(settings: Sequence[str]) -> dict[str, str]:
 
 
 def own_settings(settings: Sequence[str]) -> list[str]:
-    """Of texts of `--set`, all but those of the owner `features`."""
+    """The texts of `--set` without those of the owner `features`."""
     return [text for text in settings if not text.startswith(f"{FEATURES}.")]
 
 

@@ -54,24 +54,26 @@ def show_summary(results: Results, console: Console) -> None:
     """Print mean and std over seeds by label count, then area, gain over Random and seconds."""
     table = accuracy_table(results)
     n_seeds = "/".join(str(n) for n in sorted(table["n_seeds"].unique()))
-    title = f"Accuracy in %, mean ± std over {n_seeds} seeds (ddof = 1); best bold, second underlined by mean"
+    noun = "seed" if n_seeds == "1" else "seeds"
+    title = f"Accuracy in %, mean ± std over {n_seeds} {noun} (ddof = 1); the best mean is bold, the second underlined"
     show_table(console, title, _accuracies(table))
     try:
         summary, paired = summary_table(results), True
     except NoBaselineError:
         summary, paired = summary_table(results, baseline=None), False
     low, high = summary["area_from"].iloc[0], summary["area_to"].iloc[0]
-    title = f"Area under the accuracy curve over {low} to {high} labels and final accuracy in %, seconds a seed"
+    title = f"Area under the accuracy curve over {low} to {high} labels and final accuracy, in %; seconds per seed"
     caption = (
-        "gain: area less Random's, paired by seed [95 % interval, Student's t]; won: label counts with a higher mean"
+        "gain: area minus Random's, paired by seed [95 % interval, Student's t]; won: label counts with a higher mean"
+        " than Random's"
         if paired
-        else "gains need Random in the study"
+        else "there is no gain, because Random is not in the study"
     )
     show_table(console, title, _totals(summary, paired=paired), caption)
     for name, means in bounds_of(results).groupby("label"):
         pairs = zip(means["n_labels"], means["mean"], strict=True)
         shown = ", ".join(f"{n_labels} {100 * mean:.1f}" for n_labels, mean in pairs)
-        say(console, f"{name}, which sees true labels and test data, in % by labels: {shown}")
+        say(console, f"{name}, which sees true labels and test data, reaches in % at each label count: {shown}")
     for row in missing_cells(results).itertuples():
         say(console, f"missing: {row.label} seed {row.seed}: {row.reason}")
     for line in _remarks(results):
@@ -135,6 +137,6 @@ def _remarks(results: Results) -> list[str]:
             share = math.floor(100 * least)
             lines.append(
                 f"{label!s}: memory held {share}% of the residual kernel in the tightest round; the rest was computed"
-                " again for each pick: a larger --memory-limit or more --shards are faster, with equal picks"
+                " again for each pick. A larger --memory-limit or more --shards would be faster, with the same picks"
             )
     return lines

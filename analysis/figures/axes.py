@@ -47,7 +47,7 @@ def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
 
 
 BOUND = LineStyle("#7F7F7F", (0, (1, 1.6)), "")
-"""Of an oracle: grey dots without markers, as no strategy has."""
+"""Style of an oracle: grey dots without markers, as no strategy has."""
 
 
 def line(style: LineStyle) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Estimates:
 
     @cached_property
     def paired_by_seed(self) -> Results:
-        """Of those, the ones with the seeds of their baseline."""
+        """Those of `compared` that have the seeds of their baseline."""
         return _without(self.compared, self._unequal)
 
     @cached_property

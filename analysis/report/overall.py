@@ -17,6 +17,7 @@ from analysis.provenance import environment_table
 from analysis.report.estimates import Estimates
 from analysis.report.render import Cell, Column, Table, integer, number, p_value, percent, table_of, text
 from analysis.results import Results
+from analysis.words import counted
 
 
 def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], list[str]]:
@@ -45,10 +46,10 @@ def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], lis
                 "Average ranks over data sets",
                 ranks.rename(columns={"label": "strategy"}),
                 columns,
-                f"By mean area under the curve; exact Wilcoxon signed-rank test against {baseline} over data sets, Holm"
-                f" for {len(ranks) - 1} comparisons.",
-                "Blocks are data sets. Seeds of one data set are not independent evidence on data sets, so they enter"
-                " as one mean. Configurations that lack a data set are left out.",
+                f"Ranks are by mean area under the curve. p: exact Wilcoxon signed-rank test against {baseline} over"
+                f" data sets; Holm corrects for {counted(len(ranks) - 1, 'comparison')}.",
+                "The blocks are data sets. Seeds of one data set are not independent evidence about data sets, so they"
+                " enter as one mean. Configurations that lack a data set are left out.",
             )
         )
         notes += [warning] if (warning := rank_warning(n_data, len(ranks))) else []
@@ -64,15 +65,15 @@ def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], lis
                 "Interquartile mean over data sets",
                 iqm.rename(columns={"label": "strategy"}),
                 columns,
-                f"Normalised area: 0 is {baseline}, 1 a curve at 100 %. 95 % interval: seeds resampled within each data"
-                f" set (2000 resamples, generator seed {seed}).",
-                "Mean of the middle half of all trajectories. The interval is for these data sets: it does not say what"
-                " would happen on others.",
+                f"Normalised area: 0 is {baseline}, and 1 is a curve at 100 %. 95 % interval: seeds are resampled"
+                f" within each data set (2000 resamples, generator seed {seed}).",
+                "This is the mean of the middle half of all trajectories. The interval is for these data sets: it does"
+                " not say what would happen on others.",
             )
         )
         tables.append(_budgets(results, baseline, seed))
     except AnalysisError as error:
-        notes.append(f"{'Not all' if tables else 'No'} numbers across data sets: {error}")
+        notes.append(f"{'Some' if tables else 'All'} numbers across data sets are missing: {error}")
     return tables, notes
 
 
@@ -99,11 +100,13 @@ def _budgets(results: Results, baseline: str, seed: int) -> Table:
         frame,
         ["strategy", *names, "mean, %"],
         rows,
-        f"Label counts with {results.worded('mean accuracy')} above the mean plus one standard deviation (ddof = 1) of"
-        f" {baseline}, of all label counts; last the mean share over data sets, each with the same weight; best bold.",
-        "Table 2 of arXiv 2306.04099. The rule takes no account of the number of seeds, and of one seed no count is"
-        " effective; the table of each data set has a paired rule beside it. A configuration that lacks a data set, or"
-        f" there the seeds of {baseline}, has no mean.",
+        f"How many of all label counts have a {results.worded('mean accuracy')} above the mean plus one standard"
+        " deviation"
+        f" (ddof = 1) of {baseline}. The last column is the mean share over data sets, each with the same weight; the"
+        " best is bold.",
+        "This is Table 2 of arXiv 2306.04099. The rule ignores the number of seeds, and with one seed no count is"
+        " effective; the table of each data set has a paired rule as well. A configuration that lacks a data set, or"
+        f" lacks the seeds of {baseline} on one, has no mean.",
     )
 
 
@@ -134,8 +137,9 @@ def learners(results: Results, seed: int) -> tuple[list[Table], list[str]]:
                     *(Column(learner, learner, number(1)) for learner in areas),
                     Column("mean_rank", "average rank", number(2)),
                 ],
-                f"By mean area under the curve over the {n_seeds} seeds that all have; 1 is the best.",
-                "Strategies that lack a learner are left out.",
+                f"Ranks are by mean area under the curve over the {counted(n_seeds, 'seed')} that all have; 1 is the"
+                " best.",
+                "Strategies that were not run with every learner are left out.",
             )
         )
         agreement = agreement_table(areas, rng=np.random.default_rng(seed))
@@ -145,7 +149,11 @@ def learners(results: Results, seed: int) -> tuple[list[Table], list[str]]:
             *(Column(key, name, number(2)) for key, name in (("tau", "tau"), ("low", "from"), ("high", "to"))),
             *(
                 Column(key, name, integer)
-                for key, name in (("n_turned", "turned"), ("n_surely_turned", "surely"), ("n_pairs", "of pairs"))
+                for key, name in (
+                    ("n_turned", "reversed"),
+                    ("n_surely_turned", "surely reversed"),
+                    ("n_pairs", "of pairs"),
+                )
             ),
         ]
         tables.append(
@@ -154,12 +162,13 @@ def learners(results: Results, seed: int) -> tuple[list[Table], list[str]]:
                 f"Agreement of the orders on {data}",
                 agreement,
                 columns,
-                "Kendall's tau of the mean areas: 1 is the same order, -1 the opposite one. 95 % interval: seeds"
-                f" resampled for all at once (2000 resamples, generator seed {seed}); none below 5 seeds.",
-                "Turned: pairs of strategies whose difference has another sign under the other learner; surely: both"
-                " differences are significant (paired t-tests, the larger p, Holm for all pairs). Noise alone turns"
-                " pairs of near equals and lowers tau, so tau below 1 is no proof that the order depends on the"
-                " learner.",
+                "Kendall's tau of the mean areas: 1 is the same order, -1 the opposite one. 95 % interval: seeds are"
+                f" resampled for all at once (2000 resamples, generator seed {seed}); there is none with fewer than 5"
+                " seeds.",
+                "Reversed: pairs of strategies whose order is the opposite under the other learner. Surely reversed:"
+                " both differences are significant as well (paired t-tests, the larger p, Holm for all pairs). Noise"
+                " alone reverses pairs of near equals and lowers tau, so tau below 1 does not prove that the order"
+                " depends on the learner.",
             )
         )
         notes += agreement_findings(agreement, data)
@@ -188,7 +197,7 @@ def across_by_learner(results: Results, baseline: str, seed: int) -> tuple[list[
             notes += [f"{learner}: {note}" for note in said]
     others = sorted(set(results.data_names) - set(results.learners))
     if others and len(results.data_names) > 1:
-        notes.append(f"Left out of what is across data sets, as each has one learner alone: {', '.join(others)}.")
+        notes.append(f"Left out across data sets, because each has only one learner: {', '.join(others)}.")
     return tables, notes
 
 
@@ -209,8 +218,8 @@ def plane(results: Results) -> Table:
         "Coverage in two dimensions",
         share_table(results.coverage),
         columns,
-        "Percent of all points after one round. Estimated: in the strategy's own view; true: the classifier trained on"
-        " the labels predicts the class. One seed, so an illustration and not a measurement.",
+        "Percent of all points after one round. Estimated: covered in the strategy's own view; true: the classifier"
+        " that is trained on the labels predicts the class. With one seed, this is an illustration and no measurement.",
         "Estimated coverage: for Coreset, within the covering radius of a label, which is all points by definition; for"
         " ProbCover, nearer than delta to a label; for NTKCPL, the kernel regression on pseudo-labels predicts the"
         " point's pseudo-label. Other strategies estimate none. `Estimate is right`: points about which estimate and"
@@ -231,5 +240,5 @@ def environments(results: Results) -> Table:
         Column("last", "last start", text),
         Column("fingerprint", "arithmetic fingerprint", text),
     ]
-    note = "Equal seeds give equal numbers on equal fingerprints only."
+    note = "Equal seeds give equal numbers only where the fingerprints are equal."
     return table_of("environments", "Devices and versions", frame.assign(**times), columns, note)

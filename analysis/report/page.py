@@ -30,6 +30,7 @@ from analysis.report.sheets import sheets
 from analysis.report.sweeps import SweepSection, sweep_sections
 from analysis.results import Results
 from analysis.tables import without_baseline
+from analysis.words import counted
 
 RESAMPLING_SEED = 20230604
 
@@ -153,7 +154,7 @@ def make_report(
     estimates = [Estimates(part.results, part.baseline, seed, part.window) for part in made]
     if baseline not in (None, BASELINE) and not any(each.has_baseline for each in estimates):
         reasons = [each.reason for part in made for each in without_baseline(part.results, part.baseline)]
-        raise SelectionError(f"{' '.join(reasons)} --baseline takes a label, too.")
+        raise SelectionError(f"{' '.join(reasons)} --baseline also takes the whole name of a configuration.")
     sections = [_section(part, each) for part, each in zip(made, estimates, strict=True)]
     bases = list(dict.fromkeys(part.baseline for part in made)) or [BASELINE]
     across_title = "Across data sets"
@@ -293,9 +294,8 @@ def _facts(results: Results) -> str:
     schedules = ", ".join(sorted(cells["schedule"].unique()))
     n = cells["label"].nunique()
     return (
-        f"{n} {'configuration' if n == 1 else 'configurations'}, {len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'},"
-        f" {spans} (schedule {schedules}); {len(results.trajectories)} trajectories finished, {len(results.failures)}"
-        " failed."
+        f"{counted(n, 'configuration')}, {counted(len(seeds), 'seed')}, {spans} (schedule {schedules});"
+        f" {counted(len(results.trajectories), 'trajectory')} finished, {len(results.failures)} failed."
     )
 
 

@@ -134,7 +134,7 @@ def _gain(estimates: Estimates, selection: _Selection) -> list[Picture]:
 
 def _transitions(estimates: Estimates, selection: _Selection) -> list[Picture]:
     gains, transitions = selection.of(estimates.gains), selection.of(estimates.transitions)
-    title = f"Ahead of {estimates.baseline}, and where that turns"
+    title = f"Ahead of {estimates.baseline}, and where that changes"
     note = f"Paired 95 % t interval at each label count alone, uncorrected; bar: last change of sign{selection.note}"
     draw = partial(comparison.draw_transitions, gains, transitions, log=selection.log)
     return [Picture("phase_transition", title, note, draw, selection.height(0.34, 1.4, 2.6))]
@@ -142,7 +142,7 @@ def _transitions(estimates: Estimates, selection: _Selection) -> list[Picture]:
 
 def _penalties(estimates: Estimates, selection: _Selection) -> list[Picture]:
     data = selection.of(estimates.penalties, "label", "opponent")
-    note = f"% of label counts with a significant paired t-test (5 %, plain: exploratory){selection.note}"
+    note = f"% of label counts with a significant paired t-test (5 %, uncorrected: exploratory){selection.note}"
     draw = partial(comparison.draw_penalties, data)
     height = selection.height(0.34, 2.9, 3.6)
     return [Picture("pairwise_penalties", "Pairwise penalties", note, draw, height)] if len(data) else []

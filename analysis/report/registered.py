@@ -14,7 +14,7 @@ from analysis.tables import listed
 
 BASELINE = "random"
 _ALL, _TUNE = "all", "tune"
-_EXPLORATORY = "What it shows was not said beforehand: it may suggest a study, but does not replace one."
+_EXPLORATORY = "This was not announced beforehand: it may suggest a study, but does not replace one."
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _apart(whole: Results, own: Sequence[Registration], asked: str | None) -> It
     first = own[0]
     assert first.baseline is not None
     baseline = asked or first.baseline
-    later = [f"A registration of {each.when} came later and is not followed: {each}." for each in own[1:]]
+    later = [f"A later registration, of {each.when}, is not followed: {each}." for each in own[1:]]
     registered = whole.among(first.trajectory_ids)
     otherwise = []
     if whole.metric != first.metric:
@@ -97,11 +97,11 @@ def _apart(whole: Results, own: Sequence[Registration], asked: str | None) -> It
     if not otherwise and len(registered.trajectories) and beyond.empty:
         return
     if otherwise:
-        said = f"Registered on {first.when} was otherwise ({first}), but {' and '.join(otherwise)}."
+        said = f"What was registered on {first.when} is different ({first}): {' and '.join(otherwise)}."
     elif registered.trajectories.empty:
         said = f"Nothing that was registered on {first.when} is finished here."
     else:
-        said = f"Beside what was registered, this section has {_listed(beyond)}."
+        said = f"In addition to what was registered, this section has {_listed(beyond)}."
     yield Part(
         whole,
         _ALL,
@@ -115,7 +115,7 @@ def _missing(registered: Results, first: Registration) -> Iterator[str]:
     n_all, n_failed = len(first.trajectory_ids), len(registered.failures)
     if n_left := n_all - len(registered.trajectories):
         failed = f" ({n_failed} failed)" if n_failed else ""
-        yield f"This is not yet what was registered: {n_left} of its {n_all} trajectories are missing{failed}."
+        yield f"This is not yet all that was registered: {n_left} of its {n_all} trajectories are missing{failed}."
 
 
 def _listed(cells: pd.DataFrame) -> str:

@@ -25,6 +25,7 @@ from analysis.report.render import (
     table_of,
     text,
 )
+from analysis.words import counted
 
 _STRATEGY = Column("label", "strategy", text)
 _MOST_COLUMNS = 12
@@ -85,11 +86,12 @@ def _verdict(estimates: Estimates, title: str) -> Table:
         title,
         shown,
         columns,
-        f"Area under the accuracy curve over {low} to {high} labels less that of {estimates.baseline}, percentage"
-        f" points, paired by seed. {_T}; Holm corrects for {n_compared} comparisons. Detectable: the least true"
-        " difference that such a test finds with 80 % power at the spread seen here.",
+        f"Area under the accuracy curve over {low} to {high} labels minus that of {estimates.baseline}, in percentage"
+        f" points, paired by seed. {_T}; Holm corrects for {counted(n_compared, 'comparison')}. Detectable: the"
+        " smallest true difference that such a test finds with 80 % power at the spread seen here.",
         "The area under the curve (trapezoids over the true label counts, divided by the span) is the one number per"
-        " trajectory fixed in advance, so that twelve label counts are one test, not twelve. The difference of areas is"
+        " trajectory that is fixed in advance, so that twelve label counts make one test, not twelve. The difference of"
+        " areas is"
         " taken seed by seed. The verdict is `better` or `worse` where the 95 % interval of the mean difference"
         " excludes 0, and `open` otherwise: open does not mean equal.",
         plain=frame,
@@ -110,11 +112,11 @@ def _area(estimates: Estimates, title: str) -> Table:
         title,
         frame,
         [_STRATEGY, *(Column(f"{key}_mean", worded(name), percent) for key, name in _AREAS), *columns],
-        f"Percent, {_STD}. Areas over {low} to {high} labels, the window {which}; best bold, second"
-        " underlined, by mean over equal seeds.",
+        f"Percent, {_STD}. Areas are over {low} to {high} labels, the window {which}; the best mean is bold, the second"
+        " underlined, where the seeds are equal.",
         "Area: accuracy, linear between its own label counts, integrated over labels and divided by the span; over log"
-        " labels the same with the logarithm as axis, which gives small budgets more weight. Final: accuracy at the"
-        " last label count of the schedule. A mean over rounds would depend on where the rounds lie.",
+        " labels, the same on a logarithmic axis, which gives small budgets more weight. Final: accuracy at the last"
+        " label count of the schedule. A mean over rounds would depend on where the rounds lie.",
     )
     rows = [list(row) for row in table.rows]
     for position, (key, _) in enumerate(_AREAS, start=1):
@@ -134,10 +136,10 @@ def _accuracy(estimates: Estimates, title: str) -> Table:
         ]
         for label in means
     }
-    note = f"Percent, {_STD}; best bold, second underlined, by mean over equal seeds."
+    note = f"Percent, {_STD}; the best mean is bold, the second underlined, where the seeds are equal."
     method = (
-        "The classifier is trained anew after each round and judged on the test data once, at its last epoch. Bold and"
-        " underlined say which mean is largest, not that it is significantly so."
+        "The classifier is trained anew after each round and measured on the test data once, at its last epoch. Bold"
+        " and underlined say which mean is largest, not that it is significantly larger."
     )
     plain = frame.assign(
         rank=[places.loc[n, label] for n, label in zip(frame["n_labels"], frame["label"], strict=True)]
@@ -167,8 +169,8 @@ def _published(estimates: Estimates, title: str) -> Table:
         "Mean accuracy here / published mean, percent; in brackets the difference in published standard deviations.",
         "The published deviation is that of single runs. Two means of 5 runs each differ by more than 1.8 of it in one"
         " of twenty cases by chance alone; twelve label counts of one strategy are not twelve independent cases. Other"
-        " features, other settings of the learner or other seeds shift whole columns: compare the order of strategies"
-        " before the numbers.",
+        " features, other settings of the learner or other seeds shift whole columns, so compare the order of the"
+        " strategies first, and then the numbers.",
     )
 
 
@@ -183,11 +185,11 @@ def _gain(estimates: Estimates, title: str) -> Table:
         title,
         frame,
         *_by_count(frame, cell),
-        f"Percentage points, mean over seeds of accuracy less that of {estimates.baseline} at equal labels and seed. A"
-        " star: significant at 5 % after Holm's correction for the label counts of the strategy.",
-        "The CSV has the paired 95 % interval of each cell. It holds for one label count looked at alone: of 12"
-        " intervals under no difference at all, one or more excludes 0 in up to 46 % of the cases. For a claim about"
-        " the whole curve take the verdict.",
+        f"Percentage points: mean over seeds of the accuracy minus that of {estimates.baseline} at the same label count"
+        " and seed. A star: significant at 5 % after Holm's correction for the label counts of the strategy.",
+        "The CSV file has the paired 95 % interval of each cell. It holds for one label count looked at alone: if there"
+        " is no difference at all, one or more of 12 intervals exclude 0 in up to 46 % of the cases. For a claim about"
+        " the whole curve, use the verdict.",
     )
 
 
@@ -211,12 +213,12 @@ def _effective(estimates: Estimates, title: str) -> Table:
         title,
         shown,
         columns,
-        f"Effective: label counts with mean accuracy above the mean plus one standard deviation (ddof = 1) of {name},"
-        " the paper's rule; as a share of label counts and of the label axis. Paired rule: mean gain positive and"
-        " significant at 5 % after Holm's correction.",
-        f"The paper's rule compares two means by the spread of {name} between seeds, so it takes no account of the"
-        " number of seeds and is met by chance now and then; the paired rule asks for evidence. On the axis, mean and"
-        " threshold are linear between label counts.",
+        f"Effective: label counts at which mean accuracy is above the mean plus one standard deviation (ddof = 1) of"
+        f" {name}, which is the paper's rule; also as a share of the label counts and of the label axis. Paired rule:"
+        " label counts at which the mean gain is positive and significant at 5 % after Holm's correction.",
+        f"The paper's rule compares two means by the spread of {name} between seeds, so it ignores the number of seeds"
+        " and is sometimes met by chance; the paired rule asks for evidence. On the axis, mean and threshold are linear"
+        " between label counts.",
         plain=frame,
     )
 
@@ -236,14 +238,18 @@ def _transition(estimates: Estimates, title: str) -> Table:
         title,
         shown,
         columns,
-        f"Where the mean gain over {estimates.baseline} takes its last sign; 95 % interval from"
-        f" {comparison.N_RESAMPLES} resamples of whole seeds (generator seed {estimates.seed}); none below 5 seeds.",
-        "Before the crossing the sign may have changed more often."
-        " The crossing is linear between label counts. `none`: one sign throughout, in nearly all resamples too."
-        " `censored`: one sign throughout, but a change after the last label count (or one that more seeds would show)"
-        " is not excluded. The interval has percentiles of resampled curves, widened as Student's t is for few seeds;"
-        " those that keep the final sign throughout count as before the first label count, those that end with the"
-        " other sign as beyond the last. In simulation it covers 93 to 97 % from 5 seeds on.",
+        f"Where the sign of the mean gain over {estimates.baseline} changes for the last time, with a 95 % interval"
+        " from"
+        f" {comparison.N_RESAMPLES} resamples of whole seeds (generator seed {estimates.seed}); there is none with"
+        " fewer than 5 seeds.",
+        "Before the crossing, the sign may have changed more often. The crossing is linear between label counts."
+        " `none`: the sign is the same throughout, and in nearly all resamples as well. `censored`: the sign is the"
+        " same"
+        " throughout, but a change after the last label count (or one that more seeds would show) is not excluded. The"
+        " ends of the interval are percentiles of the crossings of resampled curves, widened for few seeds as Student's"
+        " t is. A resampled curve that keeps the final sign throughout counts as crossing before the first label count;"
+        " one that ends with the other sign, beyond the last. In simulations, from 5 seeds on, the interval contains"
+        " the true crossing in 93 to 97 % of the cases.",
         plain=frame,
     )
 
@@ -260,7 +266,7 @@ def transition_text(row: Any) -> str:
         return f"{side} from there to the last label count; too few seeds for an interval"
     low = "before the first label count" if row["low_open"] else integer(row["low"])
     high = "beyond the last label count" if row["high_open"] else integer(row["high"])
-    return f"{side} from there to the last label count; 95 %: {low} to {high}"
+    return f"{side} from there to the last label count; 95 % interval: {low} to {high}"
 
 
 def _saved(estimates: Estimates, title: str) -> Table:
@@ -279,20 +285,20 @@ def _saved(estimates: Estimates, title: str) -> Table:
         Column("baseline_labels", f"labels of {name}", integer),
         Column("saved", "saved", _signed),
         Column("interval", "95 % interval", text),
-        Column("extra_seconds", "selection, s more", signed(2)),
+        Column("extra_seconds", "extra selection, s", signed(2)),
     ]
     return table_of(
         "labels_saved",
         title,
         shown,
         columns,
-        f"Labels at which the mean curve first reaches 90, 95 and 99 % of the final accuracy of {name}, and seconds of"
-        f" selection until then beyond those of {name}; empty where it never does, or where a resample of seeds does"
-        " not.",
-        f"Linear between label counts; whoever starts at the target counts from the first label count. Intervals from"
-        f" {comparison.N_RESAMPLES} resamples of whole seeds (generator seed {estimates.seed}), none below 5 seeds."
-        " Seconds are means over seeds, of the rounds up to the one that gets there; they were measured while the study"
-        " ran, and have no interval.",
+        f"Labels at which the mean curve first reaches 90, 95 and 99 % of the final accuracy of {name}, and the seconds"
+        f" of selection until then minus those of {name}. Numbers are empty where the curve never gets there, and"
+        " intervals where a resample of seeds does not.",
+        "The curve is linear between label counts; one that starts at the target or above counts from its first label"
+        f" count. Intervals are from {comparison.N_RESAMPLES} resamples of whole seeds (generator seed"
+        f" {estimates.seed}); there are none with fewer than 5 seeds. Seconds are means over seeds, of the rounds up to"
+        " the one that gets there; they were measured while the study ran, and have no interval.",
         plain=frame,
     )
 
@@ -314,8 +320,9 @@ def _outcomes(estimates: Estimates, title: str) -> Table:
         title,
         shown,
         columns,
-        f"Won/tied/lost against {estimates.baseline}; within ±{percent(comparison.TIE_BAND)} points is a tie.",
-        "A count, not a test: neither column says how likely it is by chance.",
+        f"Won/tied/lost against {estimates.baseline}; a difference within ±{percent(comparison.TIE_BAND)} points is a"
+        " tie.",
+        "These are counts, not tests: neither column says how likely it is by chance.",
         plain=frame,
     )
 
@@ -338,10 +345,11 @@ def _penalties(estimates: Estimates, title: str) -> Table:
         frame,
         ["beats →", *labels],
         rows,
-        "Percent of label counts at which the row beats the column: paired t-test at 5 %, plain, and in brackets after"
-        " Holm's correction for the label counts of the pair. All label counts; no cut at saturation.",
-        "The pairwise penalty matrix of Ash et al. (2020), but paired by seed. Plain counts are exploratory. The"
-        " penalty of a strategy is the mean of its column: low is good.",
+        "Percent of label counts at which the row beats the column in a paired t-test at 5 %: first uncorrected, then"
+        " in brackets after Holm's correction for the label counts of the pair. All label counts are used, those at"
+        " saturation as well.",
+        "This is the pairwise penalty matrix of Ash et al. (2020), but paired by seed. Uncorrected counts are"
+        " exploratory. The penalty of a strategy is the mean of its column: low is good.",
     )
 
 
@@ -365,7 +373,8 @@ def _cost(estimates: Estimates, title: str) -> Table:
         columns,
         "Wall time of a trajectory (sums over its rounds; mean and standard deviation over seeds, ddof = 1) and the"
         " largest memory of its process.",
-        "Measured while the study ran, with whatever ran beside it: compare strategies of one study, not machines.",
+        "These were measured while the study ran, with whatever ran beside it: compare strategies of one study, not"
+        " machines.",
     )
 
 
@@ -380,10 +389,11 @@ def _spending(estimates: Estimates, title: str) -> Table:
         title,
         frame,
         *_by_count(frame, cell),
-        "Seconds of selection from the first round on, mean over seeds; the CSV file has those of training and the"
-        " accuracy that was reached beside them.",
-        "How long a user waits for a strategy to choose, until so many labels are bought. Measured while the study ran,"
-        " with whatever ran beside it. Energy is not measured: multiply by the power of the machine if you know it.",
+        "Seconds of selection from the first round on, mean over seeds; the CSV file also has the seconds of training"
+        " and the accuracy that was reached.",
+        "This is how long a user waits for a strategy to choose until so many labels are bought. It was measured while"
+        " the study ran, with whatever ran beside it. Energy is not measured: multiply by the power of the machine if"
+        " you know it.",
     )
 
 
@@ -413,8 +423,8 @@ def _diagnosis(estimates: Estimates, title: str) -> Table:
         " P_nff, the pseudo-label is predicted but the class is wrong (impure clusters); P_fnf, the class is right but"
         " the pseudo-label is not (too many clusters); their sum bounds what pseudo-labels cost. NTK error: classifier"
         " and kernel regression predict different classes. Bound: the sum of all three. Error of the estimate: how far"
-        " estimated and true coverage are apart in a round of a seed, at most the bound (eq. 5). True labels serve this"
-        " table alone; no strategy sees them.",
+        " estimated and true coverage are apart in a round of a seed, at most the bound (eq. 5). True labels are used"
+        " for this table only; no strategy sees them.",
     )
 
 
@@ -433,8 +443,9 @@ def _clusters(estimates: Estimates, title: str) -> Table:
         title,
         estimates.clusters,
         columns,
-        "Percent; area under the curve with its 95 % interval (Student's t over seeds, not paired), final accuracy.",
-        "Configurations that differ in the cap on the number of clusters alone.",
+        "Percent: area under the curve with its 95 % interval (Student's t over seeds, not paired), and final"
+        " accuracy.",
+        "These configurations differ only in the cap on the number of clusters.",
     )
 
 
@@ -460,11 +471,12 @@ def _metrics(estimates: Estimates, title: str) -> Table:
         last,
         columns,
         "Mean over seeds after the last round, shares in percent; the CSV file has every label count.",
-        "Balanced: the mean recall of the classes, the share of right predictions among the test points of each. Least"
-        " recall: of the class that is worst off. NLL: mean negative log-likelihood of the true class, in nats. ECE:"
-        " expected calibration error over 15 bins of equal width. Of these two less is better. Classes reached: those"
+        "Balanced: the mean over classes of the recall, which is the share of right predictions among the test points"
+        " of a class. Least recall: that of the class with the lowest. NLL: mean negative log-likelihood of the true"
+        " class, in nats. ECE:"
+        " expected calibration error over 15 bins of equal width. Of these two, less is better. Classes reached: those"
         " with a bought point. Class balance: entropy of the classes of the bought points, over that of equal shares."
-        " Labels of no class: those that were spent on points that have none (--ood), and taught nothing.",
+        " Labels of no class: those that were spent on points without a class (--ood), which teach nothing.",
     )
     return replace(shown, frame=frame)
 
@@ -485,8 +497,8 @@ def _configurations(estimates: Estimates, title: str) -> Table:
         title,
         frame.reset_index(),
         columns,
-        "Every configuration with all its parameters. Its name has those alone that differ within this report, so one"
-        " name may mean something else in another.",
+        "Every configuration with all its parameters. Its name has only those that differ within this report, so the"
+        " same name may mean something else in another report.",
     )
 
 
@@ -497,7 +509,8 @@ def _missing(estimates: Estimates, title: str) -> Table:
         title,
         tables.missing_cells(estimates.results),
         columns,
-        "Seeds that another configuration has or tried. Nothing stands in for them in any number.",
+        "Seeds that another configuration has finished or tried. They are left out of all numbers, and nothing is"
+        " filled in for them.",
     )
 
 

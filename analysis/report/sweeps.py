@@ -28,11 +28,12 @@ from analysis.sweeps import (
     setting_text,
     trial_table,
 )
+from analysis.words import counted
 from harness.store.schema import METRICS
 
 UNCONFIRMED = (
-    "The best trial, {trial}, is unconfirmed: it was chosen as the best on this half of the test data, so its objective"
-    " is too high on average; --confirm-seeds N runs it with other seeds on the other half."
+    "The best trial, number {trial}, is unconfirmed: it was chosen as the best on this half of the test data, so its"
+    " objective is too high on average. --confirm-seeds N runs it with N other seeds on the other half."
 )
 _FORMATS = ("svg", "png")
 _MOST_ABLATIONS = 8
@@ -54,7 +55,7 @@ def sweep_sections(results: Results) -> list[SweepSection]:
     sections = []
     for study, trials in results.trials.groupby("study", sort=True):
         counts = trials["status"].value_counts()
-        facts = f"{len(trials)} trials: " + ", ".join(f"{n} {status}" for status, n in counts.items()) + "."
+        facts = f"{counted(len(trials), 'trial')}: " + ", ".join(f"{n} {status}" for status, n in counts.items()) + "."
         facts += _objective(trials)
         confirmations = results.confirmations[results.confirmations["study"] == study]
         tables = [_sheet(str(study), trials)]
@@ -95,7 +96,7 @@ def sweep_pictures(results: Results, study: str) -> list[Picture]:
         made.append(Picture(name, title, note, partial(draw_interaction, cells, parameter)))
     history = history_data(trials)
     if len(history) > 1:
-        note = "Mean over seeds; complete trials alone"
+        note = "Mean over seeds; only complete trials"
         made.append(Picture("history", "Objective by trial", note, partial(draw_history, history)))
     importances = importance_data(trials)
     if len(importances):
@@ -156,7 +157,7 @@ def _looks(looks: pd.DataFrame) -> list[str]:
     )
     line = f"The confirmation was looked at {len(seeds)} times: {said}."
     if len(counts) > 1:
-        line += " Seeds that are added after a look make its interval too narrow: the first look is the one to believe."
+        line += " Seeds that are added after a look make its interval too narrow: believe the first look."
     return [line]
 
 
@@ -210,7 +211,7 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     # Of a small advantage the share may be any number.
     share = "none" if survived <= 0 else "all" if survived >= 1 else f"{100 * survived:.0f} %"
     if pd.isna(row["confirmed_low"]):
-        return f"{said}: {share} of the advantage survived, by one seed, which shows no spread."
+        return f"{said}: {share} of the advantage survived, with one seed, which shows no spread."
     if row["confirmed_low"] > 0:
         return f"{said}: confirmed; {share} of the advantage survived."
     if row["confirmed_high"] < 0:
@@ -238,7 +239,7 @@ def _confirmations(study: str, frame: pd.DataFrame) -> Table:
         Column("default", "against the default", text),
         Column("searched", "gain in the search", points),
         Column("searched_interval", "95 % interval", text),
-        Column("confirmed", "gain confirming", points),
+        Column("confirmed", "gain in the confirmation", points),
         Column("confirmed_interval", "95 % interval", text),
         Column("seeds", "other seeds", text),
         Column("status", "status", text),
@@ -248,11 +249,13 @@ def _confirmations(study: str, frame: pd.DataFrame) -> Table:
         "Confirmation",
         shown,
         columns,
-        "Objective less that of the default configuration, percentage points, paired by seed; 95 % intervals are"
-        " Student's t. In the search: its seeds, the tune half of the test data. Confirming: others, the other half.",
-        "The best of many trials is lucky as well as good, so its gain in the search is too high on average. The"
-        " confirmation uses neither its seeds nor its half of the test data, so its interval may be believed. A"
-        " confirmation that is repeated until it pleases is a search, too.",
+        "Objective minus that of the default configuration, in percentage points, paired by seed; 95 % intervals are"
+        " Student's t. The search used its own seeds and the tune half of the test data, the confirmation other seeds"
+        " and the other half.",
+        "The best of many trials owes a part of its objective to luck, so its gain in the search is too high on"
+        " average."
+        " The confirmation uses neither the seeds of the search nor its half of the test data, so its interval may be"
+        " believed. A confirmation that is repeated until it pleases is itself a search.",
         plain=frame.assign(seeds=shown["seeds"]),
     )
 
@@ -284,9 +287,9 @@ def _sheet(study: str, trials: pd.DataFrame) -> Table:
         frame,
         columns,
         f"Objective and final value of {_metric(trials)}, in %, mean over seeds; from, to: 95 % interval, Student's t"
-        " over seeds, of each trial alone. On the tune half of the test data: the best of many trials is lucky as well"
-        " as good.",
+        " over seeds, for each trial alone. All are on the tune half of the test data. The best of many trials owes a"
+        " part of its objective to luck.",
         "The objective is what the command asked for (--objective, --metric): by default the area under the accuracy"
         " curve over the label counts that all schedules of the search span. Trials that were stopped early saw fewer"
-        " labels; they have no objective that may be compared.",
+        " labels, so they have no objective that can be compared.",
     )

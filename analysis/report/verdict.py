@@ -14,7 +14,7 @@ from analysis.statistics import LEAST_BOOTSTRAP, detectable_difference, least_wi
 _LEAST_WILCOXON = 6
 _MOST_NAMED = 5
 TARGET_SHARE = 0.95
-"""Of the baseline's final accuracy: where the verdict counts the labels saved."""
+"""Share of the baseline's final accuracy at which the verdict counts the labels saved."""
 
 
 class Finding(NamedTuple):
@@ -41,17 +41,20 @@ def headline(paired: pd.DataFrame, baseline: str) -> str:
     if not paired["n_pairs"].any():
         return f"Nothing can be compared with {baseline}: no other strategy has a seed in common with it."
     firm = paired[paired["p_holm"] < LEVEL].sort_values("difference", ascending=False)
+    if firm.empty and len(paired) == 1:
+        return f"{paired['label'].iloc[0]} was not shown to differ from {baseline} over the whole curve."
     if firm.empty:
         return (
-            f"No strategy of {len(paired)} was shown to differ from {baseline} over the whole curve, once it is taken"
-            " into account how many were compared."
+            f"None of {len(paired)} configurations was shown to differ from {baseline} over the whole curve,"
+            " after correction for the number of comparisons."
         )
     parts = []
     for verdict in ("better", "worse"):
         if len(names := list(firm.loc[firm["verdict"] == verdict, "label"])):
             parts.append(f"{_listed(names)} {'is' if len(names) == 1 else 'are'} {verdict} than {baseline}")
     rest = len(paired) - len(firm)
-    open_ = f"; of {'the other' if rest == 1 else f'the other {rest}'}, no such thing was shown" if rest else ""
+    others = "the other was" if rest == 1 else f"the other {rest} were"
+    open_ = f"; {others} not shown to differ from it" if rest else ""
     return f"Over the whole curve, {' and '.join(parts)}{open_}."
 
 
@@ -89,7 +92,7 @@ def savings(saved: pd.DataFrame, baseline: str, metric: str = "accuracy") -> dic
 
 
 def _saving(row: Mapping[Hashable, object], baseline: str, metric: str) -> str:
-    target = f"{100 * _number(row['target']):.1f} % {metric} ({100 * TARGET_SHARE:g} % of {baseline}'s final one)"
+    target = f"{100 * _number(row['target']):.1f} % {metric} ({100 * TARGET_SHARE:g} % of {baseline}'s final value)"
     saved, low, high = (_number(row[key]) for key in ("saved", "low", "high"))
     if pd.isna(saved):
         return f"It does not reach {target}, which {baseline} does with {_number(row['baseline_labels']):.0f} labels."
@@ -99,16 +102,16 @@ def _saving(row: Mapping[Hashable, object], baseline: str, metric: str) -> str:
     of = "" if n > 0 else " of the labels saved:"
     between = "no interval" if pd.isna(low) else f"95 % interval{of} {_whole(low)} to {_whole(high)}"
     extra = _number(row["extra_seconds"])
-    spends = f"has then spent {_seconds(abs(extra))} {'less' if extra < 0 else 'more'} on choosing them"
-    price = f", {_seconds(extra / saved)} for each label that it saves" if low > 0 < extra else ""
-    doubt = "; that it saves labels was not shown" if n > 0 and low <= 0 else ""
-    return f"It reaches {target} with {amount} ({between}), and {spends}{price}{doubt}."
+    time = f"{_seconds(abs(extra))} {'less' if extra < 0 else 'more'}" if extra else "the same time"
+    price = f", which is {_seconds(extra / saved)} for each label saved" if low > 0 < extra else ""
+    doubt = "; it was not shown to save labels" if n > 0 and low <= 0 else ""
+    return f"It reaches {target} with {amount} ({between}), and has by then spent {time} on selection{price}{doubt}."
 
 
 def _seconds(value: float) -> str:
     """`4.2 seconds`, in two digits below ten."""
     if value < 0.001:
-        return "less than a millisecond" if value else "no time"
+        return "less than a millisecond"
     return f"{value:,.0f} seconds" if value >= 9.95 else f"{value:#.2g} seconds"
 
 
@@ -124,7 +127,7 @@ def limits(pairs: Mapping[str, int]) -> list[str]:
     """
     n_pairs = max(pairs.values(), default=0)
     fewer = [f"{label} ({n})" for label, n in pairs.items() if 0 < n < n_pairs]
-    said = [f"With fewer seeds in common, less can be said of {_listed(fewer)}."] if fewer else []
+    said = [f"Fewer seeds in common with the baseline say less about {_listed(fewer)}."] if fewer else []
     if 0 in pairs.values():
         said.append("A strategy without a seed in common with the baseline can be compared only after more runs.")
     return said + (_limits(n_pairs) if n_pairs else [])
@@ -132,24 +135,26 @@ def limits(pairs: Mapping[str, int]) -> list[str]:
 
 def _limits(n_pairs: int) -> list[str]:
     if n_pairs < 2:
-        return ["One seed shows no spread: nothing can be said of any difference."]
+        return ["One seed shows no spread, so nothing can be said about any difference."]
     shift = detectable_difference(1.0, n_pairs)
     said = [
         f"With {n_pairs} seeds, a true difference must be {shift:.2f} standard deviations of the paired differences to"
-        " be found four times out of five. That no difference was shown does not mean that there is none."
+        " be found four times out of five. A difference that was not shown may still be there."
     ]
     if n_pairs < _LEAST_WILCOXON:
         said.append(
-            f"With {n_pairs} seeds, no test without assumptions on the distribution can reach 5 %: the smallest p-value"
-            f" of a Wilcoxon signed-rank or a sign-flip test is {least_wilcoxon_p(n_pairs):.4g}. The verdicts rest on"
-            " differences of areas being about normal, which so few seeds cannot show."
+            f"With {n_pairs} seeds, no test can reach 5 % without assumptions about the distribution: the smallest"
+            f" p-value of a Wilcoxon signed-rank or a sign-flip test is {least_wilcoxon_p(n_pairs):.4g}. The verdicts"
+            " assume that differences of areas are about normal, which so few seeds cannot show."
         )
         said.append(
             "Nothing can be concluded at single label counts unless the gain table has a star there, and nothing about"
             " the order of two strategies unless the pairwise matrix says so in brackets."
         )
     if n_pairs < LEAST_BOOTSTRAP:
-        said.append(f"Below {LEAST_BOOTSTRAP} seeds resampling gives no honest interval: phase transitions have none.")
+        said.append(
+            f"With fewer than {LEAST_BOOTSTRAP} seeds, resampling gives no reliable interval, so none is given."
+        )
     return said
 
 
@@ -161,7 +166,7 @@ def _sign(row: Mapping[Hashable, object]) -> str:
 def _sentence(row: Mapping[Hashable, object], baseline: str, n_compared: int) -> str:
     n_pairs = int(str(row["n_pairs"]))
     if n_pairs == 0:
-        return f"no seed in common with {baseline}."
+        return f"it has no seed in common with {baseline}."
     size = f"{points(_number(row['difference']))} points of area"
     if n_pairs == 1:
         return f"{size} with one seed, which shows no spread."
@@ -169,8 +174,8 @@ def _sentence(row: Mapping[Hashable, object], baseline: str, n_compared: int) ->
     if row["verdict"] == "open":
         missed = percent(_number(row["detectable"]))
         return (
-            f"{between}: no difference from {baseline} was shown. One of less than {missed} points would be missed more"
-            " than one time in five."
+            f"{between}: no difference from {baseline} was shown. A true difference of less than {missed} points would"
+            " be missed more than one time in five."
         )
     corrected = f"after correction for {n_compared} comparisons"
     firm = _number(row["p_holm"]) < LEVEL
@@ -179,7 +184,7 @@ def _sentence(row: Mapping[Hashable, object], baseline: str, n_compared: int) ->
         return f"{between}: {claim}."
     if firm:
         return f"{between}: {claim}, also {corrected}."
-    return f"{between}: {claim} if looked at alone; not {corrected}."
+    return f"{between}: {claim} if looked at alone, but not {corrected}."
 
 
 def _number(value: object) -> float:

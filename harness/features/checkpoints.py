@@ -168,7 +168,7 @@ def _from_torchvision(weights: str, backbone: str, image_size: int) -> LoadedEnc
         raise CheckpointError(f"Expected weights that torchvision has for {backbone}, but got `{weights}`.") from error
     except Exception as error:  # no network, no space, a damaged download
         raise CheckpointError(
-            f"Expected to fetch torchvision's weights {weights} of {backbone}, but got {type(error).__name__}: {error}."
+            f"Cannot fetch torchvision's weights {weights} for {backbone}: {type(error).__name__}: {error}."
         ) from error
     _fill(encoder, {name: value for name, value in state.items() if not _HEADS.match(name)}, weights, backbone)
     return _loaded(encoder, spec, f"torchvision's {backbone} {weights}")

@@ -33,7 +33,7 @@ EMULATED = 30
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a network, per image of its input.
+    """Cost of a network, per image of its input.
 
     Attributes:
         dim: length of the features.
@@ -233,9 +233,9 @@ def memory_text(recipe: Recipe, n_images: int, *, is_gpu: bool) -> str:
     kept = n_images * 3 * stored_size(recipe.image_size) ** 2
     where = "on the GPU if they fit beside it, else in page-locked memory" if is_gpu else "in memory as well"
     return (
-        f"Memory of a step: about {_amount(needed.total)} (networks {_amount(needed.networks)}, activations "
-        f"{_amount(needed.activations)}, in passing {_amount(needed.passing)}); images take "
-        f"{_amount(kept)}, {where}."
+        f"A step takes about {_amount(needed.total)} of memory (networks {_amount(needed.networks)}, activations "
+        f"{_amount(needed.activations)}, temporary {_amount(needed.passing)}); the images take {_amount(kept)},"
+        f" {where}."
     )
 
 
@@ -261,7 +261,7 @@ def warning(precision: str, *, is_gpu: bool) -> str | None:
         return None
     return (
         "Warning: this CPU has no instructions for bfloat16 (avx512_bf16 or amx_bf16), so precision=bfloat16 is "
-        f"emulated and takes about {EMULATED} times as long as precision=float32, which is another run and needs "
+        f"emulated and takes about {EMULATED} times as long as precision=float32; that is another run and needs "
         "another checkpoint."
     )
 

@@ -168,7 +168,7 @@ def _about(images: ImageSet, loaded: LoadedEncoder, dtype: str) -> dict[str, Any
 
 
 def _content(about: dict[str, Any]) -> dict[str, Any]:
-    """Of a note, what must be equal for features to be: all but names and places."""
+    """The parts of a note that must be equal for features to be equal: all but names and places."""
     return {name: value for name, value in about.items() if name not in ("images", "encoder")}
 
 
@@ -193,4 +193,4 @@ def _write_part(path: Path, buffer: io.BytesIO) -> None:
     try:
         write_whole(path, buffer.getbuffer())
     except OSError as error:
-        raise DataError(f"Expected to write {path}, but got: {error.strerror}.") from error
+        raise DataError(f"Cannot write {path}: {error.strerror}.") from error

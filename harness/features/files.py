@@ -69,7 +69,7 @@ def write_features(
     try:
         write_whole(path, content)
     except OSError as error:
-        raise DataError(f"Expected to write {path}, but got: {error.strerror}.") from error
+        raise DataError(f"Cannot write {path}: {error.strerror}.") from error
     return data
 
 

@@ -170,7 +170,7 @@ def _faults(row: Row | None, rounds: pd.DataFrame, queries: pd.DataFrame) -> Ite
     if (queries["position"] != queries.groupby("round").cumcount()).any():
         yield "has positions of queries that do not count from 0"
     if queries["pool_index"].duplicated().any() or (queries["pool_index"] < 0).any():
-        yield "bought a label twice, or one of no point"
+        yield "bought a label twice, or for a point that does not exist"
 
 
 def _strays(root: Location) -> Iterator[Problem]:

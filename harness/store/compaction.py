@@ -34,7 +34,7 @@ from harness.store.reading import read_file
 from harness.store.writing import Store
 
 _MOST_ROWS = 1_000_000
-"""Of a merged file; a group of files ends when it has as many."""
+"""Rows at which a merged file is full and the next one begins."""
 _ORDER = ("trajectory_id", "round", "position")
 
 

@@ -28,21 +28,22 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 5
-"""In which nothing arrives at all; then the request is made again."""
+"""Seconds without any answer after which a request is made again."""
 ATTEMPTS = 8
-"""At a request to S3, with pauses that double from about a second: a minute, or more than two if each one stalls."""
+"""Attempts at a request to S3, with pauses that double from about a second: a minute, or more than two
+if each one stalls."""
 LONGEST_SECONDS = 140.0
-"""Of a write to a server that stalls all along, as measured."""
+"""Seconds that a write takes to fail on a server that stalls all along, as measured."""
 _HASTY_ATTEMPTS = 6
-"""At a request that is given up within a minute; a server that fails now and then gets its chance."""
+"""Attempts at a request that is given up within a minute; a server that fails now and then gets its chance."""
 _GCS_SECONDS = LONGEST_SECONDS / 2 / ATTEMPTS
-"""Of an attempt at a request to Google's store, which counts seconds instead."""
+"""Seconds for an attempt at a request to Google's store, which counts seconds instead."""
 UNREACHABLE = (OSError, pa.ArrowException)
 """What pyarrow raises where a server does not answer."""
 _SMALL_BYTES = 2**20
 """A file on a server that is fetched whole; of a larger one only what is asked for."""
 _GROUP_ROWS = 50_000
-"""Of a table, read together; a trajectory in a merged file costs the reading of a group or two."""
+"""Rows of a table that are read together; a trajectory in a merged file costs the reading of a group or two."""
 _PASSWORD = re.compile(r":/+[^@]*:[^@]*@")
 _SECRET = re.compile(r"secret|password|token|key|credential|sas\b", re.IGNORECASE)
 

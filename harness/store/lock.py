@@ -81,8 +81,8 @@ def warning(root: Location) -> str | None:
     if isinstance(root, Path):
         return None
     return (
-        f"The lock of {root} is best effort, as an object store has no other: do not start two commands on it at once. "
-        f"After a kill it is taken over when it is {STALE_SECONDS:g} s old."
+        f"The lock of {root} is best effort, as an object store allows no better: do not start two commands on it at "
+        f"once. If a command is killed, the next one can take over its lock after {STALE_SECONDS:g} s."
     )
 
 
@@ -94,7 +94,7 @@ class FileLock:
         if not self._is_taken():
             holder = os.pread(self._file, 200, 0).decode(errors="replace").strip()
             os.close(self._file)
-            raise StoreError(f"Expected to be the only writer of `{root}`, but {holder} is.")
+            raise StoreError(f"Expected to be the only writer of `{root}`, but {holder} writes to it.")
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
 
@@ -138,8 +138,8 @@ class Lease:
             holder = _holder(self._path)
             if holder is not None and holder["token"] != self._own["token"] and _age(holder) < stale_seconds:
                 raise StoreError(
-                    f"Expected to be the only writer of `{root}`, but {_named(holder)} is; if it was killed, try again "
-                    f"in {stale_seconds - _age(holder):.0f} s, when its lock is stale."
+                    f"Expected to be the only writer of `{root}`, but {_named(holder)} writes to it; if it was "
+                    f"killed, try again in {stale_seconds - _age(holder):.0f} s, when its lock is stale."
                 )
             if not is_mine:
                 self._write(self._path)

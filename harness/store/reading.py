@@ -306,4 +306,6 @@ def _content(path: Location) -> pa.Table | StoreError:
 
 
 def _restless(folder: Location) -> StoreError:
-    return StoreError(f"Expected files that stay, but `{folder}` changes all along; try again.")
+    return StoreError(
+        f"Expected files that do not change while they are read, but `{folder}` keeps changing; try again."
+    )

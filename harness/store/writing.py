@@ -61,7 +61,7 @@ class Store(StoreReader):
                 (self.root / table).mkdir(parents=True, exist_ok=True)
             held = self._lock = lock.take(self.root)
         except UNREACHABLE as error:
-            raise StoreError(f"Expected to write to `{self.root}`, but got: {reason(error)}.") from error
+            raise StoreError(f"Cannot write to `{self.root}`: {reason(error)}.") from error
         try:
             self._sweep()
             yield

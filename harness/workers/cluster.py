@@ -33,9 +33,9 @@ from harness.workers.events import Event, Failed, Finished, Paused, RoundDone, S
 _RESERVATION_SECONDS = 60
 _CONNECTION_SECONDS = 10
 _ASK_SECONDS = 0.05
-"""Until a source that had nothing yet is asked again."""
+"""Pause before a source that had nothing yet is asked again."""
 _MOST_STARTS = 3
-"""Of workers in a row that die before they have run anything."""
+"""Most workers in a row that die before they have run anything."""
 _NO_MORE = object()
 """What stands for the end of the jobs."""
 _LONGEST_TEMPORARY = 40
@@ -348,7 +348,9 @@ def _reserve(resources: Resources) -> PlacementGroup | None:
 
 def _why_lost(error: BaseException, time_limit: float | None, is_over: bool) -> str:
     if is_over:
-        return f"It took longer than the time limit of {time_limit:g} s; a longer --time-limit tries it again."
+        return (
+            f"It took longer than the time limit of {time_limit:g} s; run it again with a longer --time-limit to retry."
+        )
     if isinstance(error, (RayActorError, OutOfMemoryError)):
         return "The worker died (killed, or out of memory); run the command again to retry."
     return in_one_line(error)

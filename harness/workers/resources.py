@@ -27,10 +27,10 @@ for _name, _value in _QUIET.items():
 _MEMORY_SHARE = 0.6
 _MOST_SHARDS = 1_000
 _SMALLEST_SHARE = 1e-4
-"""Of a GPU, in Ray's books."""
+"""Ray counts GPUs in steps of so much."""
 
 Node: TypeAlias = Mapping[str, float]
-"""What a machine has: `CPU`, `GPU`; what is not there it has none of."""
+"""How many a machine has of `CPU` and `GPU`; none of what is not named."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Resources:
                 "Ray's client cannot stream results: run on a node of the cluster or as a Ray job."
             )
         if self.address is not None and self.num_gpus is not None:
-            raise ResourceError("Expected --num-gpus for a local cluster alone, but got it with --address.")
+            raise ResourceError("Expected --num-gpus only for a local cluster, but got it with --address.")
         if not 1 <= self.shards <= _MOST_SHARDS:
             raise ResourceError(f"Expected 1 to {_MOST_SHARDS} shards, but got {self.shards}.")
         if gpus is not None and not (_SMALLEST_SHARE <= gpus < 1 or float(gpus).is_integer()):
@@ -118,10 +118,10 @@ def settle_on(nodes: Sequence[Node], resources: Resources, n_jobs: int, free: No
     room = sum(_room(node, cpus, gpus) for node in nodes) // resources.shards
     asked = resources.workers or 1
     if asked > room:
-        share = f"{resources.cpus_per_trajectory} CPUs, {gpus * resources.shards:g} GPUs"
+        share = f"{_shown(resources.cpus_per_trajectory, 'CPU')} and {_shown(gpus * resources.shards, 'GPU')}"
         raise ResourceError(
-            f"Expected room for {asked} x ({share}), but the cluster has {n_cpus:g} CPUs and {n_gpus:g} GPUs, "
-            f"room for {room}; ask for fewer workers or smaller shares."
+            f"Expected room for {asked} at a time, each with {share}, but the cluster has {_shown(n_cpus, 'CPU')} and "
+            f"{_shown(n_gpus, 'GPU')}, room for {room}; ask for fewer workers or smaller shares."
         )
     if free is not None:
         room = min(room, _room(free, cpus, gpus) // resources.shards)
@@ -143,6 +143,10 @@ def unusable_gpus(resources: Resources) -> str | None:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     hint = "" if visible is None else f" CUDA_VISIBLE_DEVICES is `{visible}`."
     return f"torch can use no GPU here, so all of this runs on the CPU.{hint}"
+
+
+def _shown(n: float, noun: str) -> str:
+    return f"{n:g} {noun}" if n == 1 else f"{n:g} {noun}s"
 
 
 def _room(node: Node, cpus: float, gpus: float) -> int:

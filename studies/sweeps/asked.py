@@ -77,7 +77,7 @@ class Asked:
             if self.objective_from is not None:
                 raise
             raise SpecError(
-                f"{error} The study {kind} has objective_from: {start}; --objective-from takes its place."
+                f"{error} The study {kind} has objective_from: {start}; --objective-from replaces it."
             ) from error
         shared = {} if self.candidates is None else {"candidates": self.candidates}
         for key in ("max_clusters", "candidates") if plan is not None else ():

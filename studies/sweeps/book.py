@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.registration import sweep_subject
+from analysis.words import counted
 from harness.data import Dataset
 from harness.plan import Plan, make_plan
 from harness.spec import TrajectorySpec
@@ -157,13 +158,16 @@ class TrialBook:
         return max(1, len(self.plan().jobs) if self._is_foreseen else len(self.pending) * len(self.sweep.seeds))
 
     def __str__(self) -> str:
-        parts = [f"{len(self._records)} done already"] if self._records else []
+        parts = [f"{len(self._records)} already done"] if self._records else []
         if self.pending:
             n_most = len(self.pending) * len(self.sweep.seeds)
-            parts.append(describe(self.plan()) if self._is_foreseen else f"up to {n_most} trajectories to run")
+            parts.append(
+                describe(self.plan()) if self._is_foreseen else f"up to {counted(n_most, 'trajectory')} to run"
+            )
             if (n_seeds := self._options.confirm_seeds) and not self.sweep.by_seconds:
-                parts.append(f"then up to {2 * n_seeds + len(self.sweep.seeds)} that confirm the best")
-        return f"{self.n_trials} trials of {len(self.sweep.seeds)} seeds: {'; '.join(parts)}"
+                parts.append(f"then up to {2 * n_seeds + len(self.sweep.seeds)} to confirm the best")
+        size = f"{counted(self.n_trials, 'trial')} with {counted(len(self.sweep.seeds), 'seed')} each"
+        return "; ".join([size, *parts])
 
     def join(self, specs: Sequence[TrajectorySpec]) -> None:
         """Make trajectories part of the study."""

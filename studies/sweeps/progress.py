@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from analysis.words import counted
 from harness.plan import Job
 from harness.spec import TrajectorySpec
 from studies.progress import StudyProgress, duration
@@ -48,7 +49,9 @@ class SweepProgress(StudyProgress):
 
     def confirming(self, n_jobs: int) -> None:
         """Take notice of the search's end."""
-        self._say(f"confirming: {n_jobs} trajectories with other seeds, or of the default")
+        self._say(
+            f"confirming the best: {counted(n_jobs, 'trajectory')} with other seeds or of the default configuration"
+        )
 
     def _end(self, job: Job) -> None:
         self._running.pop(job.spec.trajectory_id, None)
@@ -72,7 +75,7 @@ class SweepProgress(StudyProgress):
     def _time_left(self) -> str:
         n_ended = self._counts.total()
         if n_ended == self._n_before:
-            return "time left unknown yet"
+            return "time left not known yet"
         seconds = (time.monotonic() - self._began) / (n_ended - self._n_before) * (self._n_trials - n_ended)
         return f"about {duration(seconds)} left"
 

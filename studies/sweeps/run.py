@@ -57,7 +57,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
     """
     sweep.check(data)
     if options.confirm_seeds > MAX_SEEDS - max(sweep.seeds):
-        raise SpecError(f"Expected at most {MAX_SEEDS} seeds, but got {options.confirm_seeds} to confirm.")
+        raise SpecError(f"Expected seeds up to {MAX_SEEDS}, but got {options.confirm_seeds} more for --confirm-seeds.")
     console, progress_console = terminal(), Console(stderr=True)
     store = Store(out)
     book = TrialBook(sweep, data, store, options)

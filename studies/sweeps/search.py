@@ -99,7 +99,7 @@ def mirror(path: Path, name: str, space: Space, told: Sequence[Told], *, n_objec
         storage.engine.dispose()
     except (OSError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         line = " ".join(str(error).split())[:200]
-        raise StoreError(f"Expected to write optuna's trials to `{path}`, but got: {line}") from error
+        raise StoreError(f"Cannot write optuna's trials to `{path}`: {line}") from error
 
 
 def _study(n_objectives: int, sampler: Any, storage: Any = None, name: str | None = None) -> optuna.Study:

@@ -18,8 +18,8 @@ from studies.sweeps.trials import Record, Sweep, best_first, pareto_front
 from studies.terminal import plain_table, say, show_table
 
 _NAMES = {"area": "area", "log_area": "area (log labels)", "final": "final accuracy"}
-_CAPTION = "interval: 95 %, Student's t over seeds, of each trial alone: the best of many is lucky as well as good"
-_ONE_SEED = "one seed, so no interval; the best of many is lucky as well as good"
+_CAPTION = "interval: 95 %, Student's t over seeds, for each trial alone; the best of many owes something to luck"
+_ONE_SEED = "one seed, so there is no interval; the best of many owes something to luck"
 
 
 def show_trials(sweep: Sweep, records: Sequence[Record], console: Console) -> None:
@@ -46,7 +46,7 @@ def show_trials(sweep: Sweep, records: Sequence[Record], console: Console) -> No
     what = _NAMES[sweep.objective].replace("accuracy", METRICS[sweep.metric])
     if sweep.metric != "accuracy" and sweep.objective != "final":
         what += f" of {METRICS[sweep.metric]}"
-    title = f"Trials of {sweep.strategy}: {what} {where}, in % of the tune half of the test data"
+    title = f"Trials of {sweep.strategy}: {what} {where}, in % on the tune half of the test data"
     show_table(console, title, table, _CAPTION if len(sweep.seeds) > 1 else _ONE_SEED)
 
 
@@ -82,7 +82,7 @@ def _notes(record: Record, first_of: dict[tuple[str, ...], int]) -> list[str]:
     if record.status == "failed":
         notes.append(f"failed at {record.labels} labels; the same command tries it again")
     if record.cap_lowered_to is not None:
-        notes.append(f"the cap never binds: as {record.cap_lowered_to}")
+        notes.append(f"runs as {record.cap_lowered_to}, as no round asks for more clusters")
     first = first_of[tuple(spec.trajectory_id for spec in record.specs)]
     if first != record.number:
         notes.append(f"same trajectories as trial {first}")

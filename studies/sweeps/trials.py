@@ -73,9 +73,13 @@ class Sweep:
         if self.search == "grid":
             self.space.grid()
         if self.by_seconds and self.scheduler == "asha":
-            raise SpecError("Expected one objective with --scheduler asha, which compares by it, but got a second one.")
+            raise SpecError(
+                "Expected no --second-objective with --scheduler asha, which compares by one objective, but got one."
+            )
         if self.objective == "final" and self.space.start is not None:
-            raise SpecError("Expected an area that begins at a label count, but the objective is final accuracy.")
+            raise SpecError(
+                "Expected --objective-from only with an area as the objective, but the objective is final accuracy."
+            )
 
     @property
     def rungs(self) -> list[int]:

@@ -55,7 +55,7 @@ def test_one_label_that_stands_for_two_settings_is_said(tmp_path, trajectory, wr
     rows = [trajectory("probcover", params={"delta": d, "k": 1}, data=name) for name, d in (("a", 0.1), ("b", 0.2))]
     rows += [trajectory("random", data=name) for name in ("a", "b")]
     (said,) = unlike(load(write_store(tmp_path, rows)))
-    assert said == "probcover has not the same delta on all data sets; it is taken for one here."
+    assert said == "probcover does not have the same delta on all data sets; it counts as one here."
 
 
 def test_what_is_on_all_data_sets_is_found_beside_what_is_not(tmp_path, trajectory, write_store):
@@ -76,7 +76,9 @@ def test_what_is_on_all_data_sets_is_found_beside_what_is_not(tmp_path, trajecto
     assert list(ranks["label"]) == names
     assert iqm_table(results, rng=np.random.default_rng(0)).set_index("label")["n"].to_dict() == dict.fromkeys(names, 4)
     (said,) = on_some(results)
-    assert said.startswith("Not finished on all data sets, so not here: badge[schedule=20x2], random[")
+    assert said.startswith(
+        "Left out here, because they are not finished on all data sets: badge[schedule=20x2], random["
+    )
 
 
 def test_effective_budgets_have_a_mean_where_no_data_set_is_missing(results):

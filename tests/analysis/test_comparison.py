@@ -202,7 +202,7 @@ def test_comparisons_refuse(tmp_path, trajectory, write_store, table):
         table(without, **options)
     rows = [trajectory("random", 0), trajectory("random", 1), trajectory("badge", 0)]
     unequal = load(write_store(tmp_path / "b", rows))
-    with pytest.raises(UnpairedError, match=r"equal seeds of badge and random, but got \[1\] of one alone"):
+    with pytest.raises(UnpairedError, match=r"equal seeds of badge and random, but not both have \[1\]"):
         table(unequal, **options)
     assert len(table(unequal.shared_seeds(), **options))
 

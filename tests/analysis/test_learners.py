@@ -142,7 +142,7 @@ def test_data_sets_are_ranked_over_under_each_learner(tmp_path, trajectory, writ
     assert best == {"linear": "badge", "mlp": "typiclust"}
     assert tables["ranks-mlp"].frame["n_data"].tolist() == [2] * 4
     assert tables["ranks-mlp"].title == "Average ranks over data sets, learner mlp"
-    assert report.notes[-1] == ("Left out of what is across data sets, as each has one learner alone: alone.")
+    assert report.notes[-1] == ("Left out across data sets, because each has only one learner: alone.")
 
 
 def test_too_few_strategies_are_said(tmp_path, trajectory, write_store):

@@ -90,7 +90,7 @@ def test_gain_of_published_table():
 
 def test_gain_refuses_other_label_counts():
     curve = TABLE1["Random"]
-    with pytest.raises(InvalidValuesError, match=r"equal label counts, but got \[20\]"):
+    with pytest.raises(InvalidValuesError, match=r"equal label counts, but not both curves have \[20\]"):
         gain(curve, curve.drop(20))
 
 

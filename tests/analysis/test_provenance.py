@@ -18,7 +18,7 @@ def test_mixed_devices_and_fingerprints_are_named(tmp_path, trajectory, write_st
     devices, fingerprints, failed = warnings(load(write_store(tmp_path, rows)))
     assert "Mixed devices: these trajectories ran on 2 (cpu; cuda)" in devices
     assert "(cpu: a / b)" in fingerprints
-    assert failed.startswith("1 trajectories failed")
+    assert failed.startswith("1 trajectory failed")
 
 
 def test_studies_tell_their_commands(tmp_path, trajectory, write_store):

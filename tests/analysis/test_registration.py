@@ -45,7 +45,7 @@ def test_what_it_says():
         "6 trials, seeds 0 to 2, final value of accuracy at 40 labels, confirmed with seeds 3 and 4 on the other half"
         " of the test data"
     )
-    assert FIRST.sentence.startswith(f"Registered on 2026-11-28 14:02 UTC ({FIRST.digest}), before anything of it had")
+    assert FIRST.sentence.startswith(f"Registered on 2026-11-28 14:02 UTC ({FIRST.digest}), before any of it had run")
     assert "when 1 trajectory of it had begun, so that" in replace(FIRST, n_begun=1).sentence
 
 

@@ -305,14 +305,14 @@ def test_seeds_left_out_are_named(tmp_path, trajectory, write_store):
     results = load(write_store(tmp_path, rows))
     assert results.notes == ()
     (note,) = results.shared_seeds().notes
-    assert note == "Left out of random on digits, as not all configurations have them: seeds 0, 3."
+    assert note == "Left out of random on digits, because not all configurations have them: seeds 0, 3."
 
 
 def test_studies_that_are_not_through_are_named(tmp_path, trajectory, write_store):
     store = write_store(tmp_path, [trajectory(seed=seed) for seed in range(3)], study="nightly")
     next((store / "trajectories").iterdir()).unlink()
     (note,) = load(store).notes
-    assert note == "Not finished, or still under way: 1 of 3 trajectories of nightly."
+    assert note == "Not finished, or still running: 1 of 3 trajectories of nightly."
 
 
 def test_trials_stopped_early_are_not_unfinished(swept, trajectory, write_store):
@@ -410,7 +410,7 @@ class TestMetric:
             load(store, metric="macro_f1")
 
     @pytest.mark.parametrize(
-        ("metric", "why"), [("nll", " Less of it is better; the table"), ("ece", " Less"), ("f1", "")]
+        ("metric", "why"), [("nll", " Less of it is better, so it is only in the table"), ("ece", " Less"), ("f1", "")]
     )
     def test_that_there_is_not_or_that_must_be_small(self, store, metric, why):
         said = f"among accuracy, balanced_accuracy, macro_f1, but got `{metric}`\\.{why}"

@@ -50,7 +50,7 @@ def test_coverage(n):
 
 
 def test_unequal_seeds_are_refused():
-    with pytest.raises(UnpairedError, match=r"equal seeds, but got \[2\] on one side"):
+    with pytest.raises(UnpairedError, match=r"equal seeds, but not both sides have \[2\]"):
         paired_difference(pd.Series([1.0, 2.0]), pd.Series([1.0, 2.0, 3.0]))
     with pytest.raises(UnpairedError, match="twice"):
         paired_difference(pd.Series([1.0, 2.0], index=[0, 0]), pd.Series([1.0, 2.0], index=[0, 0]))

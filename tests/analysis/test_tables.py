@@ -173,7 +173,7 @@ def test_schedules_are_compared_on_their_common_window(tmp_path, trajectory, wri
     assert trajectory_table(results)["area"].tolist() == pytest.approx([0.3, 0.3, 0.3])
     paired = paired_table(results, baseline="random")
     assert paired[["label", "baseline"]].to_numpy().tolist() == [["badge", "random[schedule=20x3]"]]
-    with pytest.raises(MixedSettingsError, match="one that ends at 9, one from 20 on"):
+    with pytest.raises(MixedSettingsError, match="one that ends at 9 labels and one that begins at 20"):
         common_window(load(tmp_path, write_store(tmp_path / "b", [trajectory("x", schedule="3x3", **line(3, 6, 9))])))
 
 

@@ -75,7 +75,8 @@ class TestAnyPool:
         n_wrong = (made.labels != made.y_train).sum()
         assert made.name == "source[subset:100,noise:0.3]"
         assert made.notes == (
-            f"{made.name}: 100 of 800 points of source, {n_wrong} of them with a wrong label, and 0 of no class.",
+            f"{made.name}: 100 of 800 points of source, {n_wrong} of them with a wrong label, and 0 points of no"
+            " class.",
         )
 
     @pytest.mark.parametrize("spelt", ["longtail:100", "longtail:100.0", "longtail:1e2"])

@@ -29,7 +29,7 @@ def test_a_process_that_dies_is_one_line():
 
 
 def test_an_error_that_cannot_travel_is_told():
-    with pytest.raises(RuntimeError, match="StoreWriteError: Expected to write `x`, but got: no room"):
+    with pytest.raises(RuntimeError, match="StoreWriteError: Cannot write `x`: no room"):
         apart("test_apart:fail_to_write")
 
 

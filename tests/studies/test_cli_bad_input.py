@@ -308,10 +308,13 @@ class TestResources:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({"workers": 3}, ["3 x (1 CPUs, 1 GPUs)", "room for 2"]),
-            ({"workers": 3, "cpus_per_trajectory": 2, "gpus_per_trajectory": 0}, ["3 x (2 CPUs, 0 GPUs)", "4 CPUs"]),
-            ({"gpus_per_trajectory": 3}, ["1 x (1 CPUs, 3 GPUs)", "2 GPUs"]),
-            ({"shards": 3}, ["1 x (1 CPUs, 3 GPUs)", "room for 0"]),
+            ({"workers": 3}, ["3 at a time, each with 1 CPU and 1 GPU", "room for 2"]),
+            (
+                {"workers": 3, "cpus_per_trajectory": 2, "gpus_per_trajectory": 0},
+                ["3 at a time, each with 2 CPUs and 0 GPUs", "4 CPUs"],
+            ),
+            ({"gpus_per_trajectory": 3}, ["1 at a time, each with 1 CPU and 3 GPUs", "2 GPUs"]),
+            ({"shards": 3}, ["1 at a time, each with 1 CPU and 3 GPUs", "room for 0"]),
             ({"workers": 3, "dry_run": True}, ["room for 2"]),
         ],
         ids=str,
@@ -324,7 +327,7 @@ class TestResources:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({"workers": MANY_CPUS, "num_gpus": 0}, [f"{MANY_CPUS} x (1 CPUs, 0 GPUs)", "0 GPUs"]),
+            ({"workers": MANY_CPUS, "num_gpus": 0}, [f"{MANY_CPUS} at a time, each with 1 CPU and 0 GPUs", "0 GPUs"]),
             ({"address": "127.0.0.1:1"}, ["`127.0.0.1:1`"]),
         ],
         ids=str,

@@ -48,7 +48,10 @@ def test_harder_pools_of_a_study(ntkcpl_on_ray, pool_file, fields, tmp_path):
     assert results.data_names == names
     assert results.trajectories.groupby("data")["data_hash"].nunique().to_list() == [1, 1, 1]
     assert results.rounds.groupby("trajectory_id")["n_labels"].apply(list).to_list() == [[8, 16]] * 12
-    assert f"{names[2]}: 120 of 120 points of pool, 0 of them with a wrong label, and 40 of no class." in result.stderr
+    assert (
+        f"{names[2]}: 120 of 120 points of pool, 0 of them with a wrong label, and 40 points of no class."
+        in result.stderr
+    )
     page = (tmp_path / "out" / "report" / "index.html").read_text()
     assert [line for line in result.stdout.splitlines() if line.startswith("Data set")] == [
         f"Data set {name}" for name in names
@@ -67,7 +70,7 @@ def test_harder_pools_of_a_study(ntkcpl_on_ray, pool_file, fields, tmp_path):
     assert metrics["n_no_class"].max() > 0
     assert page.count("labels of no class</button>") == 1
     again = ntkcpl_on_ray(*words)
-    assert again.stderr.count("4 trajectories: 4 done already") == 3
+    assert again.stderr.count("4 trajectories: 4 already done") == 3
     assert ntkcpl_on_ray("store", "check", tmp_path / "out").stdout.endswith("0 problems\n")
 
 
@@ -155,7 +158,7 @@ class TestAgain:
         before = {table: contents(out / table) for table in ("trajectories", "rounds", "queries")}
         result = ntkcpl(*command(out, **study))
         assert result.exit_code == 0
-        assert result.stderr == "12 trajectories: 12 done already\n"
+        assert result.stderr == "12 trajectories: 12 already done\n"
         assert {table: contents(out / table) for table in before} == before
 
     def test_another_command_says_that_the_store_has_more(self, undisturbed, ntkcpl, command, monkeypatch, tmp_path):
@@ -185,7 +188,7 @@ class TestAgain:
         assert (result.exit_code, result.stdout) == (0, "")
         assert result.stderr.splitlines() == [
             "4 trajectories: 4 to run",
-            "2 at once, 1 CPU and 1 GPU each; no estimate of the time yet",
+            "2 at a time, with 1 CPU and 1 GPU each; no estimate of the time yet",
             "torch can use no GPU here, so all of this runs on the CPU.",
         ]
         assert not (tmp_path / "out").exists()
@@ -237,7 +240,7 @@ def test_failures_give_exit_code_1_and_are_tried_again(ntkcpl_on_ray, command, t
     assert "[the disk] is on fire" in ntkcpl_on_ray("status", out).stdout
     result = ntkcpl_on_ray(*words)
     assert result.exit_code == 0
-    assert result.stderr.startswith("4 trajectories: 3 done already, 1 tried again after a failure\n")
+    assert result.stderr.startswith("4 trajectories: 3 already done, 1 tried again after a failure\n")
     assert "missing" not in result.stdout
 
 

@@ -39,7 +39,7 @@ class TestInMidRun:
             result = ntkcpl_on_ray(*words)
         assert result.exit_code == 1
         *_, line = result.stderr.splitlines()
-        assert line.startswith(f"Error: Expected to write `{tmp_path}")
+        assert line.startswith(f"Error: Cannot write `{tmp_path}")
         assert os.strerror(number) in line
         assert "Traceback" not in result.stderr
         assert check_store(tmp_path).problems == []
@@ -62,7 +62,7 @@ class TestInMidRun:
             patch.setattr(Path, "replace", full)
             result = ntkcpl_on_ray(*words)
         assert result.exit_code == 1
-        assert result.stderr.splitlines()[-1].startswith(f"Error: Expected to write `{tmp_path / name}`")
+        assert result.stderr.splitlines()[-1].startswith(f"Error: Cannot write `{tmp_path / name}`")
         assert not list(tmp_path.glob(".*.*"))
         assert ntkcpl_on_ray(*words).exit_code == 0
         assert (tmp_path / "curves.png").exists()
@@ -76,7 +76,7 @@ def test_a_report_that_cannot_be_written(ntkcpl, run_serially, make_spec, tmp_pa
     result = ntkcpl("report", tmp_path, "--format", "csv")
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"Error: Expected to write `{tmp_path}/report/tables/")
+    assert line.startswith(f"Error: Cannot write `{tmp_path}/report/tables/")
     assert "No space left on device" in line
 
 

@@ -159,7 +159,7 @@ def test_a_precision_that_the_cpu_lacks_is_said_at_once(ntkcpl, tmp_path, monkey
     monkeypatch.setattr("harness.features.costs.has_bfloat16", lambda: False)
     done = ntkcpl(*pretrain(tmp_path / "c.pt"), "--set", "precision=bfloat16", "--device", "cpu")
     assert "\nWarning: this CPU has no instructions for bfloat16" in done.stderr
-    assert done.stderr.startswith("Memory of a step: about ")
+    assert done.stderr.startswith("A step takes about ")
     assert done.exit_code == 0
 
 
@@ -217,10 +217,10 @@ def test_a_study_goes_from_images_to_the_report_and_keeps_each_stage(ntkcpl_on_r
     assert not is_made("digits", untrained, None, here)
     assert not is_made("digits", plan.features, None, tmp_path / "elsewhere")
     assert not is_made("cifar10", plan.features, tmp_path, here)
-    assert ntkcpl_on_ray(*words, "--dry-run").stderr.endswith("4 trajectories: 4 done already\n")
+    assert ntkcpl_on_ray(*words, "--dry-run").stderr.endswith("4 trajectories: 4 already done\n")
     again = ntkcpl_on_ray(*words)
     assert "0 images encoded, 400 found done" in capfd.readouterr().err  # said by another process
-    assert "4 done already" in again.stderr
+    assert "4 already done" in again.stderr
     assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "features").iterdir()}
 
 
@@ -277,7 +277,7 @@ def test_studies_are_listed(ntkcpl):
 def test_a_study_is_listed_with_what_the_paper_leaves_open(ntkcpl):
     listed = ntkcpl("list", "studies", "cifar100").output
     assert "- Not stated by the source (schedule): " in listed
-    assert "- Otherwise than the source (ridge): " in listed
+    assert "- Different from the source (ridge): " in listed
 
 
 @pytest.mark.parametrize(

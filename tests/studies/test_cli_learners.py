@@ -40,7 +40,7 @@ def test_compare_on_a_learner_of_ones_own(ntkcpl_on_ray, pool_file, tmp_path):
     assert set(rows["status"]) == {"ok"}
     expected = {"name": learner, "version": 1, "params": {"scaling": "rms", **settings}}
     assert [json.loads(text)["learner"] for text in rows["spec"]] == [expected] * 2
-    assert "2 trajectories: 2 done already" in ntkcpl_on_ray(*words).stderr
+    assert "2 trajectories: 2 already done" in ntkcpl_on_ray(*words).stderr
 
 
 @pytest.mark.ray

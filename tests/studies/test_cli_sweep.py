@@ -113,7 +113,7 @@ class TestGrid:
         wanted = trials(out)
         result = ntkcpl(*sweep_command(out, gpus_per_trajectory=0))
         assert result.exit_code == 0
-        assert result.stderr == "6 trials of 2 seeds: 6 done already\n"
+        assert result.stderr == "6 trials of 2 seeds: 6 already done\n"
         assert {table: files(out / table) for table in before} == before
         pd.testing.assert_frame_equal(trials(out), wanted)
 
@@ -124,7 +124,7 @@ class TestGrid:
         monkeypatch.setattr("studies.sweeps.run.machine", None)
         result = ntkcpl(*sweep_command(out, gpus_per_trajectory=0, search="random", trials=3, max_clusters="6,3,99"))
         assert result.exit_code == 0
-        assert result.stderr == "3 trials of 2 seeds: 3 done already\n"
+        assert result.stderr == "3 trials of 2 seeds: 3 already done\n"
         assert len(trials(out)) == N_TRIALS + 3
         (mine,) = (path for path in (out / "trials").iterdir() if len(pd.read_parquet(path)) == 3)
         mine.unlink()
@@ -143,7 +143,7 @@ class TestOnLogicalGPUs:
         words = sweep_command(tmp_path, strategy="plugins:ShowsGPU", max_clusters=None, schedules="5x2;2x5;10")
         result = ntkcpl_on_ray(*words)
         assert result.exit_code == 0, result.stderr
-        assert "2 at once, 1 CPU and 1 GPU each" in result.stderr
+        assert "2 at a time, with 1 CPU and 1 GPU each" in result.stderr
         stats = [json.loads(text) for text in pd.read_parquet(tmp_path / "rounds")["stats"]]
         assert len(stats) == 2 * (2 + 5 + 1)
         assert {values["gpus"] for values in stats} == {"0", "1"}
@@ -184,7 +184,7 @@ class TestOnLogicalGPUs:
 
         wanted = trials(tmp_path)
         again = ntkcpl_on_ray(*words)
-        assert again.stderr == "4 trials of 2 seeds: 4 done already\n"
+        assert again.stderr == "4 trials of 2 seeds: 4 already done\n"
         assert again.stdout == result.stdout
         pd.testing.assert_frame_equal(trials(tmp_path), wanted)
 
@@ -206,7 +206,7 @@ class TestOnLogicalGPUs:
         assert list(trials(tmp_path)["status"]) == ["failed", "complete"]
         result = ntkcpl_on_ray(*sweep_command(tmp_path, **options, trials=4))
         assert result.exit_code == 0, result.stderr
-        assert result.stderr.startswith("4 trials of 2 seeds: 1 done already; up to 6 trajectories to run\n")
+        assert result.stderr.startswith("4 trials of 2 seeds: 1 already done; up to 6 trajectories to run\n")
         assert list(trials(tmp_path)["status"]) == ["complete"] * 4
 
 
@@ -231,8 +231,8 @@ class TestBadInput:
             ({"strategy": "ntkcpl_al,random"}, ["one strategy to sweep", "`ntkcpl_al,random`", "`ntkcpl compare`"]),
             ({"max_clusters": "200..10"}, ["lower end of --max-clusters first", "`200..10`"]),
             ({"strategy": ["ntkcpl_al", "ntkcpl_self"]}, ["--strategy once"]),
-            ({"workers": 3}, ["3 x (1 CPUs, 1 GPUs)", "room for 2"]),
-            ({"gpus_per_trajectory": 3}, ["1 x (1 CPUs, 3 GPUs)"]),
+            ({"workers": 3}, ["3 at a time, each with 1 CPU and 1 GPU", "room for 2"]),
+            ({"gpus_per_trajectory": 3}, ["1 at a time, each with 1 CPU and 3 GPUs"]),
             ({"scheduler": "asha", "second_objective": "seconds"}, ["one objective with --scheduler asha"]),
         ],
         ids=str,
@@ -264,7 +264,7 @@ class TestBadInput:
         assert (result.exit_code, result.stdout) == (0, "")
         assert result.stderr.splitlines() == [
             "6 trials of 2 seeds: 12 trajectories: 12 to run",
-            "2 at once, 1 CPU and 1 GPU each; no estimate of the time yet",
+            "2 at a time, with 1 CPU and 1 GPU each; no estimate of the time yet",
             "torch can use no GPU here, so all of this runs on the CPU.",
         ]
         assert not (tmp_path / "out").exists()

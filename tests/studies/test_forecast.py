@@ -43,7 +43,7 @@ def root(tmp_path):
 def test_what_is_there_and_what_is_not(lines, root, tmp_path):
     found = lines("cifar10", root)
     assert found[0] == "Images: cifar10 is there, 50,000 to train on and 10,000 to test with."
-    assert found[1] == f"Encoder: to {tmp_path / 'out/features/encoder.pt'}, not there yet."
+    assert found[1] == f"Encoder: {tmp_path / 'out/features/encoder.pt'} is not there yet."
     (root / "cifar-10-batches-py" / "data_batch_3").unlink()
     first = lines("cifar10", root)[0]
     assert first.startswith("Images of cifar10 are missing. Expected cifar10 as torchvision keeps it in")
@@ -56,7 +56,7 @@ def test_what_is_there_and_what_is_not(lines, root, tmp_path):
 def test_what_is_missing_has_a_time_all_the_same(lines, tmp_path, name):
     found = lines(name, tmp_path / "nothere", download=name == "imagenet100")
     assert found[0].startswith(f"Images of {name} are missing. Expected {name}")
-    for start in ("Pre-training", "Extraction", "Trajectories", "Assumed"):
+    for start in ("Pre-training", "Extraction", "Trajectories", "These times assume"):
         assert sum(line.startswith(start) for line in found) == 1
 
 
@@ -78,30 +78,30 @@ def test_an_encoder_that_is_begun_goes_on(lines, root, tmp_path):
     path.parent.mkdir(parents=True)
     path.touch()
     found = lines("cifar10", root)
-    assert "its pre-training goes on after its last epoch" in found[1]
-    assert next(line for line in found if line.startswith("Pre-training")).endswith("less what is done.")
+    assert "its pre-training continues after its last epoch" in found[1]
+    assert next(line for line in found if line.startswith("Pre-training")).endswith("less what is already done.")
 
 
 def test_times_are_work_over_the_rate_that_is_said(lines, root):
     found = lines("cifar10", root, resources=Resources(num_gpus=1))
     work = 50_000 * 800 * training_operations(RECIPES["simsiam_cifar"][1])
     assert f"about {duration(work / 100e12)}." in next(line for line in found if line.startswith("Pre-training"))
-    assert found[3].startswith("Memory of a step: about 2.9 GB (networks 259 MB, activations 2.4 GB, in passing")
+    assert found[3].startswith("A step takes about 2.9 GB of memory (networks 259 MB, activations 2.4 GB, temporary")
     assert "images take 154 MB, on the GPU if they fit" in found[3]
-    assert "Assumed: 100 TFLOP/s of a GPU, decoding" in found[-1]
+    assert "These times assume 100 TFLOP/s of a GPU, without the decoding" in found[-1]
 
 
 def test_trajectories_are_steps_rounds_and_picks(lines, root):
     typed = {"schedule": "100x2", "seeds": "2", "candidates": "1000"}
     plain = lines("cifar10", root, strategies="random,entropy", **{**typed, "candidates": None})
     each = (100 + 200) * STEP_SECONDS + 2 * ROUND_SECONDS  # one batch in the first round, two in the second
-    assert plain[-2] == f"Trajectories: 4, 4 at once: about {duration(each)}."
+    assert plain[-2] == f"Trajectories: 4, 4 at a time: about {duration(each)}."
     ours = lines("cifar10", root, strategies="ntkcpl_al", **typed, resources=Resources(workers=1))
-    assert ours[-2] == f"Trajectories: 2, 1 at once: about {duration(2 * (each + 200 * 1e6 / PAIRS_A_SECOND))}."
+    assert ours[-2] == f"Trajectories: 2, 1 at a time: about {duration(2 * (each + 200 * 1e6 / PAIRS_A_SECOND))}."
     elsewhere = lines(
         "cifar10", root, strategies="random", **{**typed, "candidates": None}, resources=Resources(address="auto")
     )
-    assert elsewhere[-2].endswith("in all, over as many as the cluster runs at once.")
+    assert elsewhere[-2].endswith("in all, divided by the number that the cluster runs at a time.")
 
 
 def test_what_a_run_would_refuse_is_refused(lines, root):
@@ -111,7 +111,7 @@ def test_what_a_run_would_refuse_is_refused(lines, root):
         lines("cifar10", root, features={"backbone": "vgg"})
     with pytest.raises(SpecError, match="Expected a schedule of at most 100 labels"):
         lines("cifar10", root, features={"limit": "100"})
-    with pytest.raises(SpecError, match="Expected no settings of a pre-training beside"):
+    with pytest.raises(SpecError, match="Expected no settings for pre-training together"):
         lines("cifar10", root, features={"checkpoint": "x.pt", "epochs": "3"})
     with pytest.raises(ResourceError, match="room for 4"):
         lines("cifar10", root, resources=Resources(workers=9))

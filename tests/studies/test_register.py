@@ -32,7 +32,7 @@ def test_a_comparison_says_what_it_will_show(specs, make_spec):
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
-        (Terms(baseline="badge"), "baseline `badge` in what is registered, but got random, margin"),
+        (Terms(baseline="badge"), "baseline `badge` among those to be registered, but got random, margin"),
         (Terms(window=(5, 25)), "a window within 5 to 20 labels, but got 5 to 25"),
         (Terms(window=(10, 10)), "but got 10 to 10"),
     ],
@@ -45,13 +45,13 @@ def test_what_cannot_be_shown_is_refused(specs, terms, message):
 def test_a_registration_comes_first_and_stays(specs, tmp_path):
     store = Store(tmp_path)
     assert register(wanted(specs), store, 4, keep=False).startswith("To be registered: 2 configurations")
-    with pytest.raises(SpecError, match="all of its 4 trajectories have begun"):
+    with pytest.raises(SpecError, match="all its trajectories have begun"):
         register(wanted(specs, n_begun=4), store, 4, keep=True)
     with store.writing():
         said = register(wanted(specs), store, 4, keep=True)
         assert said.startswith("Registered on ")
         assert register(wanted(specs, n_begun=4), store, 4, keep=True) == said
-        with pytest.raises(SpecError, match=r"but got other window; run it with --no-register"):
+        with pytest.raises(SpecError, match=r"but this command differs in its window; run it with --no-register"):
             register(wanted(specs, Terms(window=(10, 20))), store, 4, keep=True)
     (row,) = store.registrations()
     assert Registration.of_row(row).sentence == said
@@ -113,7 +113,7 @@ def test_compare_registers_before_it_runs(ntkcpl_on_ray, command, tmp_path):
     assert ntkcpl_on_ray(*words).exit_code == 0
     refused = ntkcpl_on_ray(*command(tmp_path / "out", register=True, seeds=3))
     assert refused.exit_code == 2
-    assert "but got other seeds" in refused.stderr
+    assert "but this command differs in its seeds" in refused.stderr
     assert len(Store(tmp_path / "out").registrations()) == 1
     more = ntkcpl_on_ray(*command(tmp_path / "out", seeds=3))
     assert "the report calls it exploratory" in " ".join(more.stderr.split())
@@ -133,7 +133,7 @@ def test_sweep_registers_and_counts_its_looks(ntkcpl_on_ray, sweep_command, tmp_
     assert (row["subject"], row["n_trials"], row["confirm_seeds"]) == ("sweep of ntkcpl_al", 2, [2, 3])
     assert set(pd.read_parquet(tmp_path / "trials")["maximised"]) == {"area"}
     refused = ntkcpl_on_ray(*sweep_command(tmp_path, **(quick | {"confirm_seeds": 3}), register=True))
-    assert "other seeds of the confirmation" in refused.stderr
+    assert "differs in its seeds of the confirmation" in refused.stderr
     assert ntkcpl_on_ray(*sweep_command(tmp_path, **(quick | {"confirm_seeds": 3}))).exit_code == 0
     assert ntkcpl_on_ray("report", tmp_path, "--format", "html").exit_code == 0
     page = (tmp_path / "report" / "index.html").read_text()

@@ -58,7 +58,7 @@ def test_a_study_of_the_paper_says_what_it_does_otherwise(ntkcpl, root):
     page = (root / "report" / "index.html").read_text()
     assert "What to know of the study svhn" in page
     assert "Not stated by the source (seeds): Which five" in page
-    assert "Otherwise than the source (ridge)" in page
+    assert "Different from the source (ridge)" in page
 
 
 def test_an_unknown_baseline_is_refused_and_the_page_stays(ntkcpl, root):

@@ -17,10 +17,10 @@ def test_the_time_is_known_from_finished_trajectories_that_are_alike(make_spec):
         "other": {**like, "seconds": 1e6, "schedule": "5x9"},
         "another learner": {**like, "seconds": 1e6, "spec": make_spec(learner=named("linear")).model_dump_json()},
     }
-    assert describe_resources(RESOURCES, Plan([], jobs, rows)) == "2 at once, 1 CPU each; about 60 s"
+    assert describe_resources(RESOURCES, Plan([], jobs, rows)) == "2 at a time, with 1 CPU each; about 60 s"
 
 
 def test_the_time_of_something_new_is_not(make_spec):
-    shown = "2 at once, 1 CPU each; no estimate of the time yet"
+    shown = "2 at a time, with 1 CPU each; no estimate of the time yet"
     assert describe_resources(RESOURCES, Plan([], [Job(make_spec("margin"))], {})) == shown
     assert describe_resources(RESOURCES, Plan([], [], {})) == shown

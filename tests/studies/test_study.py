@@ -147,8 +147,8 @@ class TestConfigurations:
         once = compare([*entries, {"name": "ntkcpl_al", "max_clusters": 5}])
         assert len(once.specs(data)) == 4
         assert once.notes[1:] == [
-            "ntkcpl_al: cluster_rule=half_query cannot matter on 10x2; it runs as cluster_rule=half_total, with the "
-            "same picks.",
+            "ntkcpl_al: cluster_rule=half_query makes no difference on 10x2; it runs as cluster_rule=half_total, with"
+            " the same picks.",
             "ntkcpl_al: two of its configurations pick the same on 10x2; they run as one.",
         ]
 
@@ -276,7 +276,10 @@ class TestOracle:
     @pytest.mark.parametrize(
         ("typed", "said"),
         [
-            ({"strategies": "random,boss"}, "`boss` is an oracle, a bound for figures: --oracle boss"),
+            (
+                {"strategies": "random,boss"},
+                "`boss` is an oracle, which draws a bound into the figures: use --oracle boss",
+            ),
             ({"strategies": "strategies.boss:Boss"}, "`strategies.boss:Boss` is an oracle"),
             (
                 {"strategies": "random", "oracle": "bos"},

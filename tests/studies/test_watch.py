@@ -32,8 +32,8 @@ def test_the_report_is_renewed_until_nobody_writes(run_serially, make_spec, tmp_
     watch([tmp_path], report, said.append, 30, sleep)
     assert slept == [30]
     assert said == [
-        "compare: 1 of 2 trajectories finished; 1 not started",
-        "compare: 2 of 2 trajectories finished",
+        "compare: 1 of 2 trajectories are finished; 1 not started",
+        "compare: 2 of 2 trajectories are finished",
     ]
     assert "http-equiv" not in page()
     assert "margin" in page()

@@ -143,7 +143,7 @@ def test_page_says_what_was_run_and_what_is_missing(small, tmp_path):
     for expected in (
         "ntkcpl example",
         "15 trajectories finished, 1 failed",
-        "1 trajectories failed",
+        "1 trajectory failed",
         "out of memory",
         "What these seeds cannot show",
         "0.0625",
@@ -197,8 +197,8 @@ def test_unequal_seeds_take_nothing_from_the_others(tmp_path, trajectory, write_
     assert list(frames["verdict"]["n_pairs"]) == [3, 2]
     assert len(section.refused) == 2
     reasons = {refusal.title: refusal.reason for refusal in section.refused}
-    assert "equal seeds of entropy and random, but got [2]" in reasons["Comparisons at each label count"]
-    assert reasons["Pairwise penalties"] == "Left out for seeds that are missing: entropy."
+    assert "equal seeds of entropy and random, but not both have [2]" in reasons["Comparisons at each label count"]
+    assert reasons["Pairwise penalties"] == "Left out because seeds are missing: entropy."
 
 
 def test_other_seeds_of_another_schedule_are_not_missing(tmp_path, trajectory, write_store):
@@ -214,7 +214,9 @@ def test_other_seeds_of_another_schedule_are_not_missing(tmp_path, trajectory, w
 def test_a_baseline_that_is_ambiguous_everywhere_is_refused(tmp_path, trajectory, write_store):
     rows = [trajectory("badge", params={"a": a}) for a in (1, 2)] + [trajectory()]
     results = load(write_store(tmp_path, rows))
-    with pytest.raises(SelectionError, match=r"but got badge\[a=1\], badge\[a=2\]\. --baseline takes a label, too"):
+    with pytest.raises(
+        SelectionError, match=r"but got badge\[a=1\], badge\[a=2\]\. --baseline also takes the whole name"
+    ):
         make_report(results, baseline="badge")
     assert make_report(results, baseline="badge[a=2]").sections[0].headline
 
@@ -291,7 +293,7 @@ def test_numbers_across_data_sets_are_of_the_metric(tmp_path, trajectory, write_
         for seed in range(2)
     ]
     report = make_report(replace(load(write_store(tmp_path, rows)), metric="macro_f1"))
-    assert "Label counts with mean macro-F1 above" in report.across[-1].note
+    assert "label counts have a mean macro-F1 above" in report.across[-1].note
 
 
 def test_data_sets_whose_names_differ_in_signs_alone_keep_apart(tmp_path, trajectory, write_store):

@@ -123,7 +123,7 @@ def test_what_is_missing_is_said(planned, registration, write_store, tmp_path):
     root = write_store(tmp_path / "s", planned[:-1])
     write(root, registration)
     (section,) = make_report(load(root)).sections
-    assert "not yet what was registered: 2 of its 6 trajectories are missing (1 failed)" in section.registered[1]
+    assert "not yet all that was registered: 2 of its 6 trajectories are missing (1 failed)" in section.registered[1]
 
 
 def test_of_two_registrations_the_earlier_counts(planned, registration, write_store, tmp_path):
@@ -134,7 +134,7 @@ def test_of_two_registrations_the_earlier_counts(planned, registration, write_st
     write(root, registration, second)
     (section,) = make_report(load(root)).sections
     assert section.registered[0] == registration.sentence
-    assert section.registered[1].startswith(f"A registration of {second.when} came later and is not followed")
+    assert section.registered[1].startswith(f"A later registration, of {second.when}, is not followed")
 
 
 def test_nothing_of_it_is_finished(later, registration, write_store, tmp_path):

@@ -8,8 +8,8 @@ ROW = {"answer": "crossing", "final_sign": 1, "low": 20.0, "high": 40.0, "low_op
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"n_pairs": 5}, "ahead from there to the last label count; 95 %: 20 to 40"),
-        ({"n_pairs": 5, "final_sign": -1}, "behind from there to the last label count; 95 %: 20 to 40"),
+        ({"n_pairs": 5}, "ahead from there to the last label count; 95 % interval: 20 to 40"),
+        ({"n_pairs": 5, "final_sign": -1}, "behind from there to the last label count; 95 % interval: 20 to 40"),
         ({"n_pairs": 3}, "ahead from there to the last label count; too few seeds for an interval"),
         ({"n_pairs": 5, "answer": "none"}, "ahead throughout"),
     ],

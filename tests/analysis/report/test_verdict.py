@@ -15,13 +15,18 @@ OPEN = {"label": "entropy", "difference": 0.001, "low": -0.02, "high": 0.022, "p
 
 def test_headline_takes_the_corrected_verdict():
     assert headline(paired({}, OPEN), "random") == (
-        "Over the whole curve, badge is better than random; of the other, no such thing was shown."
+        "Over the whole curve, badge is better than random; the other was not shown to differ from it."
     )
     worse = {"label": "x", "verdict": "worse"}
     assert headline(paired({}, worse), "random") == (
         "Over the whole curve, badge is better than random and x is worse than random."
     )
-    assert headline(paired({"p_holm": 0.06}), "random").startswith("No strategy of 1 was shown to differ from random")
+    two = [{"p_holm": 0.06}, OPEN]
+    assert headline(paired(*two), "random").startswith("None of 2 configurations was shown to differ from random")
+    assert (
+        headline(paired({"p_holm": 0.06}), "random")
+        == "badge was not shown to differ from random over the whole curve."
+    )
     assert headline(paired().assign(p_holm=[]), "random") == "There is nothing to compare with random."
     apart = {"n_pairs": 0, "p_holm": float("nan"), "verdict": "open"}
     assert headline(paired(apart), "random").startswith("Nothing can be compared with random")
@@ -45,9 +50,12 @@ def test_findings_state_interval_seeds_and_correction():
     )
     assert (better.sign, uncorrected.sign, open_.sign) == ("▲", "△", "○")
     assert uncorrected.sentence.endswith(
-        "better than random if looked at alone; not after correction for 3 comparisons."
+        "better than random if looked at alone, but not after correction for 3 comparisons."
     )
-    assert "no difference from random was shown. One of less than 1.50 points would be missed" in open_.sentence
+    assert (
+        "no difference from random was shown. A true difference of less than 1.50 points would be missed"
+        in open_.sentence
+    )
 
 
 def test_one_seed_or_none_shows_nothing():
@@ -55,7 +63,7 @@ def test_one_seed_or_none_shows_nothing():
     unknown = {"low": nan, "high": nan, "p_holm": nan, "verdict": "open"}
     one, none = findings(paired({**unknown, "n_pairs": 1}, {**unknown, "n_pairs": 0, "difference": nan}), "random")
     assert one.sentence == "+2.00 points of area with one seed, which shows no spread."
-    assert none.sentence == "no seed in common with random."
+    assert none.sentence == "it has no seed in common with random."
 
 
 def test_limits():
@@ -63,14 +71,14 @@ def test_limits():
     assert "1.68 standard deviations" in five
     assert "0.0625" in five
     assert "single label counts" in five
-    assert "phase transitions have none" in " ".join(limits({"badge": 4}))
+    assert "no reliable interval" in " ".join(limits({"badge": 4}))
     assert len(limits({"badge": 10})) == 1
-    assert limits({"badge": 1}) == ["One seed shows no spread: nothing can be said of any difference."]
+    assert limits({"badge": 1}) == ["One seed shows no spread, so nothing can be said about any difference."]
 
 
 def test_limits_are_those_of_most_seeds_and_name_who_has_fewer():
     first, *rest = limits({"badge": 5, "margin": 2, "entropy": 1})
-    assert first == "With fewer seeds in common, less can be said of margin (2) and entropy (1)."
+    assert first == "Fewer seeds in common with the baseline say less about margin (2) and entropy (1)."
     assert rest == limits({"badge": 5})
 
 
@@ -84,28 +92,30 @@ NAN = float("nan")
     [
         (
             {},
-            "It reaches 80.0 % accuracy (95 % of random's final one) with 30 fewer labels than random (95 % interval 20"
-            " to 41), and has then spent 4.2 seconds more on choosing them, 0.14 seconds for each label that it saves.",
+            "It reaches 80.0 % accuracy (95 % of random's final value) with 30 fewer labels than random (95 % interval"
+            " 20"
+            " to 41), and has by then spent 4.2 seconds more on selection, which is 0.14 seconds for each label saved.",
         ),
         (
             {"low": -3.0},
-            "(95 % interval −3 to 41), and has then spent 4.2 seconds more on choosing them; that it saves",
+            "(95 % interval −3 to 41), and has by then spent 4.2 seconds more on selection; it was not shown to save"
+            " labels.",
         ),
         (
             {"low": NAN, "high": NAN},
-            "30 fewer labels than random (no interval), and has then spent 4.2 seconds more on",
+            "30 fewer labels than random (no interval), and has by then spent 4.2 seconds more on",
         ),
         (
             {"saved": -1.0, "low": -9.0, "high": 4.0, "extra_seconds": 1234.5},
-            "with 1 more label than random (95 % interval of the labels saved: −9 to 4), and has then spent 1,234"
-            " seconds more on choosing them.",
+            "with 1 more label than random (95 % interval of the labels saved: −9 to 4), and has by then spent 1,234"
+            " seconds more on selection.",
         ),
         ({"saved": 0.2, "low": -9.0}, "with as many labels as random (95 % interval of the labels saved: −9 to 41)"),
-        ({"extra_seconds": -1.0}, "and has then spent 1.0 seconds less on choosing them."),
-        ({"extra_seconds": 0.0}, "and has then spent no time more on choosing them."),
+        ({"extra_seconds": -1.0}, "and has by then spent 1.0 seconds less on selection."),
+        ({"extra_seconds": 0.0}, "and has by then spent the same time on selection."),
         (
             {"labels": NAN, "saved": NAN, "low": NAN, "high": NAN, "extra_seconds": NAN},
-            "It does not reach 80.0 % accuracy (95 % of random's final one), which random does with 80 labels.",
+            "It does not reach 80.0 % accuracy (95 % of random's final value), which random does with 80 labels.",
         ),
     ],
 )

@@ -84,7 +84,7 @@ def learner_changed(text):
         (lambda s: change(s, "rounds", "n_labels", 6), "label counts 6, 10"),
         (lambda s: change(s, "rounds", "round", None), "nulls"),
         (lambda s: change(s, "queries", "position", 7), "do not count from 0"),
-        (lambda s: change(s, "queries", "pool_index", -1), "bought a label twice, or one of no point"),
+        (lambda s: change(s, "queries", "pool_index", -1), "bought a label twice, or for a point that does not exist"),
         (lambda s: change(s, "trajectories", "spec", learner_changed), "has the `spec` of another one"),
         (lambda s: change(s, "trajectories", "spec", "{"), "`spec` that cannot be read"),
         (lambda s: change(s, "trajectories", "seed", 9), "has `seed` 9, but"),

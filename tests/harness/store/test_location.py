@@ -100,7 +100,7 @@ class TestFiles:
         write(path, TABLE)
         assert read_file(path).equals(TABLE)
         (tmp_path / "file").touch()
-        with pytest.raises(StoreWriteError, match="Expected to write `fsspec"):
+        with pytest.raises(StoreWriteError, match="Cannot write `fsspec"):
             write(locate(f"fsspec+file://{tmp_path}") / "file" / "a.parquet", TABLE)
 
     def test_a_large_file_is_read_in_parts(self, folder):
@@ -122,7 +122,7 @@ class TestFiles:
             return FAIL if n_sent > size // 10_000_000 and method == "PUT" else None  # the last part, or the only one
 
         s3_server.fault = fault
-        with pytest.raises(StoreWriteError, match=r"Expected to write `s3://.*`, but got: .*AWS Error") as caught:
+        with pytest.raises(StoreWriteError, match=r"Cannot write `s3://.*`: .*AWS Error") as caught:
             write(path, b"x" * size)
         assert len(str(caught.value).splitlines()) == 1
         s3_server.well()
@@ -155,7 +155,7 @@ class TestFaults:
         ("address", "words"),
         [
             ("s3://bucket/folder?endpoint_override=127.0.0.1:1&scheme=http", "Expected to reach a store in `s3://"),
-            ("s3://other/folder", "Expected to write to `s3://other/folder`, but got: .*other"),
+            ("s3://other/folder", "Cannot write to `s3://other/folder`: .*other"),
         ],
         ids=["no server", "no bucket"],
     )

@@ -85,5 +85,7 @@ def test_files_that_change_all_along_are_told(root, monkeypatch):
         raise FileNotFoundError
 
     monkeypatch.setattr(pq, "ParquetFile", vanishing)
-    with pytest.raises(StoreError, match=r"Expected files that stay, but `.*rounds` changes all along"):
+    with pytest.raises(
+        StoreError, match=r"Expected files that do not change while they are read, but `.*rounds` keeps changing"
+    ):
         read_table(root, "rounds")

@@ -56,7 +56,7 @@ def test_parameters_of_the_studys_strategy_count(study):
 
 def test_final_accuracy_has_no_start(study):
     assert Asked(None, objective="final").sweep(study()).space.start is None
-    with pytest.raises(SpecError, match="Expected an area that begins"):
+    with pytest.raises(SpecError, match="Expected --objective-from only with an area"):
         Asked(None, objective="final", objective_from=500).sweep(study())
 
 

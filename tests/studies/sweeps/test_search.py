@@ -87,6 +87,6 @@ def test_the_mirror_grows_and_keeps_what_it_has(space, tmp_path):
 def test_a_mirror_that_is_something_else_is_refused(space, tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("mine, and not a data base " * 100)
-    with pytest.raises(StoreError, match=r"Expected to write optuna's trials to .*notes\.txt"):
+    with pytest.raises(StoreError, match=r"Cannot write optuna's trials to .*notes\.txt"):
         mirror(path, "study", space, [])
     assert path.read_text().startswith("mine")

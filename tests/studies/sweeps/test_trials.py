@@ -118,7 +118,11 @@ class TestSweep:
         ("build", "error", "words"),
         [
             (lambda: sweep("3..6"), SpecError, "--search grid"),
-            (lambda: sweep(scheduler="asha", by_seconds=True), SpecError, "one objective with --scheduler asha"),
+            (
+                lambda: sweep(scheduler="asha", by_seconds=True),
+                SpecError,
+                "no --second-objective with --scheduler asha",
+            ),
             (lambda: Sweep("random", make_space("3", "5x2", None), (0,), {}, {}), SpecError, "among none to search"),
             (
                 lambda: Sweep("ntkcpl_al", make_space("3", "5x2", None), (0,), {"ntkcpl_al": {"max_clusters": 3}}, {}),
