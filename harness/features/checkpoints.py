@@ -138,7 +138,8 @@ def _own(source: str, content: dict[str, Any], backbone: str | None, image_size:
             raise CheckpointError(f"Expected an encoder of {name} {wanted} in {source}, but it has {found}.")
     encoder = make_encoder(spec, 0)
     _fill(encoder, state, source, spec.backbone)
-    trained = f"{source}, {len(history) - 1} epochs" if history else source
+    n_epochs = len(history) - 1
+    trained = f"{source}, {n_epochs} {'epoch' if n_epochs == 1 else 'epochs'}" if history else source
     return _loaded(encoder, spec, trained, history=history)
 
 

@@ -168,7 +168,7 @@ class TestAgain:
         monkeypatch.setattr("studies.run.machine", None)
         result = ntkcpl(*command(copied, **{**study, "strategies": "random"}))
         assert result.exit_code == 0
-        assert f"`{copied}` has 1 other study, too: ntkcpl report '{copied}'\n" in result.stdout
+        assert f"`{copied}` also holds 1 other study; to see all, run: ntkcpl report '{copied}'\n" in result.stdout
         assert f"{copied / 'results.csv'}\n" in result.stdout
         assert set(pd.read_csv(copied / "results.csv")["label"]) == {"random"}
 
@@ -201,7 +201,7 @@ class TestAgain:
         study, out, *_ = undisturbed
         result = ntkcpl_on_ray(*command(tmp_path, **study | resources))
         assert result.exit_code == 0
-        assert f"{resources['workers']} at once" in result.stderr
+        assert f"{resources['workers']} at a time" in result.stderr
         assert tables(tmp_path) == tables(out)
 
     def test_a_longer_schedule_continues(self, ntkcpl_on_ray, command, tables, tmp_path):
@@ -235,7 +235,7 @@ def test_failures_give_exit_code_1_and_are_tried_again(ntkcpl_on_ray, command, t
     result = ntkcpl_on_ray(*words)
     assert result.exit_code == 1
     assert "plugins:Raises  seed 0  failed: RuntimeError: [the disk] is on fire" in result.stderr
-    assert result.stderr.endswith("1 trajectories failed; the same command tries them again.\n")
+    assert result.stderr.endswith("1 trajectory failed; the same command tries again.\n")
     assert "missing: plugins:Raises" in result.stdout
     assert "[the disk] is on fire" in ntkcpl_on_ray("status", out).stdout
     result = ntkcpl_on_ray(*words)

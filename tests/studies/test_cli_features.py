@@ -111,11 +111,11 @@ def test_from_images_to_a_comparison(ntkcpl, tmp_path):
     done = ntkcpl(*extract)
     assert done.exit_code == 0
     assert "wrn10_1 with a small stem: all" in done.stderr
-    assert "600 images encoded, 0 found done" in done.stderr
+    assert "600 images encoded, 0 encoded before" in done.stderr
     assert re.search(
         r"300 train and 300 test rows, 64 columns, 10 classes\n.* kNN \d+\.\d%, linear \d+\.\d%", done.stdout
     )
-    assert "0 images encoded, 600 found done" in ntkcpl(*extract).stderr
+    assert "0 images encoded, 600 encoded before" in ntkcpl(*extract).stderr
     small = ntkcpl("features", "compact", features, "--dim", 16, "--out", tmp_path / "small.npz")
     assert "16 of 64 columns" in small.stdout
     assert load_dataset(str(tmp_path / "small.npz")).x_train.shape == (300, 16)
@@ -219,7 +219,7 @@ def test_a_study_goes_from_images_to_the_report_and_keeps_each_stage(ntkcpl_on_r
     assert not is_made("cifar10", plan.features, tmp_path, here)
     assert ntkcpl_on_ray(*words, "--dry-run").stderr.endswith("4 trajectories: 4 already done\n")
     again = ntkcpl_on_ray(*words)
-    assert "0 images encoded, 400 found done" in capfd.readouterr().err  # said by another process
+    assert "0 images encoded, 400 encoded before" in capfd.readouterr().err  # said by another process
     assert "4 already done" in again.stderr
     assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "features").iterdir()}
 
@@ -257,7 +257,7 @@ def test_own_features_with_the_schedule_of_a_study(ntkcpl_on_ray, pool_file, tmp
         (["--strategies", "random", "--schedule", "5x2"], "Expected --data, or a --study that starts from images"),
         (["--study", "cifar11"], "Expected a study among cifar10"),
         (["--study", "cifar10", "--root", "{tmp}"], "Expected cifar10 as torchvision keeps it in"),
-        (["--study", "cifar10", "--data", "digits", "--root", "{tmp}"], "but got --data too"),
+        (["--study", "cifar10", "--data", "digits", "--root", "{tmp}"], "only without --data"),
         (["--study", "cifar10", "--set", "features.depth=3", "--root", "{tmp}"], "Expected a setting of a recipe"),
     ],
 )

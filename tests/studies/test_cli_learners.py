@@ -35,7 +35,7 @@ def test_compare_on_a_learner_of_ones_own(ntkcpl_on_ray, pool_file, tmp_path):
     first = ntkcpl_on_ray(*words)
     assert first.exit_code == 0, first.stderr
     assert f"learner: {learner} with scaling=rms, " in first.stderr
-    assert f"badge: {learner} has no layer before the last; its embedding is the features." in first.stderr
+    assert f"badge: {learner} has no layer before the last, so its embedding is the features." in first.stderr
     rows = pd.read_parquet(tmp_path / "out" / "trajectories")
     assert set(rows["status"]) == {"ok"}
     expected = {"name": learner, "version": 1, "params": {"scaling": "rms", **settings}}
@@ -84,7 +84,7 @@ def test_select_says_what_stands_for_an_embedding(ntkcpl, pool_without_labels, t
     result = ntkcpl(*words, "--learner", "linear", "--out", tmp_path / "picks.csv")
     assert result.exit_code == 0, result.stderr
     assert result.stderr.splitlines()[1:] == [
-        "badge: linear has no layer before the last; its embedding is the features."
+        "badge: linear has no layer before the last, so its embedding is the features."
     ]
     assert "badge chose 5 points" in result.stdout
     assert ntkcpl(*words, "--out", tmp_path / "others.csv").stderr == ""

@@ -45,9 +45,9 @@ class TestGrid:
         out, printed, progress = grid
         assert "over 10 to 20 labels" in printed
         assert "unconfirmed" in printed
-        assert "the cap never binds: as 10" in printed
+        assert "runs as 10, as no round asks for more clusters" in printed
         assert str(out / "trials") in printed
-        assert progress.startswith("6 trials of 2 seeds: 12 trajectories: 12 to run\n")
+        assert progress.startswith("6 trials with 2 seeds each; 12 trajectories: 12 to run\n")
         # Rounds in which another trial of the same lineage picks the same are taken over, if it is done in time.
         assert len(re.findall(r"^trial \d  seed \d  round \d  labels \d", progress, re.MULTILINE)) <= 6 * 4 + 6 * 2
         assert len(re.findall(r"^trial \d  seed \d  round \d  labels 20 ", progress, re.MULTILINE)) == 12
@@ -113,7 +113,7 @@ class TestGrid:
         wanted = trials(out)
         result = ntkcpl(*sweep_command(out, gpus_per_trajectory=0))
         assert result.exit_code == 0
-        assert result.stderr == "6 trials of 2 seeds: 6 already done\n"
+        assert result.stderr == "6 trials with 2 seeds each; 6 already done\n"
         assert {table: files(out / table) for table in before} == before
         pd.testing.assert_frame_equal(trials(out), wanted)
 
@@ -124,7 +124,7 @@ class TestGrid:
         monkeypatch.setattr("studies.sweeps.run.machine", None)
         result = ntkcpl(*sweep_command(out, gpus_per_trajectory=0, search="random", trials=3, max_clusters="6,3,99"))
         assert result.exit_code == 0
-        assert result.stderr == "3 trials of 2 seeds: 3 already done\n"
+        assert result.stderr == "3 trials with 2 seeds each; 3 already done\n"
         assert len(trials(out)) == N_TRIALS + 3
         (mine,) = (path for path in (out / "trials").iterdir() if len(pd.read_parquet(path)) == 3)
         mine.unlink()
@@ -184,7 +184,7 @@ class TestOnLogicalGPUs:
 
         wanted = trials(tmp_path)
         again = ntkcpl_on_ray(*words)
-        assert again.stderr == "4 trials of 2 seeds: 4 already done\n"
+        assert again.stderr == "4 trials with 2 seeds each; 4 already done\n"
         assert again.stdout == result.stdout
         pd.testing.assert_frame_equal(trials(tmp_path), wanted)
 
@@ -202,11 +202,11 @@ class TestOnLogicalGPUs:
         }
         result = ntkcpl_on_ray(*sweep_command(tmp_path, **options, trials=2))
         assert result.exit_code == 1
-        assert "1 trials and 0 trajectories of the confirmation failed" in result.stderr
+        assert "1 trial and 0 trajectories of the confirmation failed" in result.stderr
         assert list(trials(tmp_path)["status"]) == ["failed", "complete"]
         result = ntkcpl_on_ray(*sweep_command(tmp_path, **options, trials=4))
         assert result.exit_code == 0, result.stderr
-        assert result.stderr.startswith("4 trials of 2 seeds: 1 already done; up to 6 trajectories to run\n")
+        assert result.stderr.startswith("4 trials with 2 seeds each; 1 already done; up to 6 trajectories to run\n")
         assert list(trials(tmp_path)["status"]) == ["complete"] * 4
 
 
@@ -263,7 +263,7 @@ class TestBadInput:
         result = ntkcpl_on_ray(*sweep_command(tmp_path / "out", dry_run=True))
         assert (result.exit_code, result.stdout) == (0, "")
         assert result.stderr.splitlines() == [
-            "6 trials of 2 seeds: 12 trajectories: 12 to run",
+            "6 trials with 2 seeds each; 12 trajectories: 12 to run",
             "2 at a time, with 1 CPU and 1 GPU each; no estimate of the time yet",
             "torch can use no GPU here, so all of this runs on the CPU.",
         ]
