@@ -40,7 +40,9 @@ def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
     """Give each label a style by its position; share the mapping between the figures of a report."""
     return {
         label: LineStyle(
-            _COLOURS[i % len(_COLOURS)], _DASHES[(i + i // len(_COLOURS)) % len(_DASHES)], _MARKERS[i % len(_MARKERS)]
+            _COLOURS[i % len(_COLOURS)],
+            _DASHES[(i + 2 * (i // len(_COLOURS))) % len(_DASHES)],
+            _MARKERS[(i + i // len(_COLOURS)) % len(_MARKERS)],
         )
         for i, label in enumerate(labels)
     }

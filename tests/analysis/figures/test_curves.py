@@ -45,6 +45,7 @@ def test_more_than_eight_curves_get_a_legend(results):
 
 def test_styles_differ_without_colour():
     styles = line_styles([f"s{i}" for i in range(16)]).values()
+    assert len({(style.colour, style.marker) for style in styles}) == 16
     assert len({(style.dash, style.marker) for style in styles}) == 16
     assert len({style.colour for style in list(styles)[:8]}) == 8
 
