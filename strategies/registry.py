@@ -198,10 +198,9 @@ def build(cls: type[T], owner: str, parameters: Mapping[str, Any], further: Sequ
     words = [*known, *further]
     for key in parameters:
         if key not in known:
-            listed = ", ".join(words) or "none"
-            raise InvalidParameterError(
-                f"Expected a hyperparameter of `{owner}` among {listed}, but got `{key}`.{did_you_mean(key, words)}"
-            )
+            wanted = f"a hyperparameter of `{owner}` among {', '.join(words)}"
+            wanted = wanted if words else f"no hyperparameter of `{owner}`, which has none"
+            raise InvalidParameterError(f"Expected {wanted}, but got `{key}`.{did_you_mean(key, words)}")
     try:
         built = TypeAdapter(cls).validate_python(dict(parameters)) if known else cls()
     except ValidationError as error:

@@ -45,7 +45,7 @@ def headline(paired: pd.DataFrame, baseline: str) -> str:
         return f"{paired['label'].iloc[0]} was not shown to differ from {baseline} over the whole curve."
     if firm.empty:
         return (
-            f"None of {len(paired)} configurations was shown to differ from {baseline} over the whole curve,"
+            f"None of the {len(paired)} configurations was shown to differ from {baseline} over the whole curve,"
             " after correction for the number of comparisons."
         )
     parts = []

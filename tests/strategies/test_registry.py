@@ -107,7 +107,7 @@ class TestPresets:
                 "Expected a preset of `ntkcpl_al` among paper, but got `papr`. Did you mean `paper`?",
             ),
             ("ntkcpl_al", ["paper"], "Expected a preset of `ntkcpl_al` among paper, but got"),
-            ("random", "paper", "Expected a hyperparameter of `random` among none, but got `preset`"),
+            ("random", "paper", "Expected no hyperparameter of `random`, which has none, but got `preset`"),
         ],
     )
     def test_what_is_none_is_one_line(self, name, preset, complaint):
@@ -221,7 +221,7 @@ class TestParameters:
         assert all(name in message for name in parameter_names(BUILT_IN["ntkcpl_al"]))
 
     def test_a_strategy_without_any(self):
-        with pytest.raises(InvalidParameterError, match="among none, but got `delta`"):
+        with pytest.raises(InvalidParameterError, match="which has none, but got `delta`"):
             make_strategy("random", {"delta": 1})
 
     @pytest.mark.parametrize(

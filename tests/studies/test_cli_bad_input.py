@@ -53,7 +53,7 @@ def out(tmp_path):
         ({"label_noise": "1"}, ["label noise in [0, 1)"]),
         ({"ood": "digits:0.1"}, ["6 features in digits, as in pool", "64"]),
         ({"pool_seed": 1}, ["to draw with pool seed 1"]),
-        ({"set": "entropy.temperature=1"}, ["temperature", "among none"]),
+        ({"set": "entropy.temperature=1"}, ["temperature", "which has none"]),
         ({"strategies": "ntkcpl_al", "set": "ntkcpl_al.ridge=much"}, ["ntkcpl_al.ridge", "'much'", "number"]),
         (
             {"strategies": "ntkcpl_al", "set": "ntkcpl_al.ridge=-1"},
@@ -142,7 +142,7 @@ def test_every_command_counts_its_options(ntkcpl, tmp_path):
 
 def test_options_that_add_up_may_be_repeated(ntkcpl, command, out):
     twice = command(out, set=["entropy.x=1", "entropy.y=2"])
-    check(ntkcpl(*twice), out, "among none")
+    check(ntkcpl(*twice), out, "which has none")
 
 
 @pytest.mark.parametrize("inside", ["rounds", "trajectories", "queries/deeper", "coverage"])

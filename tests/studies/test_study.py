@@ -160,7 +160,7 @@ class TestConfigurations:
             (["random", "random"], "Expected configurations that differ, but got `random` twice"),
             ([{"name": "ntkcpl_al", "preset": "pap"}], "Expected a preset of `ntkcpl_al` among paper, but got `pap`"),
             ([{"name": "ntkcpl_al", "ridge": "x"}], "Expected a valid `ntkcpl_al.ridge`"),
-            ([{"name": "random", "ridge": 1}], "Expected a hyperparameter of `random` among none"),
+            ([{"name": "random", "ridge": 1}], "Expected no hyperparameter of `random`, which has none"),
             ([{"name": "ntkcpl", "preset": "paper"}], "Expected a strategy among"),
         ],
     )

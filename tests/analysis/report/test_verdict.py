@@ -22,7 +22,7 @@ def test_headline_takes_the_corrected_verdict():
         "Over the whole curve, badge is better than random and x is worse than random."
     )
     two = [{"p_holm": 0.06}, OPEN]
-    assert headline(paired(*two), "random").startswith("None of 2 configurations was shown to differ from random")
+    assert headline(paired(*two), "random").startswith("None of the 2 configurations was shown to differ from random")
     assert (
         headline(paired({"p_holm": 0.06}), "random")
         == "badge was not shown to differ from random over the whole curve."
