@@ -279,7 +279,9 @@ class TestWorkers:
         specs = [make_spec("plugins:Hangs", {"fault": str(fault)}, seed=seed, schedule="5x3") for seed in range(3)]
         store = Store(tmp_path / "out")
         _, (failure,) = run(specs, pool, store, replace(ONE, time_limit=20.0))
-        assert failure.message == ("It took longer than the time limit of 20 s; a longer --time-limit tries it again.")
+        assert failure.message == (
+            "It took longer than the time limit of 20 s; run it again with a longer --time-limit to retry."
+        )
         assert [row["status"] for row in store.trajectories().values()].count("ok") == 2
         assert len(store.rounds(failure.job.spec.trajectory_id)[0]) == 1
         assert run(specs, pool, store)[1] == []
