@@ -119,14 +119,14 @@ class Registration:
             parts.append(counted(self.n_trials, "trial"))
         elif self.subject == COMPARE:
             parts.append(counted(len(json.loads(self.configurations)), "configuration"))
-        parts.append(_seeds(self.seeds))
+        parts.append(seeds_in_words(self.seeds))
         low, high = self.window
         where = f"at {high} labels" if self.maximised == "final" else f"over {low} to {high} labels"
         parts.append(f"{MAXIMISED[self.maximised]} of {METRICS[self.metric]} {where}")
         if self.baseline is not None:
             parts.append(f"compared with {self.baseline}")
         if self.confirm_seeds:
-            parts.append(f"confirmed with {_seeds(self.confirm_seeds)} on the other half of the test data")
+            parts.append(f"confirmed with {seeds_in_words(self.confirm_seeds)} on the other half of the test data")
         return ", ".join(parts)
 
     @property
@@ -154,7 +154,8 @@ def registrations_in(frame: pd.DataFrame) -> list[Registration]:
     return [Registration.of_row(row) for row in frame.to_dict("records")]
 
 
-def _seeds(seeds: Sequence[int]) -> str:
+def seeds_in_words(seeds: Sequence[int]) -> str:
+    """`seed 3`, or `seeds 0 to 4`."""
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {in_words(seeds)}"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the package, not the script of that name.
@@ -230,35 +230,29 @@ def draw_changes(first: pd.DataFrame) -> Figure:
 def draw_steps(first: pd.DataFrame, n: int) -> Figure:
     """From what NTKCPL estimates of a batch to what is true of it, for the batches of all strategies."""
     note = f"Share of the pool that is wrong after {n} labels (%), mean over seeds; NTKCPL minimises the first"
-    figure, axes = panels("From the estimated risk to the true one", note, 4.3, shared=False)
-    styles = line_styles(list(OF_STEPS))
-    for ax, data in zip(axes, NAMES, strict=True):
-        found = first[(first["data"] == data) & (first["n"] == n)]
-        means = 100 * found.groupby("variant")[list(STEPS)].mean()
-        for name, label in OF_STEPS.items():
-            ax.plot(range(len(STEPS)), means.loc[name], **line(styles[name]), label=label)
-        ax.set_xticks(range(len(STEPS)), STEPS.values(), rotation=35, ha="right", rotation_mode="anchor")
-        ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-    axes[0].set_ylabel("wrong (%)", fontsize=8.5)
-    figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False, fontsize=8.5
-    )
-    return figure
+    return draw_means(first, n, STEPS, "From the estimated risk to the true one", note, "wrong (%)", 4.3)
 
 
 def draw_classifiers(first: pd.DataFrame, n: int) -> Figure:
     """Accuracy of the same labels under other classifiers."""
     note = f"Accuracy (%) of classifiers trained on the same {n} labels, mean over seeds"
-    figure, axes = panels("The same first queries under four classifiers", note, 4.1, shared=False)
+    return draw_means(first, n, CLASSIFIERS, "The same first queries under four classifiers", note, "Accuracy (%)", 4.1)
+
+
+def draw_means(
+    first: pd.DataFrame, n: int, columns: Mapping[str, str], title: str, note: str, unit: str, height: float
+) -> Figure:
+    """Means over seeds of some columns, named as their ticks are, for the batches of all strategies."""
+    figure, axes = panels(title, note, height, shared=False)
     styles = line_styles(list(OF_STEPS))
     for ax, data in zip(axes, NAMES, strict=True):
         found = first[(first["data"] == data) & (first["n"] == n)]
-        means = 100 * found.groupby("variant")[list(CLASSIFIERS)].mean()
+        means = 100 * found.groupby("variant")[list(columns)].mean()
         for name, label in OF_STEPS.items():
-            ax.plot(range(len(CLASSIFIERS)), means.loc[name], **line(styles[name]), label=label)
-        ax.set_xticks(range(len(CLASSIFIERS)), CLASSIFIERS.values(), rotation=35, ha="right", rotation_mode="anchor")
+            ax.plot(range(len(columns)), means.loc[name], **line(styles[name]), label=label)
+        ax.set_xticks(range(len(columns)), columns.values(), rotation=35, ha="right", rotation_mode="anchor")
         ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-    axes[0].set_ylabel("Accuracy (%)", fontsize=8.5)
+    axes[0].set_ylabel(unit, fontsize=8.5)
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False, fontsize=8.5
     )
@@ -273,7 +267,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
 
     def read(part: str) -> pd.DataFrame:
-        return pd.concat([pd.read_csv(path) for folder in options.results if (path := folder / f"{part}.csv").exists()])
+        found = [path for folder in options.results if (path := folder / f"{part}.csv").exists()]
+        if not found:
+            parser.error(f"Expected {part}.csv in one of the folders, but found none; run understand.py first.")
+        return pd.concat(map(pd.read_csv, found))
 
     first, learners = read("first"), read("learners")
     print("\n".join(tables(first, learners, read("rounds"), read("strength"))))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.registration import COMPARE, Registration, find, in_words, registrations_in
+from analysis.registration import COMPARE, Registration, find, registrations_in, seeds_in_words
 from analysis.results import Results
 from analysis.tables import listed
 
@@ -121,12 +121,7 @@ def _missing(registered: Results, first: Registration) -> Iterator[str]:
 def _listed(cells: pd.DataFrame) -> str:
     """Configurations with their seeds."""
     groups = cells.groupby("label", sort=False)["seed"].unique()
-    return listed(
-        [
-            f"{label} ({'seed' if len(seeds) == 1 else 'seeds'} {in_words(np.asarray(seeds).tolist())})"
-            for label, seeds in groups.items()
-        ]
-    )
+    return listed([f"{label} ({seeds_in_words(np.asarray(seeds).tolist())})" for label, seeds in groups.items()])
 
 
 def _data_hash(whole: Results) -> str:

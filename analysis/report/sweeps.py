@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.figures.curves import caption, draw_curves
 from analysis.figures.sweeps import draw_history, draw_importances, draw_interaction
 from analysis.formats import slug
-from analysis.registration import MAXIMISED, find, in_words, registrations_in, sweep_subject
+from analysis.registration import MAXIMISED, find, in_words, registrations_in, seeds_in_words, sweep_subject
 from analysis.report.pictures import MOST_DRAWN, Picture
 from analysis.report.render import Column, Table, integer, number, percent, points, table_of, text
 from analysis.report.sheets import interval_text
@@ -151,10 +151,7 @@ def _looks(looks: pd.DataFrame) -> list[str]:
     if len(seeds) < 2:
         return []
     counts = Counter(seeds)
-    said = ", ".join(
-        f"{'seed' if len(each) == 1 else 'seeds'} {in_words(each)} ({'once' if n == 1 else f'{n} times'})"
-        for each, n in counts.items()
-    )
+    said = ", ".join(f"{seeds_in_words(each)} ({'once' if n == 1 else f'{n} times'})" for each, n in counts.items())
     line = f"The confirmation was looked at {len(seeds)} times: {said}."
     if len(counts) > 1:
         line += " Seeds that are added after a look make its interval too narrow: believe the first look."
