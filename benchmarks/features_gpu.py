@@ -18,13 +18,13 @@ import torch
 
 from harness.data import Dataset, load_dataset
 from harness.features.checkpoints import load_encoder
-from harness.features.compact import compact
 from harness.features.extract import extract
 from harness.features.files import write_features
 from harness.features.images import ImageSet, Source, open_images
 from harness.features.pretrain import Epoch, pretrain
 from harness.features.probe import worth
 from harness.features.recipes import make_recipe
+from harness.features.reduction import reduce_features
 
 PEAK = {"H100": 989, "H200": 989, "GH200": 989, "B200": 2250, "A100": 312, "L40S": 362, "RTX 4090": 165}
 """Dense bf16 TFLOP/s as the makers state them."""
@@ -94,7 +94,7 @@ def main() -> None:
     features = options.out / "features.npz"
     extract(images, load_encoder(str(checkpoint)), features, device=device)
     data = load_dataset(str(features))
-    fields, scale = compact(data, min(128, data.x_train.shape[1]))
+    fields, scale = reduce_features(data, min(128, data.x_train.shape[1]))
     small = options.out / "cifar10_simsiam.npz"
     written = write_features(small, fields, {"recipe": recipe.model_dump(mode="json"), "epochs": done.epoch}, scale)
     print(f"before: {_figures(data)}\nafter:  {_figures(written)}\n{small}: {small.stat().st_size / 1e6:.1f} MB")

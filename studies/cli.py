@@ -252,13 +252,13 @@ def compare(
     with one_line_errors():
         from studies.reading import make_pool, read_dataset
         from studies.run import run_comparison
-        from studies.study import Options, asked_pools, load_study, registered_terms
+        from studies.study import AskedComparison, asked_pools, load_study, registered_terms
 
         place = _to_write(out)
-        options = Options(strategies, schedule, seeds, max_clusters, candidates, settings or [], oracle, learner)
+        asked = AskedComparison(strategies, schedule, seeds, max_clusters, candidates, settings or [], oracle, learner)
         plan = None if study is None else load_study(study)
         pools = asked_pools(plan, pool, label_noise, ood, pool_seed)
-        comparison = options.comparison(plan)
+        comparison = asked.comparison(plan)
         terms = registered_terms(plan, register)
         images = _images(plan, data, root, download, settings or [], place)
         resources = _resources(
@@ -427,8 +427,8 @@ def sweep(
         from harness.exceptions import SpecError
         from studies.reading import make_pool, read_dataset
         from studies.study import asked_pools, load_study, registered_terms
-        from studies.sweeps.asked import Asked
-        from studies.sweeps.book import Options
+        from studies.sweeps.asked import AskedSweep
+        from studies.sweeps.book import SweepRun
         from studies.sweeps.run import run_sweep
 
         place = _to_write(out)
@@ -436,7 +436,7 @@ def sweep(
         pools = asked_pools(plan, pool, label_noise, ood, pool_seed)
         if len(pools) > 1:
             raise SpecError(f"Expected one pool to sweep on, but the study has {len(pools)}; choose it with --pool.")
-        asked = Asked(
+        asked = AskedSweep(
             strategy,
             max_clusters,
             schedules,
@@ -473,7 +473,7 @@ def sweep(
             make_pool(read_dataset(data or ""), *pools),
             place,
             resources,
-            Options(
+            SweepRun(
                 concurrent_trials=concurrent_trials,
                 confirm_seeds=confirm_seeds,
                 optuna_storage=optuna_storage,
@@ -592,9 +592,9 @@ def picture(
 
         names = parse_strategies(strategies)
         place, parsed = _to_write(out), parse_settings(settings or [], names, learner)
-        from studies.picture import run_picture  # late: it trains
+        from studies.coverage import run_coverage  # late: it trains
 
-        table = run_picture(
+        table = run_coverage(
             data,
             place,
             strategies=names,
@@ -702,7 +702,7 @@ def compact(
 ) -> None:
     """Merge the small files of finished trajectories into few; nothing else changes."""
     with one_line_errors():
-        from harness.store.compaction import compact as merge
+        from harness.store.merging import merge
         from harness.store.reading import require_store
         from harness.store.writing import Store
 

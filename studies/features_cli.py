@@ -212,13 +212,13 @@ def compact(
 ) -> None:
     """Shrink a feature file to principal components in 8-bit integers."""
     with one_line_errors("Interrupted: nothing was written."):
-        from harness.features.compact import compact
         from harness.features.files import check_suffix, read_about, write_features
+        from harness.features.reduction import reduce_features
         from studies.reading import read_dataset
 
         check_suffix(out)
         loaded = read_dataset(data)
-        fields, scale = compact(loaded, dim)
+        fields, scale = reduce_features(loaded, dim)
         about = {"made_by": "ntkcpl features compact", "dim": dim, "from": read_about(Path(data))}
         written = write_features(out, fields, about, scale)
         typer.echo(f"{out}: {dim} of {loaded.x_train.shape[1]} columns, {out.stat().st_size / 1e6:.1f} MB")

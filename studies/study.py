@@ -168,7 +168,7 @@ class Study(BaseModel):
 
 
 @dataclass(frozen=True)
-class Options:
+class AskedComparison:
     """What the command line says of a comparison; None where it says nothing.
 
     Attributes:

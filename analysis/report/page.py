@@ -23,10 +23,10 @@ from analysis.formats import FIGURE_FORMATS, FORMATS, check_formats, slug
 from analysis.provenance import study_table, warnings
 from analysis.report import overall, verdict
 from analysis.report.estimates import Estimates, Refusal
-from analysis.report.pictures import Picture, pictures, plane_pictures
 from analysis.report.registered import BASELINE, Part, confirmatory, parts
 from analysis.report.render import WRITERS, Table
-from analysis.report.sheets import sheets
+from analysis.report.section_figures import ReportFigure, plane_figures, section_figures
+from analysis.report.section_tables import section_tables
 from analysis.report.sweeps import SweepSection, sweep_sections
 from analysis.results import Results
 from analysis.tables import without_baseline
@@ -48,7 +48,7 @@ class Section:
         limits: what the seeds cannot show.
         curves: data of the interactive figure.
         tables: in reading order.
-        pictures: in reading order.
+        figures: in reading order.
         refused: what is left out, and why.
         registered: what was registered, and what differs from the registration.
         is_exploratory: whether it goes beyond a registration.
@@ -62,7 +62,7 @@ class Section:
     limits: Sequence[str]
     curves: dict[str, Any]
     tables: Sequence[Table]
-    pictures: Sequence[Picture]
+    figures: Sequence[ReportFigure]
     refused: Sequence[Refusal]
     registered: Sequence[str] = ()
     is_exploratory: bool = False
@@ -89,7 +89,7 @@ class Report:
         across_title: title of these tables.
         notes: what a reader must know about this comparison.
         plane: table of coverage in two dimensions, if there is a picture of it.
-        plane_pictures: pictures of this coverage.
+        plane_figures: figures of this coverage.
         warnings: what a reader must know before comparing numbers.
         tables: environments and studies.
         commands: each study with its exact command.
@@ -107,7 +107,7 @@ class Report:
     across_title: str
     notes: Sequence[str]
     plane: Sequence[Table]
-    plane_pictures: Sequence[Picture]
+    plane_figures: Sequence[ReportFigure]
     warnings: Sequence[str]
     tables: Sequence[Table]
     commands: Sequence[tuple[str, str]]
@@ -181,7 +181,7 @@ def make_report(
         across_title=across_title,
         notes=notes,
         plane=[] if results.coverage.empty else [overall.plane(results)],
-        plane_pictures=plane_pictures(results.coverage),
+        plane_figures=plane_figures(results.coverage),
         warnings=warnings(results),
         tables=[] if results.trajectories.empty else [overall.environments(results)],
         commands=[(str(row["study"]), str(row["command"])) for row in commands.to_dict("records")],
@@ -224,11 +224,11 @@ def report_files(report: Report, formats: Sequence[str] = FORMATS) -> Iterator[t
                 yield _below("tables", place, f"{table.name}.{kind}"), WRITERS[kind](table).encode()
     kinds = [kind for kind in FIGURE_FORMATS if kind in formats]
     drawn: dict[tuple[str, str], str] = {}
-    for name, place, picture in _placed_pictures(report):
-        images = picture.images({*kinds, *(["svg"] if "html" in formats else [])})
+    for name, place, figure in _placed_figures(report):
+        images = figure.images({*kinds, *(["svg"] if "html" in formats else [])})
         for kind in kinds:
-            yield _below("figures", place, f"{picture.name}.{kind}"), images[kind]
-        drawn[name, picture.name] = base64.b64encode(images.get("svg", b"")).decode()
+            yield _below("figures", place, f"{figure.name}.{kind}"), images[kind]
+        drawn[name, figure.name] = base64.b64encode(images.get("svg", b"")).decode()
     if "html" in formats:
         yield "index.html", render_page(report, drawn).encode()
 
@@ -238,7 +238,7 @@ def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
 
     Args:
         report: what to show.
-        drawn: SVG in base64 by names of data set or sweep (none for the plane) and picture.
+        drawn: SVG in base64 by names of data set or sweep (none for the plane) and figure.
     """
     environment = Environment(
         loader=PackageLoader("analysis.report"),
@@ -252,7 +252,7 @@ def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
 
 
 def _section(part: Part, estimates: Estimates) -> Section:
-    tables, refused = sheets(estimates)
+    tables, refused = section_tables(estimates)
     headline, findings, limits = None, [], []
     try:
         paired = estimates.paired
@@ -271,7 +271,7 @@ def _section(part: Part, estimates: Estimates) -> Section:
         limits=limits,
         curves=_interactive(estimates),
         tables=tables,
-        pictures=pictures(estimates),
+        figures=section_figures(estimates),
         refused=refused,
         registered=part.notes,
         is_exploratory=part.is_exploratory,
@@ -350,13 +350,13 @@ def _placed_tables(report: Report) -> Iterator[tuple[str, Sequence[Table]]]:
         yield _place(report, section), section.tables
 
 
-def _placed_pictures(report: Report) -> Iterator[tuple[str, str, Picture]]:
-    """Data set or sweep, folder, picture."""
-    yield from (("", "", picture) for picture in report.plane_pictures)
+def _placed_figures(report: Report) -> Iterator[tuple[str, str, ReportFigure]]:
+    """Data set or sweep, folder, figure."""
+    yield from (("", "", figure) for figure in report.plane_figures)
     for section in report.sections:
-        yield from ((section.name, _place(report, section), picture) for picture in section.pictures)
+        yield from ((section.name, _place(report, section), figure) for figure in section.figures)
     for sweep in report.sweeps:
-        yield from ((sweep.study, slug(sweep.study), picture) for picture in sweep.pictures)
+        yield from ((sweep.study, slug(sweep.study), figure) for figure in sweep.figures)
 
 
 def _place(report: Report, section: Section) -> str:

@@ -14,9 +14,9 @@ from analysis.figures.curves import caption, draw_curves
 from analysis.figures.sweeps import draw_history, draw_importances, draw_interaction
 from analysis.formats import slug
 from analysis.registration import MAXIMISED, find, in_words, registrations_in, seeds_in_words, sweep_subject
-from analysis.report.pictures import MOST_DRAWN, Picture
 from analysis.report.render import Column, Table, integer, number, percent, points, table_of, text
-from analysis.report.sheets import interval_text
+from analysis.report.section_figures import MOST_DRAWN, ReportFigure
+from analysis.report.section_tables import interval_text
 from analysis.results import Results
 from analysis.sweeps import (
     SCHEDULE,
@@ -47,7 +47,7 @@ class SweepSection(NamedTuple):
     facts: str
     findings: Sequence[str]
     tables: Sequence[Table]
-    pictures: Sequence[Picture]
+    figures: Sequence[ReportFigure]
 
 
 def sweep_sections(results: Results) -> list[SweepSection]:
@@ -58,7 +58,7 @@ def sweep_sections(results: Results) -> list[SweepSection]:
         facts = f"{counted(len(trials), 'trial')}: " + ", ".join(f"{n} {status}" for status, n in counts.items()) + "."
         facts += _objective(trials)
         confirmations = results.confirmations[results.confirmations["study"] == study]
-        tables = [_sheet(str(study), trials)]
+        tables = [_trials(str(study), trials)]
         if len(confirmations):
             tables.insert(0, _confirmations(str(study), confirmations))
         section = SweepSection(
@@ -67,13 +67,13 @@ def sweep_sections(results: Results) -> list[SweepSection]:
             facts,
             [*registration_lines(results, str(study)), *confirmation_lines(trials, confirmations)],
             tables,
-            sweep_pictures(results, str(study)),
+            sweep_figures(results, str(study)),
         )
         sections.append(section)
     return sections
 
 
-def sweep_pictures(results: Results, study: str) -> list[Picture]:
+def sweep_figures(results: Results, study: str) -> list[ReportFigure]:
     """Figures of one sweep; one that there is nothing for is left out."""
     trials = results.trials[results.trials["study"] == study]
     done = trials[trials["status"] == "complete"]
@@ -88,32 +88,34 @@ def sweep_pictures(results: Results, study: str) -> list[Picture]:
                 accuracy = results.worded("Accuracy")
                 title = f"{accuracy} by {parameter}, schedule {schedule}"
                 note = f"Best trial of each value. {caption(curves)}"
-                made.append(Picture(name, title, note, partial(draw_curves, curves, name=accuracy)))
+                made.append(ReportFigure(name, title, note, partial(draw_curves, curves, name=accuracy)))
     for parameter in parameters if len(schedules) <= _MOST_ABLATIONS else []:
         cells = interaction_data(trials, parameter)
         note = "Mean over seeds of the best trial at each point; bars: 95 % interval, Student's t over seeds"
         name, title = f"interaction-{slug(parameter)}", f"Objective by {parameter} and schedule"
-        made.append(Picture(name, title, note, partial(draw_interaction, cells, parameter)))
+        made.append(ReportFigure(name, title, note, partial(draw_interaction, cells, parameter)))
     history = history_data(trials)
     if len(history) > 1:
         note = "Mean over seeds; only complete trials"
-        made.append(Picture("history", "Objective by trial", note, partial(draw_history, history)))
+        made.append(ReportFigure("history", "Objective by trial", note, partial(draw_history, history)))
     importances = importance_data(trials)
     if len(importances):
         note = f"fANOVA over {len(done)} complete trials; says what mattered in this space, not which value is best"
         height = 1.6 + 0.4 * len(importances)
         made.append(
-            Picture("importances", "Importance of each setting", note, partial(draw_importances, importances), height)
+            ReportFigure(
+                "importances", "Importance of each setting", note, partial(draw_importances, importances), height
+            )
         )
     return made
 
 
-def picture_files(results: Results) -> Iterator[tuple[str, bytes]]:
+def figure_files(results: Results) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the figures of all sweeps in these results."""
     for study in results.trials["study"].unique():
-        for picture in sweep_pictures(results, str(study)):
-            for kind, content in picture.images(_FORMATS).items():
-                yield f"{picture.name}.{kind}", content
+        for figure in sweep_figures(results, str(study)):
+            for kind, content in figure.images(_FORMATS).items():
+                yield f"{figure.name}.{kind}", content
 
 
 def registration_lines(results: Results, study: str) -> list[str]:
@@ -263,7 +265,7 @@ def _metric(trials: pd.DataFrame) -> str:
     return METRICS.get(kept.iloc[0], kept.iloc[0]) if len(kept) else "the metric that was searched for"
 
 
-def _sheet(study: str, trials: pd.DataFrame) -> Table:
+def _trials(study: str, trials: pd.DataFrame) -> Table:
     frame = trial_table(trials)
     settings = list(frame.columns[1 : list(frame.columns).index("objective")])
     columns = [

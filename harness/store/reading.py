@@ -1,7 +1,7 @@
 """Reading the Parquet store of a study directory: its files, its tables, their rows. Anybody may, at any moment.
 
 A file comes into its place in one step (`harness.store.location`), so that a reader sees whole files only. A
-file may go while its table is read: its writer has replaced it, or merged it (`harness.store.compaction`). Then the
+file may go while its table is read: its writer has replaced it, or merged it (`harness.store.merging`). Then the
 table is read again.
 """
 
@@ -47,7 +47,7 @@ def table_files(root: Location, table: str) -> list[Location]:
 
 
 def merged(paths: Sequence[Location]) -> list[Location]:
-    """Those of the files of a table that `harness.store.compaction` made."""
+    """Those of the files of a table that `harness.store.merging` made."""
     return [path for path in paths if path.name.startswith(schema.MERGED)]
 
 
@@ -172,7 +172,7 @@ class StoreReader:
         return table_files(self.root, table)
 
     def merged_files(self, table: str) -> list[Location]:
-        """The files of a table that `harness.store.compaction` made."""
+        """The files of a table that `harness.store.merging` made."""
         return merged(self.files(table))
 
     def members(self, path: Location) -> frozenset[str]:

@@ -3,7 +3,7 @@
 `rounds/ID.parquet` and `queries/ID.parquet` hold what a trajectory has so far and are replaced after each
 round, queries first; `trajectories/ID.parquet` appears at its end. A file comes into its place in one step
 (`harness.store.location`), so that a reader sees whole files only. Finished trajectories may lie in
-merged files instead of files of their own (`harness.store.compaction`).
+merged files instead of files of their own (`harness.store.merging`).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _SEEDS = "3"
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedSweep:
     """What the command line says of a sweep; None where it says nothing.
 
     Attributes:

@@ -24,7 +24,7 @@ from studies.sweeps.trials import Record, Status, Sweep, best_first, make_record
 
 
 @dataclass(frozen=True)
-class Options:
+class SweepRun:
     """How a sweep runs, beside its resources; nothing here changes what a trial gives.
 
     Attributes:
@@ -55,7 +55,7 @@ class TrialBook:
         known: rows of `trajectories` by id; whoever runs trajectories adds those that have ended.
     """
 
-    def __init__(self, sweep: Sweep, data: Dataset, store: Store, options: Options) -> None:
+    def __init__(self, sweep: Sweep, data: Dataset, store: Store, options: SweepRun) -> None:
         self.sweep = sweep
         self.study = sweep.study(data)
         self.known = store.trajectories()

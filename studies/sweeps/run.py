@@ -19,7 +19,7 @@ from harness.workers.events import Failed
 from harness.workers.resources import Resources
 from studies.compare import LEARNER, learner_notes
 from studies.run import machine, show_plan
-from studies.sweeps.book import Options, TrialBook
+from studies.sweeps.book import SweepRun, TrialBook
 from studies.sweeps.bridge import Bridge, start_tuning
 from studies.sweeps.legs import JobQueue
 from studies.sweeps.progress import SweepProgress
@@ -42,7 +42,7 @@ class SweepOutcome:
     n_unconfirmed: int = 0
 
 
-def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, options: Options) -> SweepOutcome:
+def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, options: SweepRun) -> SweepOutcome:
     """Run what the store does not have yet, then print the trials and draw the figures.
 
     Args:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from analysis import Results
-from analysis.report.sweeps import confirmation_lines, picture_files
+from analysis.report.sweeps import confirmation_lines, figure_files
 from analysis.statistics import mean_interval
 from analysis.sweeps import setting_text
 from harness.store.location import Location, write
@@ -59,7 +59,7 @@ def show_confirmation(results: Results, console: Console) -> None:
 def write_figures(results: Results, folder: Location) -> list[Location]:
     """Draw the figures of the one sweep in these results into a folder; returns those for the screen."""
     paths = []
-    for name, content in picture_files(results):
+    for name, content in figure_files(results):
         paths.append(folder / name)
         write(paths[-1], content)
     return [path for path in paths if path.suffix == ".png"]

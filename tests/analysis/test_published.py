@@ -59,9 +59,9 @@ def test_other_studies_are_not_set_against_it(published, study):
 
 def test_the_report_has_the_sheet(published):
     tables = {table.name: table for table in make_report(renamed(published, "cifar10-0123456789ab")).sections[0].tables}
-    sheet = tables["published"]
-    assert len(sheet.rows) == 12
-    cells = dict(zip(sheet.headings, (cell.text for cell in sheet.rows[0]), strict=True))
+    table = tables["published"]
+    assert len(table.rows) == 12
+    cells = dict(zip(table.headings, (cell.text for cell in table.rows[0]), strict=True))
     assert cells["ntkcpl_self"].replace("-", "+") == "54.31 / 54.31 (+0.0)"
     assert "published" not in {table.name for table in make_report(load(published)).sections[0].tables}
 

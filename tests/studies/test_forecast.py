@@ -8,7 +8,7 @@ from harness.workers.resources import Resources
 from studies import forecast as module
 from studies.forecast import PAIRS_A_SECOND, ROUND_SECONDS, STEP_SECONDS, forecast
 from studies.progress import duration
-from studies.study import Options, encoder_path, load_study
+from studies.study import AskedComparison, encoder_path, load_study
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def lines(tmp_path, monkeypatch):
     def of(name, root=None, *, features=None, resources=None, download=False, **typed):
         empty = dict.fromkeys(("strategies", "schedule", "seeds", "max_clusters", "candidates"))
         study = load_study(name)
-        comparison = Options(**{**empty, **typed}, settings=[]).comparison(study)
+        comparison = AskedComparison(**{**empty, **typed}, settings=[]).comparison(study)
         stage = study[1].features.changed(features or {})
         return forecast(
             [comparison], study[1].data, stage, root, tmp_path / "out", resources or Resources(), download=download

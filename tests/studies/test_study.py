@@ -15,7 +15,7 @@ from strategies.exceptions import StrategyError
 from strategies.ntkcpl import PAPER
 from strategies.registry import BUILT_IN, SETS
 from studies.compare import parse_learner, parse_strategies
-from studies.study import Options, asked_pools, feature_changes, load_study, study_names
+from studies.study import AskedComparison, asked_pools, feature_changes, load_study, study_names
 
 FACTS = {  # schedule, most clusters, backbone, method: method section of the paper
     "cifar10": ("20x5,100x4,500x3", 100, "resnet18", "simsiam"),
@@ -28,7 +28,7 @@ FACTS = {  # schedule, most clusters, backbone, method: method section of the pa
 
 def options(*settings, **typed):
     empty = dict.fromkeys(("strategies", "schedule", "seeds", "max_clusters", "candidates"))
-    return Options(**{**empty, **typed}, settings=settings)
+    return AskedComparison(**{**empty, **typed}, settings=settings)
 
 
 def test_the_papers_five_studies_are_there_and_its_sweep():

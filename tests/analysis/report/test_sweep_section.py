@@ -5,12 +5,12 @@ import pytest
 
 from analysis import load
 from analysis.report import make_report, write_report
-from analysis.report.sweeps import confirmation_lines, picture_files, sweep_pictures
+from analysis.report.sweeps import confirmation_lines, figure_files, sweep_figures
 from harness.store import schema
 
 
-def test_pictures_of_a_sweep(swept_results):
-    names = [picture.name for picture in sweep_pictures(swept_results, "sweep-x")]
+def test_figures_of_a_sweep(swept_results):
+    names = [figure.name for figure in sweep_figures(swept_results, "sweep-x")]
     assert names == [
         "ablation-max_clusters-10x4",
         "ablation-max_clusters-20x2",
@@ -20,8 +20,8 @@ def test_pictures_of_a_sweep(swept_results):
     ]
 
 
-def test_pictures_are_files(swept_results):
-    files = dict(picture_files(swept_results))
+def test_figures_are_files(swept_results):
+    files = dict(figure_files(swept_results))
     assert len(files) == 10
     assert files["history.png"].startswith(b"\x89PNG")
     assert files["history.svg"].startswith(b"<?xml")

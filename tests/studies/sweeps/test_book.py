@@ -8,7 +8,7 @@ import pytest
 
 from harness.store.writing import Store
 from studies.sweeps import book as module
-from studies.sweeps.book import Options, TrialBook
+from studies.sweeps.book import SweepRun, TrialBook
 from studies.sweeps.space import make_space
 from studies.sweeps.trials import Sweep
 
@@ -22,7 +22,7 @@ def searched():
 
 @pytest.fixture
 def book(searched, pool, tmp_path):
-    return TrialBook(searched, pool, Store(tmp_path), Options())
+    return TrialBook(searched, pool, Store(tmp_path), SweepRun())
 
 
 def end(book, number, status="stopped"):
@@ -32,7 +32,7 @@ def end(book, number, status="stopped"):
 
 def test_a_grid_is_known_from_the_start(pool, tmp_path):
     book = TrialBook(
-        Sweep("ntkcpl_al", make_space("3,6", "5x4", None), (0,), FAST, {}), pool, Store(tmp_path), Options()
+        Sweep("ntkcpl_al", make_space("3,6", "5x4", None), (0,), FAST, {}), pool, Store(tmp_path), SweepRun()
     )
     assert [book.configure(number) for number in book.pending] == list(book.sweep.space.grid())
     assert (book.n_trials, len(book.plan().jobs)) == (2, 2)
@@ -97,7 +97,7 @@ def test_a_sampler_is_told_of_all_that_began_before_while_others_end(book, monke
 def test_what_has_ended_is_in_the_store_and_failures_are_tried_again(book, searched, pool):
     for number, status in enumerate(("stopped", "failed")):
         end(book, number, status)
-    again = TrialBook(searched, pool, Store(book._store.root), Options())
+    again = TrialBook(searched, pool, Store(book._store.root), SweepRun())
     assert [row["status"] for row in again._store.trials(again.study)] == ["stopped", "failed"]
     assert again.records == {}  # their rounds are not there
     assert [again.configure(number) for number in (0, 1)] == [book.configure(number) for number in (0, 1)]

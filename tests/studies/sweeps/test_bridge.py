@@ -12,7 +12,7 @@ from harness.store.writing import Store
 from harness.trajectory import run_trajectory
 from harness.workers.driver import record
 from harness.workers.events import Failed, Finished, Paused, RoundDone, Started, Summary
-from studies.sweeps.book import Options, TrialBook
+from studies.sweeps.book import SweepRun, TrialBook
 from studies.sweeps.bridge import Bridge
 from studies.sweeps.legs import JobQueue
 from studies.sweeps.progress import SweepProgress
@@ -69,7 +69,7 @@ def run(pool, tmp_path):
     def run(sweep, tune, failing=()):
         store = Store(tmp_path)
         with store.writing():
-            book = TrialBook(sweep, pool, store, Options())
+            book = TrialBook(sweep, pool, store, SweepRun())
             with SweepProgress(book.n_trials, [], Console(file=StringIO())) as progress:
                 bridge = Bridge(book, JobQueue(store, book.known), tune, progress)
                 record(execute(bridge.jobs(), failing), store, bridge.listen)

@@ -1,6 +1,6 @@
 import pytest
 
-from analysis.report.sheets import transition_text
+from analysis.report.section_tables import transition_text
 
 ROW = {"answer": "crossing", "final_sign": 1, "low": 20.0, "high": 40.0, "low_open": False, "high_open": False}
 

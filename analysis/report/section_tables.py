@@ -34,14 +34,14 @@ _signed = signed(0)
 _T = "95 % intervals are paired Student's t over seeds"
 
 
-def sheets(estimates: Estimates) -> tuple[list[Table], list[Refusal]]:
+def section_tables(estimates: Estimates) -> tuple[list[Table], list[Refusal]]:
     """Make the tables in reading order; leave out what is empty; name what is refused or not in all, and why.
 
     In the frames, `strategy` is the label of a configuration.
     """
     made: list[Table] = []
     refused = list(estimates.excluded)
-    for title, make in _SHEETS.items():
+    for title, make in _MAKERS.items():
         try:
             table = make(estimates, title)
         except AnalysisError as error:
@@ -515,7 +515,7 @@ def _missing(estimates: Estimates, title: str) -> Table:
 
 
 _AREAS = (("area", "area over labels"), ("area_log", "area over log labels"), ("final", "final accuracy"))
-_SHEETS: dict[str, Callable[[Estimates, str], Table]] = {
+_MAKERS: dict[str, Callable[[Estimates, str], Table]] = {
     "Verdict on whole curves": _verdict,
     "Missing cells and failures": _missing,
     "Area under the curve and final accuracy": _area,

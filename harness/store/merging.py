@@ -53,7 +53,7 @@ class Merged:
     n_after: int
 
 
-def compact(store: Store) -> list[Merged]:
+def merge(store: Store) -> list[Merged]:
     """Merge the files of finished trajectories.
 
     Args:
@@ -63,10 +63,10 @@ def compact(store: Store) -> list[Merged]:
         StoreError: a file cannot be read or written, or does not hold what it should; sources stay then.
     """
     finished = {name for name, row in store.trajectories().items() if row["status"] == "ok"}
-    return [_compact(store, table, finished) for table in ("queries", "rounds", "trajectories")]
+    return [_merge_table(store, table, finished) for table in ("queries", "rounds", "trajectories")]
 
 
-def _compact(store: Store, table: str, finished: set[str]) -> Merged:
+def _merge_table(store: Store, table: str, finished: set[str]) -> Merged:
     n_before = len(store.files(table))
     merged = store.merged_files(table)
     sources = [path for path in store.files(table) if path in merged or path.stem in finished]

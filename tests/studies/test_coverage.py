@@ -6,7 +6,7 @@ from harness.data import Dataset, Fields
 from harness.schedule import Schedule
 from harness.trajectory import run_trajectory
 from studies.compare import Comparison
-from studies.picture import Sphere, cover
+from studies.coverage import Sphere, cover
 
 FAST = ("--set", "learner.epochs=3", "--set", "learner.hidden=16")
 

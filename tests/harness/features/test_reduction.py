@@ -3,9 +3,9 @@ import pytest
 
 from harness.data import Dataset, Fields, load_dataset
 from harness.exceptions import DataError
-from harness.features.compact import compact
 from harness.features.files import read_about, write_features
 from harness.features.probe import worth
+from harness.features.reduction import reduce_features
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def digits():
 
 
 def test_all_components_keep_distances_up_to_the_rounding(digits):
-    fields, scale = compact(digits, 64)
+    fields, scale = reduce_features(digits, 64)
     assert fields.x_train.dtype == np.int8
     kept = fields.x_train[:50] * scale
     distances = [np.linalg.norm(x[:, None] - x[None], axis=2) for x in (kept, digits.x_train[:50])]
@@ -22,7 +22,7 @@ def test_all_components_keep_distances_up_to_the_rounding(digits):
 
 
 def test_few_components_are_written_small_and_worth_nearly_as_much(digits, tmp_path):
-    fields, scale = compact(digits, 32)
+    fields, scale = reduce_features(digits, 32)
     found = write_features(tmp_path / "c.npz", fields, {"dim": 32}, scale)
     assert (tmp_path / "c.npz").stat().st_size < 1797 * (32 + 16)
     again = load_dataset(str(tmp_path / "c.npz"))
@@ -38,18 +38,18 @@ def test_labels_by_name_survive(tmp_path):
     rng = np.random.default_rng(0)
     labels = np.array(["cat", "dog"] * 10)
     data = Dataset.from_arrays("pets", Fields(rng.normal(size=(20, 4)), labels, rng.normal(size=(20, 4)), labels))
-    fields, scale = compact(data, 2)
+    fields, scale = reduce_features(data, 2)
     assert write_features(tmp_path / "c.npz", fields, {}, scale).class_names == ("cat", "dog")
 
 
 def test_more_components_than_columns_are_refused(digits):
     with pytest.raises(DataError, match="Expected 1 to 64 components of digits, but got 65"):
-        compact(digits, 65)
+        reduce_features(digits, 65)
 
 
 @pytest.mark.parametrize("scale", [np.ones(63, np.float32), np.ones(64, np.int64)])
 def test_a_scale_that_does_not_fit_is_refused(digits, tmp_path, scale):
-    fields, _ = compact(digits, 64)
+    fields, _ = reduce_features(digits, 64)
     np.savez(tmp_path / "c.npz", **fields._asdict(), x_scale=scale)
     with pytest.raises(DataError, match="a factor for each column"):
         load_dataset(str(tmp_path / "c.npz"))

@@ -11,7 +11,7 @@ from harness.exceptions import DataError
 _LEVELS = 127
 
 
-def compact(data: Dataset, dim: int) -> tuple[Fields, NDArray[np.float32]]:
+def reduce_features(data: Dataset, dim: int) -> tuple[Fields, NDArray[np.float32]]:
     """Project on the leading principal components of the pool and round.
 
     Test rows beyond the range of the pool are clipped.

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from analysis import load
 from harness.exceptions import StoreError
 from harness.plan import make_plan
-from harness.store import compaction, schema
+from harness.store import merging, schema
 from harness.store.check import check_store
-from harness.store.compaction import compact
 from harness.store.location import Address, write
 from harness.store.reading import read_file
 from harness.store.writing import Store
@@ -72,7 +71,7 @@ def copy_trajectories(source, root, specs):
 def merge(root):
     store = Store(root)
     with store.writing():
-        return compact(store)
+        return merging.merge(store)
 
 
 def contents(root):
@@ -160,7 +159,7 @@ class TestCompact:
         assert contents(root) == before
 
     def test_merged_files_grow_up_to_a_size(self, copied, monkeypatch):
-        monkeypatch.setattr(compaction, "_MOST_ROWS", 4)
+        monkeypatch.setattr(merging, "_MOST_ROWS", 4)
         assert [merged.n_after for merged in merge(copied[0])] == [6, 3, 2]
         assert check_store(copied[0]).problems == []
 

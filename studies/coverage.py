@@ -44,7 +44,7 @@ _REACH = 0.7
 """Radius of the data on the plane that touches the unit sphere at its pole; 1 would be half of the sphere."""
 
 
-def run_picture(
+def run_coverage(
     data: str | None,
     out: Location,
     *,

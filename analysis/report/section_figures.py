@@ -26,7 +26,7 @@ _CANVASES = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvas
 _MOST_PANELS = 4
 
 
-class Picture(NamedTuple):
+class ReportFigure(NamedTuple):
     """A figure of the report: name of its files, heading, what is shown, how to draw it, height in inches."""
 
     name: str
@@ -55,10 +55,10 @@ class Picture(NamedTuple):
         return images
 
 
-def pictures(estimates: Estimates) -> list[Picture]:
+def section_figures(estimates: Estimates) -> list[ReportFigure]:
     """Figures of a data set; one whose numbers are refused is left out, as the refused table says why."""
     selection = _select(estimates)
-    made: list[Picture] = []
+    made: list[ReportFigure] = []
     for make in (_curves, _gain, _transitions, _penalties, _spending, _cost, _clusters, _diagnoses):
         try:
             made += make(estimates, selection)
@@ -67,7 +67,7 @@ def pictures(estimates: Estimates) -> list[Picture]:
     return made
 
 
-def plane_pictures(coverage: pd.DataFrame) -> list[Picture]:
+def plane_figures(coverage: pd.DataFrame) -> list[ReportFigure]:
     """Figures of coverage in two dimensions, one for each picture in `Results.coverage`."""
     made = []
     pictures = [picture for _, picture in coverage.groupby("picture", sort=False)]
@@ -80,7 +80,7 @@ def plane_pictures(coverage: pd.DataFrame) -> list[Picture]:
             " order of the picks; outlines: balls, clusters"
         )
         draw = partial(plane.draw_picture, picture)
-        made.append(Picture(name, title, note, draw, plane.picture_height(picture)))
+        made.append(ReportFigure(name, title, note, draw, plane.picture_height(picture)))
     return made
 
 
@@ -116,59 +116,59 @@ def _select(estimates: Estimates) -> _Selection:
     return _Selection(labels, axes.line_styles(labels), note, log)
 
 
-def _curves(estimates: Estimates, selection: _Selection) -> list[Picture]:
+def _curves(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     data = selection.of(curves.curves_of(estimates.accuracies))
     drawn, styles = curves.with_bounds(data, selection.styles, estimates.results)
     name = estimates.results.worded("Accuracy")
     draw = partial(curves.draw_curves, drawn, log=selection.log, styles=styles, name=name)
     note = curves.caption(data) + selection.note + curves.bound_note(estimates.results)
-    return [Picture("curves", name, note, draw)]
+    return [ReportFigure("curves", name, note, draw)]
 
 
-def _gain(estimates: Estimates, selection: _Selection) -> list[Picture]:
+def _gain(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     data = selection.of(curves.gains_of(estimates.gains))
     draw = partial(curves.draw_gain, data, styles=selection.styles)
     note = f"Mean over seeds; band: paired 95 % t interval at each label count alone{selection.note}"
-    return [Picture("gain", f"Gain over {estimates.baseline}", note, draw)]
+    return [ReportFigure("gain", f"Gain over {estimates.baseline}", note, draw)]
 
 
-def _transitions(estimates: Estimates, selection: _Selection) -> list[Picture]:
+def _transitions(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     gains, transitions = selection.of(estimates.gains), selection.of(estimates.transitions)
     title = f"Ahead of {estimates.baseline}, and where that changes"
     note = f"Paired 95 % t interval at each label count alone, uncorrected; bar: last change of sign{selection.note}"
     draw = partial(comparison.draw_transitions, gains, transitions, log=selection.log)
-    return [Picture("phase_transition", title, note, draw, selection.height(0.34, 1.4, 2.6))]
+    return [ReportFigure("phase_transition", title, note, draw, selection.height(0.34, 1.4, 2.6))]
 
 
-def _penalties(estimates: Estimates, selection: _Selection) -> list[Picture]:
+def _penalties(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     data = selection.of(estimates.penalties, "label", "opponent")
     note = f"% of label counts with a significant paired t-test (5 %, uncorrected: exploratory){selection.note}"
     draw = partial(comparison.draw_penalties, data)
     height = selection.height(0.34, 2.9, 3.6)
-    return [Picture("pairwise_penalties", "Pairwise penalties", note, draw, height)] if len(data) else []
+    return [ReportFigure("pairwise_penalties", "Pairwise penalties", note, draw, height)] if len(data) else []
 
 
-def _spending(estimates: Estimates, selection: _Selection) -> list[Picture]:
+def _spending(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     data, name = selection.of(estimates.spending), estimates.results.worded("Accuracy")
     draw = partial(diagnostics.draw_spending, data, styles=selection.styles, name=name)
     note = f"Means over seeds after each round; training is not counted{selection.note}"
-    return [Picture("spending", f"{name} by seconds of selection", note, draw)]
+    return [ReportFigure("spending", f"{name} by seconds of selection", note, draw)]
 
 
-def _cost(estimates: Estimates, selection: _Selection) -> list[Picture]:
+def _cost(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     draw = partial(diagnostics.draw_cost, selection.of(estimates.costs), estimates.areas, styles=selection.styles)
     note = f"Mean over seeds of the area under the curve and of the seconds of selection{selection.note}"
-    return [Picture("cost", estimates.results.worded("Accuracy against cost"), note, draw)]
+    return [ReportFigure("cost", estimates.results.worded("Accuracy against cost"), note, draw)]
 
 
-def _clusters(estimates: Estimates, selection: _Selection) -> list[Picture]:
+def _clusters(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     data = estimates.clusters
     note = "Mean over seeds; bars: 95 % interval, Student's t"
     draw = partial(diagnostics.draw_clusters, data)
-    return [Picture("max_clusters", "Number of clusters", note, draw)] if len(data) else []
+    return [ReportFigure("max_clusters", "Number of clusters", note, draw)] if len(data) else []
 
 
-def _diagnoses(estimates: Estimates, selection: _Selection) -> list[Picture]:
+def _diagnoses(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     made = []
     note = "Mean over seeds; band: ± 1 standard deviation (ddof = 1)"
     for position, label in enumerate(estimates.diagnoses["label"].unique()[:_MOST_PANELS], start=1):
@@ -176,8 +176,8 @@ def _diagnoses(estimates: Estimates, selection: _Selection) -> list[Picture]:
         errors = diagnostics.error_data(estimates.results, label)
         name = f"{position}-{slug(label)}"
         draw = partial(diagnostics.draw_coverage, coverage)
-        made.append(Picture(f"coverage-{name}", f"Coverage: {label}", note, draw))
+        made.append(ReportFigure(f"coverage-{name}", f"Coverage: {label}", note, draw))
         if errors["n_clusters"].nunique() > 1:
             draw = partial(diagnostics.draw_errors, errors)
-            made.append(Picture(f"errors-{name}", f"Errors by clusters: {label}", note, draw))
+            made.append(ReportFigure(f"errors-{name}", f"Errors by clusters: {label}", note, draw))
     return made
