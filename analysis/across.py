@@ -11,17 +11,17 @@ import pandas as pd
 from analysis.exceptions import NoBaselineError, SelectionError
 from analysis.results import Results
 from analysis.statistics import holm, least_wilcoxon_p, stratified_iqm, wilcoxon
-from analysis.tables import listed, trajectory_table
-from analysis.words import counted
+from analysis.tables import trajectory_table
+from analysis.words import counted, listed
 
 LEVEL = 0.05
 
 
 def names_by_data(results: Results) -> dict[str, dict[str, str]]:
-    """Names of configurations across data sets: for each data set, label there -> name.
+    """Names of configurations across data sets: for each data set, configuration there -> name.
 
     A strategy with one configuration on each data set has its own name, whatever its parameters. If it has
-    several, they are named by the labels that distinguish them in all results. Evaluations on halves of the test data
+    several, they are named as in all results. Evaluations on halves of the test data
     are not used.
 
     Raises:
@@ -30,14 +30,14 @@ def names_by_data(results: Results) -> dict[str, dict[str, str]]:
     parts = _wholes(results)
     if len(parts) < 2:
         raise SelectionError(f"Expected two data sets or more, but got {len(parts)} evaluated on all test data.")
-    settings = [part.configurations.drop_duplicates("label").assign(data=data) for data, part in parts.items()]
+    settings = [part.configurations.drop_duplicates("configuration").assign(data=data) for data, part in parts.items()]
     cells = pd.concat(settings)
-    is_single = cells.groupby(["strategy", "data"])["label"].nunique().groupby("strategy").max() == 1
-    everywhere = results.configurations["label"]
+    is_single = cells.groupby(["strategy", "data"])["configuration"].nunique().groupby("strategy").max() == 1
+    everywhere = results.configurations["configuration"]
     names: dict[str, dict[str, str]] = {data: {} for data in parts}
     for trajectory, row in zip(cells.index, cells.to_dict("records"), strict=True):
         name = row["strategy"] if is_single[row["strategy"]] else everywhere[trajectory]
-        names[row["data"]][row["label"]] = str(name)
+        names[row["data"]][row["configuration"]] = str(name)
     return names
 
 
@@ -56,7 +56,7 @@ def areas_by_data(results: Results) -> pd.DataFrame:
     """
     wholes = _wholes(results)
     means = {
-        data: trajectory_table(wholes[data]).groupby("label")["area"].mean().rename(index=names)
+        data: trajectory_table(wholes[data]).groupby("configuration")["area"].mean().rename(index=names)
         for data, names in names_by_data(results).items()
     }
     table = pd.DataFrame(means).dropna()
@@ -82,8 +82,8 @@ def unlike(results: Results) -> list[str]:
     wholes = _wholes(results)
     frames = []
     for data, own in names_by_data(results).items():
-        cells = wholes[data].configurations.drop_duplicates("label")
-        frames.append(cells.assign(name=cells["label"].map(own)))
+        cells = wholes[data].configurations.drop_duplicates("configuration")
+        frames.append(cells.assign(name=cells["configuration"].map(own)))
     said = []
     for name, cells in pd.concat(frames).groupby("name", sort=False):
         settings = pd.DataFrame([json.loads(text) for text in cells["params"]]).assign(schedule=list(cells["schedule"]))
@@ -103,8 +103,8 @@ def rank_table(results: Results, *, baseline: str = "random") -> pd.DataFrame:
         baseline: name of a strategy with one configuration on all data sets, or a name of `names_by_data`.
 
     Returns:
-        One row per configuration finished on all data sets, best average rank first: label, mean_rank (1 is the
-        best; ties share their mean), n_data, p (exact, two-sided, over data sets; null for the baseline), p_holm
+        One row per configuration finished on all data sets, best average rank first: configuration, mean_rank (1 is
+        the best; ties share their mean), n_data, p (exact, two-sided, over data sets; null for the baseline), p_holm
         (corrected for the number of configurations).
 
     Raises:
@@ -114,10 +114,10 @@ def rank_table(results: Results, *, baseline: str = "random") -> pd.DataFrame:
     areas = areas_by_data(results)
     reference = _reference(areas, baseline)
     rank = areas.rank(ascending=False).mean(axis="columns")
-    p = [np.nan if label == reference else wilcoxon(row - areas.loc[reference]) for label, row in areas.iterrows()]
-    table = pd.DataFrame({"label": areas.index, "mean_rank": rank.to_numpy(), "n_data": areas.shape[1], "p": p})
+    p = [np.nan if name == reference else wilcoxon(row - areas.loc[reference]) for name, row in areas.iterrows()]
+    table = pd.DataFrame({"configuration": areas.index, "mean_rank": rank.to_numpy(), "n_data": areas.shape[1], "p": p})
     table["p_holm"] = holm(table["p"])
-    return table.sort_values(["mean_rank", "label"], ignore_index=True)
+    return table.sort_values(["mean_rank", "configuration"], ignore_index=True)
 
 
 def rank_warning(n_data: int, n_configurations: int) -> str | None:
@@ -147,8 +147,8 @@ def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "ra
         baseline: as in `rank_table`.
 
     Returns:
-        One row per configuration finished on all data sets: label, iqm, low, high (95 %, stratified bootstrap), n
-        (trajectories), n_data.
+        One row per configuration finished on all data sets: configuration, iqm, low, high (95 %, stratified bootstrap),
+        n (trajectories), n_data.
 
     Raises:
         NoBaselineError: as `rank_table`.
@@ -159,15 +159,15 @@ def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "ra
     scores: dict[str, list[np.ndarray]] = {str(name): [] for name in areas_of.index}
     for data, names in names_by_data(results).items():
         own = trajectory_table(wholes[data])
-        areas = own.assign(name=own["label"].map(names)).groupby("name")["area"]
+        areas = own.assign(name=own["configuration"].map(names)).groupby("name")["area"]
         floor = areas.get_group(reference).mean()
         for name, strata in scores.items():
             strata.append((areas.get_group(name).to_numpy() - floor) / (1 - floor))
     rows = []
-    for label, strata in scores.items():
+    for configuration, strata in scores.items():
         interval = stratified_iqm(strata, rng)
-        rows.append((label, interval.estimate, interval.low, interval.high, interval.n, len(strata)))
-    return pd.DataFrame(rows, columns=["label", "iqm", "low", "high", "n", "n_data"])
+        rows.append((configuration, interval.estimate, interval.low, interval.high, interval.n, len(strata)))
+    return pd.DataFrame(rows, columns=["configuration", "iqm", "low", "high", "n", "n_data"])
 
 
 def budgets_by_data(results: Results, budgets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -178,22 +178,23 @@ def budgets_by_data(results: Results, budgets: Mapping[str, pd.DataFrame]) -> pd
         budgets: by data set, the `analysis.comparison.effective_budget` of what was evaluated on all test data.
 
     Returns:
-        One row per configuration and data set: label, data, effective_points, total_points, effective_ratio,
+        One row per configuration and data set: configuration, data, effective_points, total_points, effective_ratio,
         effective_at (label counts, space-separated), mean_ratio (the mean of effective_ratio over all data sets; null
         for a configuration that lacks one). The largest mean first, those without one last.
 
     Raises:
         SelectionError: there are fewer than two data sets.
     """
-    columns = ["label", "data", "effective_points", "total_points", "effective_ratio", "effective_at"]
+    columns = ["configuration", "data", "effective_points", "total_points", "effective_ratio", "effective_at"]
     names = names_by_data(results)
     frames = [
-        frame.assign(label=frame["label"].map(names[data]), data=data)[columns] for data, frame in budgets.items()
+        frame.assign(configuration=frame["configuration"].map(names[data]), data=data)[columns]
+        for data, frame in budgets.items()
     ]
     table = pd.concat(frames, ignore_index=True)
-    ratios = table.groupby("label")["effective_ratio"]
+    ratios = table.groupby("configuration")["effective_ratio"]
     means = ratios.mean().where(ratios.size() == len(names))
-    table["mean_ratio"] = table["label"].map(means)
+    table["mean_ratio"] = table["configuration"].map(means)
     return table.sort_values("mean_ratio", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -16,7 +16,8 @@ from analysis.exceptions import UnpairedError
 from analysis.metrics import first_reach, last_crossing, share_above
 from analysis.results import Results
 from analysis.statistics import FloatArray, bootstrap_interval, bootstrap_weights, holm, mean_interval, t_test
-from analysis.tables import Excluded, baselines, listed, spending_table, trajectory_table
+from analysis.tables import Excluded, baselines, spending_table, trajectory_table
+from analysis.words import listed
 
 LEVEL = 0.05
 TIE_BAND = 0.002
@@ -27,7 +28,7 @@ TARGET_SHARES = (0.9, 0.95, 0.99)
 class Pair(NamedTuple):
     """Accuracies of a configuration and of its baseline: `seeds x label counts` each, equally indexed."""
 
-    label: str
+    configuration: str
     baseline: str
     own: pd.DataFrame
     other: pd.DataFrame
@@ -44,7 +45,7 @@ def pairs(results: Results, data: str | None = None, *, baseline: str = "random"
     Args:
         results: finished trajectories.
         data: name of the data set; None where the results hold just one.
-        baseline: name of a strategy with one configuration per schedule, or a label.
+        baseline: name of a strategy with one configuration per schedule, or of a configuration.
 
     Raises:
         NoBaselineError: a configuration has no finished baseline to be compared with, or several.
@@ -52,13 +53,13 @@ def pairs(results: Results, data: str | None = None, *, baseline: str = "random"
         SelectionError: `data` does not name one data set of the results.
     """
     results = results.only(data)
-    for label, reference in baselines(results, baseline).items():
-        if label == reference:
+    for configuration, reference in baselines(results, baseline).items():
+        if configuration == reference:
             continue
-        own, other = (results.seed_curves[name] for name in (label, reference))
-        if reason := _unequal_seeds(label, own, reference, other):
+        own, other = (results.seed_curves[name] for name in (configuration, reference))
+        if reason := _unequal_seeds(configuration, own, reference, other):
             raise UnpairedError(reason)
-        yield Pair(label, reference, own, other)
+        yield Pair(configuration, reference, own, other)
 
 
 def with_unequal_seeds(results: Results, *, baseline: str = "random") -> list[Excluded]:
@@ -69,10 +70,10 @@ def with_unequal_seeds(results: Results, *, baseline: str = "random") -> list[Ex
     """
     curves = results.seed_curves
     found = {
-        label: _unequal_seeds(label, curves[label], reference, curves[reference])
-        for label, reference in baselines(results, baseline).items()
+        name: _unequal_seeds(name, curves[name], reference, curves[reference])
+        for name, reference in baselines(results, baseline).items()
     }
-    return [Excluded([label], reason) for label, reason in found.items() if reason]
+    return [Excluded([name], reason) for name, reason in found.items() if reason]
 
 
 def gain_table(results: Results, data: str | None = None, *, baseline: str = "random") -> pd.DataFrame:
@@ -84,8 +85,8 @@ def gain_table(results: Results, data: str | None = None, *, baseline: str = "ra
         baseline: as in `pairs`.
 
     Returns:
-        One row per configuration but the baseline and label count: label, n_labels, gain (mean over seeds), low,
-        high (paired Student's t, 95 %, for this label count alone), p, p_holm (corrected for the label counts of
+        One row per configuration but the baseline and label count: configuration, n_labels, gain (mean over seeds),
+        low, high (paired Student's t, 95 %, for this label count alone), p, p_holm (corrected for the label counts of
         the configuration), n_pairs.
 
     Raises:
@@ -99,9 +100,9 @@ def gain_table(results: Results, data: str | None = None, *, baseline: str = "ra
         frame = pd.DataFrame([(i.estimate, i.low, i.high) for i in intervals], columns=["gain", "low", "high"])
         frame = frame.assign(p=p, p_holm=holm(p), n_pairs=len(gains))
         frame.insert(0, "n_labels", gains.columns)
-        frame.insert(0, "label", pair.label)
+        frame.insert(0, "configuration", pair.configuration)
         frames.append(frame)
-    columns = ["label", "n_labels", "gain", "low", "high", "p", "p_holm", "n_pairs"]
+    columns = ["configuration", "n_labels", "gain", "low", "high", "p", "p_holm", "n_pairs"]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
@@ -118,7 +119,7 @@ def effective_budget(results: Results, data: str | None = None, *, baseline: str
         baseline: as in `pairs`.
 
     Returns:
-        One row per configuration but the baseline: label, effective_points, total_points,
+        One row per configuration but the baseline: configuration, effective_points, total_points,
         effective_ratio, effective_span_ratio (share of the label axis; the threshold is linear between label
         counts), paired_points, paired_ratio, n_seeds, effective_at, paired_at (label counts, space-separated).
 
@@ -126,7 +127,7 @@ def effective_budget(results: Results, data: str | None = None, *, baseline: str
         NoBaselineError, UnpairedError, SelectionError: as `pairs`.
     """
     columns = [
-        *["label", "effective_points", "total_points", "effective_ratio", "effective_span_ratio"],
+        *["configuration", "effective_points", "total_points", "effective_ratio", "effective_span_ratio"],
         *["paired_points", "paired_ratio", "n_seeds", "effective_at", "paired_at"],
     ]
     rows = []
@@ -139,7 +140,7 @@ def effective_budget(results: Results, data: str | None = None, *, baseline: str
         span = share_above(n_labels, mean, threshold) if len(pair.own) > 1 else 0.0
         counts = (int(effective.sum()), len(effective), float(effective.mean()), span)
         at = [" ".join(str(n) for n in n_labels[chosen]) for chosen in (effective, paired)]
-        rows.append((pair.label, *counts, int(paired.sum()), float(paired.mean()), len(pair.own), *at))
+        rows.append((pair.configuration, *counts, int(paired.sum()), float(paired.mean()), len(pair.own), *at))
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -161,16 +162,16 @@ def phase_transition(
         n_resamples: number of resamples.
 
     Returns:
-        One row per configuration but the baseline: label, answer, crossing (label count, or null), low, high (95 %
-        interval; null where it is open), low_open, high_open (the interval reaches before the first or beyond
-        the last label count), final_sign (of the mean gain at the last label count), n_pairs. The answer is
-        "crossing", "none" (one sign throughout, in nearly all resamples too) or "censored" (one sign throughout,
-        but a later change is not excluded). Below 5 seeds there is no interval, and "none" becomes "censored".
+        One row per configuration but the baseline: configuration, answer, crossing (label count, or null), low, high
+        (95 % interval; null where it is open), low_open, high_open (the interval reaches before the first or beyond the
+        last label count), final_sign (of the mean gain at the last label count), n_pairs. The answer is "crossing",
+        "none" (one sign throughout, in nearly all resamples too) or "censored" (one sign throughout, but a later change
+        is not excluded). Below 5 seeds there is no interval, and "none" becomes "censored".
 
     Raises:
         NoBaselineError, UnpairedError, SelectionError: as `pairs`.
     """
-    columns = ["label", "answer", "crossing", "low", "high", "low_open", "high_open", "final_sign", "n_pairs"]
+    columns = ["configuration", "answer", "crossing", "low", "high", "low_open", "high_open", "final_sign", "n_pairs"]
     rows = []
     weights = _Weights(n_resamples, rng)
     for pair in pairs(results, data, baseline=baseline):
@@ -183,7 +184,7 @@ def phase_transition(
         low, high = bootstrap_interval(last_crossing(pair.own.columns, resampled, final or 1), len(gains))
         answer = "crossing" if np.isfinite(crossing) else "none" if high == -np.inf else "censored"
         ends = [value if np.isfinite(value) else float("nan") for value in (crossing, low, high)]
-        rows.append((pair.label, answer, *ends, np.isinf(low), np.isinf(high), final, len(gains)))
+        rows.append((pair.configuration, answer, *ends, np.isinf(low), np.isinf(high), final, len(gains)))
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -207,8 +208,8 @@ def labels_saved(
         n_resamples: number of resamples.
 
     Returns:
-        One row per configuration but the baseline and target: label, share, target (accuracy), labels (null where
-        the mean curve never gets there), baseline_labels, saved, low, high (95 % interval of `saved`; null where
+        One row per configuration but the baseline and target: configuration, share, target (accuracy), labels (null
+        where the mean curve never gets there), baseline_labels, saved, low, high (95 % interval of `saved`; null where
         a resample misses the target), n_pairs, extra_seconds (of selection up to and with the round in which the mean
         curve gets there, less the baseline's; mean over seeds, null where `labels` is). A curve that starts at the
         target counts from its first label count.
@@ -216,10 +217,10 @@ def labels_saved(
     Raises:
         NoBaselineError, UnpairedError, SelectionError: as `pairs`.
     """
-    columns = ["label", "share", "target", "labels", "baseline_labels", "saved", "low", "high", "n_pairs"]
+    columns = ["configuration", "share", "target", "labels", "baseline_labels", "saved", "low", "high", "n_pairs"]
     rows = []
     weights = _Weights(n_resamples, rng)
-    spent = spending_table(results, data).set_index("label")
+    spent = spending_table(results, data).set_index("configuration")
     for pair in pairs(results, data, baseline=baseline):
         sides = (pair.own, pair.other)
         resampled = [weights[len(side)] @ side.to_numpy() for side in sides]
@@ -231,8 +232,10 @@ def labels_saved(
             )
             low, high = bootstrap_interval(other - own, len(pair.own))
             saved = reference - needed
-            extra = _spent_by(spent.loc[[pair.label]], needed) - _spent_by(spent.loc[[pair.baseline]], reference)
-            rows.append((pair.label, share, target, needed, reference, saved, low, high, len(pair.own), extra))
+            extra = _spent_by(spent.loc[[pair.configuration]], needed) - _spent_by(
+                spent.loc[[pair.baseline]], reference
+            )
+            rows.append((pair.configuration, share, target, needed, reference, saved, low, high, len(pair.own), extra))
     return pd.DataFrame(rows, columns=[*columns, "extra_seconds"])
 
 
@@ -254,20 +257,20 @@ def win_tie_loss(
         window: label counts of the area; None takes `common_window`.
 
     Returns:
-        One row per configuration but the baseline: label, seeds_won, seeds_tied, seeds_lost (by area under the
+        One row per configuration but the baseline: configuration, seeds_won, seeds_tied, seeds_lost (by area under the
         curve over the common window), points_won, points_tied, points_lost (label counts, by mean gain), tie_band.
 
     Raises:
         NoBaselineError, UnpairedError, SelectionError, MixedSettingsError: as `pairs` and `common_window`.
     """
     results = results.only(data)
-    areas = trajectory_table(results, window=window).set_index(["label", "seed"])["area"]
+    areas = trajectory_table(results, window=window).set_index(["configuration", "seed"])["area"]
     rows = []
     for pair in pairs(results, baseline=baseline):
-        by_seed = areas.loc[pair.label] - areas.loc[pair.baseline]
-        rows.append((pair.label, *_outcomes(by_seed, band), *_outcomes(pair.gains.mean(), band), band))
+        by_seed = areas.loc[pair.configuration] - areas.loc[pair.baseline]
+        rows.append((pair.configuration, *_outcomes(by_seed, band), *_outcomes(pair.gains.mean(), band), band))
     sides = [f"{unit}_{outcome}" for unit in ("seeds", "points") for outcome in ("won", "tied", "lost")]
-    return pd.DataFrame(rows, columns=["label", *sides, "tie_band"])
+    return pd.DataFrame(rows, columns=["configuration", *sides, "tie_band"])
 
 
 def pairwise_penalties(results: Results, data: str | None = None) -> pd.DataFrame:
@@ -282,7 +285,7 @@ def pairwise_penalties(results: Results, data: str | None = None) -> pd.DataFram
         data: name of the data set; None where the results hold just one.
 
     Returns:
-        One row per ordered pair with equal schedule and evaluation data: label (that beats), opponent (that is
+        One row per ordered pair with equal schedule and evaluation data: configuration (that beats), opponent (that is
         beaten), total_points, plain, holm (shares of the label counts), n_pairs. The penalty of a
         configuration is the mean over the rows in which it is the opponent.
 
@@ -291,23 +294,23 @@ def pairwise_penalties(results: Results, data: str | None = None) -> pd.DataFram
         SelectionError: `data` does not name one data set of the results.
     """
     results = results.only(data)
-    columns = ["label", "opponent", "total_points", "plain", "holm", "n_pairs"]
+    columns = ["configuration", "opponent", "total_points", "plain", "holm", "n_pairs"]
     frames = []
-    settings = results.configurations.drop_duplicates("label")
+    settings = results.configurations.drop_duplicates("configuration")
     for _, group in settings.groupby(["schedule", "evaluate_on"], sort=False):
-        curves = {label: results.seed_curves[label] for label in group["label"] if label in results.seed_curves}
-        labels = list(curves)
-        for label in labels[1:]:
-            if reason := _unequal_seeds(label, curves[label], labels[0], curves[labels[0]]):
+        curves = {name: results.seed_curves[name] for name in group["configuration"] if name in results.seed_curves}
+        names = list(curves)
+        for name in names[1:]:
+            if reason := _unequal_seeds(name, curves[name], names[0], curves[names[0]]):
                 raise UnpairedError(reason)
-        for label in labels:
-            others = [other for other in labels if other != label]
+        for name in names:
+            others = [other for other in names if other != name]
             if not others:
                 continue
-            gains = np.stack([(curves[label].to_numpy() - curves[other].to_numpy()) for other in others], axis=1)
+            gains = np.stack([(curves[name].to_numpy() - curves[other].to_numpy()) for other in others], axis=1)
             p, ahead = t_test(gains), gains.mean(axis=0) > 0
             plain, corrected = ((ahead & (values < LEVEL)).mean(axis=-1) for values in (p, holm(p)))
-            frame = pd.DataFrame({"label": label, "opponent": others, "total_points": p.shape[-1]})
+            frame = pd.DataFrame({"configuration": name, "opponent": others, "total_points": p.shape[-1]})
             frames.append(frame.assign(plain=plain, holm=corrected, n_pairs=len(gains)))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
@@ -318,12 +321,12 @@ def with_missing_seeds(results: Results) -> list[Excluded]:
     Where fewer than two of equal schedule and evaluation data have all seeds, none of these can be compared.
     """
     excluded = []
-    settings = results.configurations.drop_duplicates("label")
+    settings = results.configurations.drop_duplicates("configuration")
     for _, group in settings.groupby(["schedule", "evaluate_on"], sort=False):
         seeds = {
-            label: set(results.seed_curves[label].index) for label in group["label"] if label in results.seed_curves
+            name: set(results.seed_curves[name].index) for name in group["configuration"] if name in results.seed_curves
         }
-        lacking = [label for label, own in seeds.items() if own != set.union(*seeds.values())]
+        lacking = [name for name, own in seeds.items() if own != set.union(*seeds.values())]
         if lacking and len(seeds) - len(lacking) < 2:
             lacking = list(seeds)
         if lacking:
@@ -348,13 +351,13 @@ class _Weights(dict[int, FloatArray]):
         return self[n]
 
 
-def _unequal_seeds(label: str, own: pd.DataFrame, other_label: str, other: pd.DataFrame) -> str | None:
+def _unequal_seeds(name: str, own: pd.DataFrame, other_name: str, other: pd.DataFrame) -> str | None:
     """Why two configurations cannot be paired; None where they can."""
     if own.index.equals(other.index):
         return None
     unequal = sorted(own.index.symmetric_difference(other.index))
     return (
-        f"Expected equal seeds of {label} and {other_label}, but not both have {unequal}; use only the seeds"
+        f"Expected equal seeds of {name} and {other_name}, but not both have {unequal}; use only the seeds"
         " that all have (--shared-seeds)."
     )
 

@@ -23,15 +23,15 @@ def diagnosis_table(results: Results, data: str | None = None) -> pd.DataFrame:
         data: name of the data set; None where the results hold just one.
 
     Returns:
-        One row per configuration and label count with any of them, in display order: label, n_labels, n_clusters,
-        coverage_estimated, coverage_ntk_true, coverage_true, p_nff (impurity), p_fnf (over-clustering), error_cpl
-        (their sum, eq. 7), ntk_error, error_bound (the sum of both) and estimate_error (distance of estimated and true
-        risk: at most the bound, eq. 5): means over seeds, null where a strategy leaves none; n_seeds.
+        One row per configuration and label count with any of them, in display order: configuration, n_labels,
+        n_clusters, coverage_estimated, coverage_ntk_true, coverage_true, p_nff (impurity), p_fnf (over-clustering),
+        error_cpl (their sum, eq. 7), ntk_error, error_bound (the sum of both) and estimate_error (distance of estimated
+        and true risk: at most the bound, eq. 5): means over seeds, null where a strategy leaves none; n_seeds.
 
     Raises:
         SelectionError: `data` does not name one data set of the results.
     """
-    groups = diagnoses(results.only(data)).groupby(["label", "n_labels"], sort=False)
+    groups = diagnoses(results.only(data)).groupby(["configuration", "n_labels"], sort=False)
     columns = ["n_clusters", *COVERAGE, "p_nff", "p_fnf", "error_cpl", "ntk_error", "error_bound", "estimate_error"]
     return groups[columns].mean().assign(n_seeds=groups.size()).reset_index()
 
@@ -74,7 +74,7 @@ def cluster_table(results: Results, data: str | None = None) -> pd.DataFrame:
         if curve["max_clusters"].nunique() < 2:
             continue
         several = (seeds.loc[seeds["strategy"] == strategy, ["schedule", "evaluate_on", "rest"]].nunique() > 1).any()
-        settings = curve["label"].iloc[0].partition("[")[2].rstrip("]").split(",")
+        settings = curve["configuration"].iloc[0].partition("[")[2].rstrip("]").split(",")
         told = ",".join(setting for setting in settings if not setting.startswith("max_clusters="))
         name = f"{strategy} ({told or schedule})" if several else strategy
         for cap, cell in curve.groupby("max_clusters"):
@@ -91,8 +91,8 @@ def cost_table(results: Results, data: str | None = None) -> pd.DataFrame:
         data: name of the data set; None where the results hold just one.
 
     Returns:
-        One row per configuration, in display order: label, select_seconds, select_std, train_seconds, train_std (sums
-        over rounds; mean and standard deviation over seeds, ddof = 1), slowest_round (largest selection of one
+        One row per configuration, in display order: configuration, select_seconds, select_std, train_seconds, train_std
+        (sums over rounds; mean and standard deviation over seeds, ddof = 1), slowest_round (largest selection of one
         round, seconds), peak_bytes (largest of the seeds; of the whole process), n_seeds.
 
     Raises:
@@ -101,11 +101,19 @@ def cost_table(results: Results, data: str | None = None) -> pd.DataFrame:
     results = results.only(data)
     peak = results.trajectories.set_index("trajectory_id")["peak_bytes"]
     rows = []
-    for label, rounds in results.curves.groupby("label", sort=False):
+    for configuration, rounds in results.curves.groupby("configuration", sort=False):
         sums = rounds.groupby("trajectory_id")[["select_seconds", "train_seconds"]].sum()
         times = [*mean_std(sums["select_seconds"]), *mean_std(sums["train_seconds"])]
-        rows.append((label, *times, rounds["select_seconds"].max(), peak[sums.index].max(), len(sums)))
-    columns = ["label", "select_seconds", "select_std", "train_seconds", "train_std", "slowest_round", "peak_bytes"]
+        rows.append((configuration, *times, rounds["select_seconds"].max(), peak[sums.index].max(), len(sums)))
+    columns = [
+        "configuration",
+        "select_seconds",
+        "select_std",
+        "train_seconds",
+        "train_std",
+        "slowest_round",
+        "peak_bytes",
+    ]
     return pd.DataFrame(rows, columns=[*columns, "n_seeds"])
 
 

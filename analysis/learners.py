@@ -36,7 +36,7 @@ def areas_by_learner(results: Results, data: str) -> dict[str, pd.DataFrame]:
     for part, (of, learner) in results.learners.items():
         if of == data and part in names:
             table = trajectory_table(results.only(part, "all"))
-            table = table.assign(name=table["label"].map(names[part]))
+            table = table.assign(name=table["configuration"].map(names[part]))
             tables[learner] = table.pivot(index="seed", columns="name", values="area")
     if len(tables) < 2:
         raise SelectionError(f"Expected two learners on all test data of {data}, but got {len(tables)}.")
@@ -59,11 +59,11 @@ def rank_table(areas: dict[str, pd.DataFrame]) -> pd.DataFrame:
         areas: of `areas_by_learner`.
 
     Returns:
-        One row per strategy, best average rank first: strategy, a column for each learner, mean_rank.
+        One row per strategy, best average rank first: configuration, a column for each learner, mean_rank.
     """
     ranks = pd.DataFrame({learner: table.mean().rank(ascending=False) for learner, table in areas.items()})
-    ranks = ranks.assign(mean_rank=ranks.mean(axis="columns")).rename_axis("strategy").reset_index()
-    return ranks.sort_values(["mean_rank", "strategy"], ignore_index=True)
+    ranks = ranks.assign(mean_rank=ranks.mean(axis="columns")).rename_axis("configuration").reset_index()
+    return ranks.sort_values(["mean_rank", "configuration"], ignore_index=True)
 
 
 def agreement_table(areas: dict[str, pd.DataFrame], *, rng: np.random.Generator) -> pd.DataFrame:

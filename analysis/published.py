@@ -8,7 +8,17 @@ import pandas as pd
 
 from analysis.results import Results
 
-_COLUMNS = ["label", "n_labels", "n_seeds", "mean", "std", "published_mean", "published_std", "difference", "in_stds"]
+_COLUMNS = [
+    "configuration",
+    "n_labels",
+    "n_seeds",
+    "mean",
+    "std",
+    "published_mean",
+    "published_std",
+    "difference",
+    "in_stds",
+]
 
 
 def published_names() -> list[str]:
@@ -38,7 +48,7 @@ def against_published(results: Results, accuracies: pd.DataFrame) -> pd.DataFram
         accuracies: their `accuracy_table`.
 
     Returns:
-        label, n_labels, n_seeds, mean, std, published_mean, published_std, difference (ours less published) and
+        configuration, n_labels, n_seeds, mean, std, published_mean, published_std, difference (ours less published) and
         in_stds (the difference in published standard deviations); empty where nothing is published.
     """
     ours = {str(name).rpartition("-")[0] for name in results.studies["study"]}

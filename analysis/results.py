@@ -31,7 +31,7 @@ _BOUNDS = ["data", "strategy", "params", "evaluate_on", "seed", "n_labels", "acc
 class Results:
     """The finished trajectories of one or more stores, with the columns of `harness.store.schema`.
 
-    A *configuration* is a strategy with its parameters, schedule and evaluation data. Its label is the
+    A *configuration* is a strategy with its parameters, schedule and evaluation data. Its name is the
     strategy's name if the strategy has one configuration in these results, and otherwise
     `name[parameter=value,...]` with all settings that differ between the strategy's configurations. Numbers
     have four digits if these are enough to distinguish them.
@@ -53,7 +53,7 @@ class Results:
             strategy, params, evaluate_on, seed, n_labels, accuracy.
         metric: the column of `rounds` that is used as `accuracy` (`harness.store.schema.METRICS`).
         learners: if `load` has split data sets by learner, the data set and learner by the name of each part.
-        named: if these results are a part of others and keep their labels, `configurations` of the others.
+        named: if these results are a part of others and keep their names, `configurations` of the others.
     """
 
     trajectories: pd.DataFrame
@@ -87,7 +87,7 @@ class Results:
     def configurations(self) -> pd.DataFrame:
         """One row per trajectory, failed ones included, in display order, indexed by `trajectory_id`.
 
-        Columns: label, strategy, params (JSON, keys sorted), schedule, evaluate_on, seed, message (of a
+        Columns: configuration, strategy, params (JSON, keys sorted), schedule, evaluate_on, seed, message (of a
         failure, else null).
         """
         import pandas as pd
@@ -103,7 +103,7 @@ class Results:
             for params, schedule, evaluate_on in zip(parameters, cells["schedule"], cells["evaluate_on"], strict=True)
         ]
         presets = [_preset(spec) for spec in cells["spec"]]
-        labels, keys = {}, {}
+        names, keys = {}, {}
         for name, rows in cells.groupby("strategy").indices.items():
             own = [settings[row] for row in rows]
             differing = _differing(own)
@@ -112,36 +112,38 @@ class Results:
             for row, setting, (preset, told) in zip(rows, own, telling, strict=True):
                 shown = [f"preset={preset}"] if preset else []
                 shown += [f"{key}={forms[key](setting[key])}" for key in told if key in setting]
-                labels[row] = f"{name}[{','.join(shown)}]" if shown else str(name)
+                names[row] = f"{name}[{','.join(shown)}]" if shown else str(name)
                 keys[row] = (name, preset, [_sort_key(setting.get(key)) for key in differing], cells["seed"][row])
-        cells["label"] = [labels[row] for row in range(len(cells))]
+        cells["configuration"] = [names[row] for row in range(len(cells))]
         cells["params"] = parameters.map(_canonical)
         order = sorted(range(len(cells)), key=keys.__getitem__)
-        leading = ["label", "strategy", "params", "schedule", "evaluate_on", "seed", "message"]
+        leading = ["configuration", "strategy", "params", "schedule", "evaluate_on", "seed", "message"]
         return cells.iloc[order].set_index("trajectory_id")[leading]
 
     @property
-    def labels(self) -> list[str]:
-        """Labels of the configurations in display order: by strategy, then by the settings that differ."""
-        return list(self.configurations["label"].unique())
+    def names(self) -> list[str]:
+        """Names of the configurations in display order: by strategy, then by the settings that differ."""
+        return list(self.configurations["configuration"].unique())
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """`rounds` with the column `label`, in display order, then by seed and round."""
+        """`rounds` with the column `configuration`, in display order, then by seed and round."""
         rank = {trajectory: position for position, trajectory in enumerate(self.configurations.index)}
-        curves = self.rounds.assign(label=self.rounds["trajectory_id"].map(self.configurations["label"]))
+        curves = self.rounds.assign(
+            configuration=self.rounds["trajectory_id"].map(self.configurations["configuration"])
+        )
         order = curves["trajectory_id"].map(rank)
         return curves.assign(_order=order).sort_values(["_order", "round"], ignore_index=True).drop(columns="_order")
 
     @cached_property
     def seed_curves(self) -> dict[str, pd.DataFrame]:
-        """Accuracies of one data set by label, in display order: `seeds x label counts`."""
-        table = self.curves.pivot(index=["label", "seed"], columns="n_labels", values="accuracy")
-        found = {str(label): part.droplevel("label") for label, part in table.groupby(level="label")}
-        return {label: found[label].dropna(axis="columns", how="all") for label in self.labels if label in found}
+        """Accuracies of one data set by configuration, in display order: `seeds x label counts`."""
+        table = self.curves.pivot(index=["configuration", "seed"], columns="n_labels", values="accuracy")
+        found = {str(name): part.droplevel("configuration") for name, part in table.groupby(level="configuration")}
+        return {name: found[name].dropna(axis="columns", how="all") for name in self.names if name in found}
 
     def only(self, data: str | None = None, evaluate_on: str | None = None) -> Results:
-        """Restrict to one data set; labels then show only the settings that differ within it.
+        """Restrict to one data set; names then show only the settings that differ within it.
 
         Args:
             data: its name; None if these results have only one.
@@ -172,13 +174,13 @@ class Results:
             lambda: replace(self._keep(cells.loc[wanted, "trajectory_id"]), bounds=self.bounds[seen]),
         )
 
-    def of(self, labels: Iterable[str]) -> Results:
-        """Restrict to configurations by their labels, which they keep."""
+    def of(self, names: Iterable[str]) -> Results:
+        """Restrict to configurations by their names, which they keep."""
         cells = self.configurations
-        return self._keep(cells.index[cells["label"].isin(list(labels))], named=cells)
+        return self._keep(cells.index[cells["configuration"].isin(list(names))], named=cells)
 
     def among(self, trajectory_ids: Iterable[str]) -> Results:
-        """Restrict to trajectories by their ids; labels then show only the settings that differ among these."""
+        """Restrict to trajectories by their ids; names then show only the settings that differ among these."""
         return self._keep(trajectory_ids)
 
     def cached(self, key: Hashable, build: Callable[[], T]) -> T:
@@ -201,15 +203,15 @@ class Results:
         kept: list[str] = []
         notes: list[str] = []
         for (data, _), group in cells.groupby(["data", "evaluate_on"]):
-            count = group.groupby("seed")["label"].nunique()
-            shared = count.index[count == group["label"].nunique()]
+            count = group.groupby("seed")["configuration"].nunique()
+            shared = count.index[count == group["configuration"].nunique()]
             kept.extend(group.index[group["seed"].isin(shared)])
             left_out: dict[str, list[str]] = {}
-            for label, own in group[~group["seed"].isin(shared)].groupby("label", sort=False):
-                left_out.setdefault(", ".join(str(seed) for seed in sorted(own["seed"])), []).append(str(label))
+            for name, own in group[~group["seed"].isin(shared)].groupby("configuration", sort=False):
+                left_out.setdefault(", ".join(str(seed) for seed in sorted(own["seed"])), []).append(str(name))
             notes += [
-                f"Left out of {', '.join(labels)} on {data}, because not all configurations have them: seeds {seeds}."
-                for seeds, labels in left_out.items()
+                f"Left out of {', '.join(names)} on {data}, because not all configurations have them: seeds {seeds}."
+                for seeds, names in left_out.items()
             ]
         return replace(self._keep(kept), notes=(*self.notes, *notes))
 
@@ -458,12 +460,12 @@ def _refuse_mixed(results: Results) -> None:
             )
     cells = results.configurations.loc[results.trajectories["trajectory_id"]]
     cells = cells.assign(data=results.trajectories["data"].to_numpy())
-    repeated = cells[cells.duplicated(["data", "label", "seed"])]
+    repeated = cells[cells.duplicated(["data", "configuration", "seed"])]
     if len(repeated):
         row = repeated.iloc[0]
         raise MixedSettingsError(
-            f"Expected one trajectory of {row['label']} on `{row['data']}` with seed {row['seed']}, but got several"
-            " (runs of different algorithm versions)."
+            f"Expected one trajectory of {row['configuration']} on `{row['data']}` with seed {row['seed']}, but got"
+            " several (runs of different algorithm versions)."
         )
 
 

@@ -87,11 +87,11 @@ def ablation_data(results: Results, study: str, schedule: str, parameter: str = 
         mean, std = cells.mean(), cells.std(ddof=1)
         frames.append(
             pd.DataFrame(
-                {"label": "/".join(values), "n_labels": mean.index, "mean": mean}
+                {"curve": "/".join(values), "n_labels": mean.index, "mean": mean}
                 | {"low": mean - std, "high": mean + std, "n_seeds": cells.size()}
             )
         )
-    columns = ["label", "n_labels", "mean", "low", "high", "n_seeds"]
+    columns = ["curve", "n_labels", "mean", "low", "high", "n_seeds"]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 

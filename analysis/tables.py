@@ -16,13 +16,25 @@ from analysis.exceptions import MixedSettingsError, NoBaselineError, SelectionEr
 from analysis.metrics import areas_under_curves
 from analysis.results import Results
 from analysis.statistics import detectable_difference, holm, mean_std, paired_difference, t_test
+from analysis.words import listed
 
-_TRAJECTORY = ["label", "seed", "n_labels", "area", "final_accuracy", "select_seconds", "train_seconds"]
-_PAIRED = ["label", "baseline", "difference", "low", "high", "n_pairs", "method", "won", "total", "p", "detectable"]
+_TRAJECTORY = ["configuration", "seed", "n_labels", "area", "final_accuracy", "select_seconds", "train_seconds"]
+_PAIRED = [
+    "configuration",
+    "baseline",
+    "difference",
+    "low",
+    "high",
+    "n_pairs",
+    "method",
+    "won",
+    "total",
+    "p",
+    "detectable",
+]
 _METRICS = [
     *["balanced_accuracy", "macro_f1", "nll", "ece", "least_recall", "classes_reached", "class_balance", "n_no_class"]
 ]
-_MOST_NAMED = 5
 
 
 def accuracy_table(results: Results, data: str | None = None) -> pd.DataFrame:
@@ -33,19 +45,19 @@ def accuracy_table(results: Results, data: str | None = None) -> pd.DataFrame:
         data: name of the data set; None where the results hold just one.
 
     Returns:
-        One row per configuration and label count, in display order: label, strategy, params (JSON), n_labels,
+        One row per configuration and label count, in display order: configuration, strategy, params (JSON), n_labels,
         mean, std (NaN for one seed), n_seeds, complete (no seed is missing).
 
     Raises:
         SelectionError: `data` does not name one data set of the results.
     """
     results = results.only(data)
-    incomplete = set(missing_cells(results)["label"])
-    cells = results.curves.groupby(["label", "n_labels"])["accuracy"]
+    incomplete = set(missing_cells(results)["configuration"])
+    cells = results.curves.groupby(["configuration", "n_labels"])["accuracy"]
     estimates = cells.agg(mean="mean", std="std", n_seeds="size").reset_index()
-    settings = results.configurations.drop_duplicates("label")[["label", "strategy", "params"]]
-    table = settings.merge(estimates, on="label")
-    table["complete"] = ~table["label"].isin(incomplete)
+    settings = results.configurations.drop_duplicates("configuration")[["configuration", "strategy", "params"]]
+    table = settings.merge(estimates, on="configuration")
+    table["complete"] = ~table["configuration"].isin(incomplete)
     return table
 
 
@@ -57,9 +69,9 @@ def metrics_table(results: Results, data: str | None = None) -> pd.DataFrame:
         data: name of the data set; None where the results hold just one.
 
     Returns:
-        One row per configuration and label count, in display order: label, n_labels, balanced_accuracy, macro_f1,
-        nll, ece, least_recall (of the classes of a seed), classes_reached, class_balance, n_no_class (labels so far
-        that were lost on points of no class), n_seeds. Rounds from before these were kept are left out.
+        One row per configuration and label count, in display order: configuration, n_labels, balanced_accuracy,
+        macro_f1, nll, ece, least_recall (of the classes of a seed), classes_reached, class_balance, n_no_class (labels
+        so far that were lost on points of no class), n_seeds. Rounds from before these were kept are left out.
 
     Raises:
         SelectionError: `data` does not name one data set of the results.
@@ -71,7 +83,7 @@ def metrics_table(results: Results, data: str | None = None) -> pd.DataFrame:
         least_recall=[np.nanmin(np.asarray(each, dtype=float)) for each in kept["recall"]],
         n_no_class=[each.get("n_no_class", 0) for each in stats],
     )
-    cells = kept.groupby(["label", "n_labels"], sort=False)
+    cells = kept.groupby(["configuration", "n_labels"], sort=False)
     return cells[_METRICS].mean().assign(n_seeds=cells.size()).reset_index()
 
 
@@ -83,8 +95,8 @@ def spending_table(results: Results, data: str | None = None) -> pd.DataFrame:
         data: name of the data set; None where the results hold just one.
 
     Returns:
-        One row per configuration and label count, in display order: label, n_labels, mean (accuracy), select_seconds,
-        train_seconds (both since the first round), n_seeds: means over seeds.
+        One row per configuration and label count, in display order: configuration, n_labels, mean (accuracy),
+        select_seconds, train_seconds (both since the first round), n_seeds: means over seeds.
 
     Raises:
         SelectionError: `data` does not name one data set of the results.
@@ -92,7 +104,7 @@ def spending_table(results: Results, data: str | None = None) -> pd.DataFrame:
     curves = results.only(data).curves
     times = ["select_seconds", "train_seconds"]
     curves = curves.assign(**curves.groupby("trajectory_id")[times].cumsum())
-    cells = curves.groupby(["label", "n_labels"], sort=False)
+    cells = curves.groupby(["configuration", "n_labels"], sort=False)
     return (
         cells[["accuracy", *times]]
         .mean()
@@ -109,7 +121,7 @@ def wide(table: pd.DataFrame, value: str = "mean") -> pd.DataFrame:
         table: rows of `accuracy_table`.
         value: its column to show.
     """
-    return table.pivot(index="n_labels", columns="label", values=value)[list(table["label"].unique())]
+    return table.pivot(index="n_labels", columns="configuration", values=value)[list(table["configuration"].unique())]
 
 
 def ranks(table: pd.DataFrame) -> pd.DataFrame:
@@ -133,7 +145,8 @@ def missing_cells(results: Results, data: str | None = None) -> pd.DataFrame:
         data: name of the data set; None where the results hold just one.
 
     Returns:
-        One row per missing cell: label, seed, reason (the message of the failure, or "not run, or not finished").
+        One row per missing cell: configuration, seed, reason (the message of the failure, or "not run, or not
+        finished").
 
     Raises:
         SelectionError: `data` does not name one data set of the results.
@@ -146,16 +159,16 @@ def _missing_cells(results: Results) -> pd.DataFrame:
     cells = results.configurations
     failed = set(results.failures["trajectory_id"])
     rows = []
-    for label, own in cells.groupby("label"):
+    for name, own in cells.groupby("configuration"):
         wanted = cells.loc[cells["evaluate_on"] == own["evaluate_on"].iloc[0], "seed"].unique()
         finished = set(own.loc[~own.index.isin(failed), "seed"])
         reasons = own.loc[own.index.isin(failed)].set_index("seed")["message"].to_dict()
         rows += [
-            (label, seed, reasons.get(seed, "not run, or not finished"))
+            (name, seed, reasons.get(seed, "not run, or not finished"))
             for seed in sorted(wanted)
             if seed not in finished
         ]
-    return _in_display_order(pd.DataFrame(rows, columns=["label", "seed", "reason"]), results)
+    return _in_display_order(pd.DataFrame(rows, columns=["configuration", "seed", "reason"]), results)
 
 
 def common_window(results: Results, data: str | None = None) -> tuple[int, int]:
@@ -195,7 +208,7 @@ def trajectory_table(
         window: label counts of the area; None takes `common_window`.
 
     Returns:
-        One row per trajectory, indexed by `trajectory_id`: label, seed, n_labels (its budget), area,
+        One row per trajectory, indexed by `trajectory_id`: configuration, seed, n_labels (its budget), area,
         final_accuracy (at its budget), select_seconds and train_seconds (sums over rounds).
 
     Raises:
@@ -209,7 +222,7 @@ def trajectory_table(
 
 def _trajectories(results: Results, log: bool, window: tuple[float, float]) -> pd.DataFrame:
     sums = results.rounds.groupby("trajectory_id")[["select_seconds", "train_seconds"]].sum()
-    ids = results.configurations.loc[results.configurations.index.isin(sums.index), ["label", "seed"]]
+    ids = results.configurations.loc[results.configurations.index.isin(sums.index), ["configuration", "seed"]]
     parts = [
         pd.DataFrame(
             {
@@ -217,11 +230,11 @@ def _trajectories(results: Results, log: bool, window: tuple[float, float]) -> p
                 "area": areas_under_curves(curves.columns, curves, log=log, window=window),
                 "final_accuracy": curves.iloc[:, -1],
             }
-        ).assign(label=label)
-        for label, curves in results.seed_curves.items()
+        ).assign(configuration=name)
+        for name, curves in results.seed_curves.items()
     ]
     estimates = pd.concat(parts).reset_index(names="seed")
-    table = ids.reset_index().merge(estimates, on=["label", "seed"]).join(sums, on="trajectory_id")
+    table = ids.reset_index().merge(estimates, on=["configuration", "seed"]).join(sums, on="trajectory_id")
     return table.set_index("trajectory_id")[_TRAJECTORY]
 
 
@@ -239,13 +252,13 @@ def paired_table(
     Args:
         results: finished trajectories.
         data: name of the data set; None where the results hold just one.
-        baseline: name of a strategy with one configuration per schedule, or a label.
+        baseline: name of a strategy with one configuration per schedule, or of a configuration.
         log: integrate over the logarithm of the label count.
         window: label counts of the area; None takes `common_window`.
         confidence: probability that an interval covers the mean difference.
 
     Returns:
-        One row per configuration but the baseline: label, baseline (its label), difference (mean difference of
+        One row per configuration but the baseline: configuration, baseline (its name), difference (mean difference of
         area), low, high, n_pairs (seeds that both have), method (of the interval), won (label counts at which
         the mean over these seeds is above the baseline's; no test of significance), total (label counts), p
         (paired t-test), p_holm (corrected for the number of rows), detectable (least true difference found with
@@ -258,25 +271,25 @@ def paired_table(
         SelectionError, MixedSettingsError, InvalidValuesError: as `trajectory_table`.
     """
     results = results.only(data)
-    areas = trajectory_table(results, log=log, window=window).set_index(["label", "seed"])["area"]
+    areas = trajectory_table(results, log=log, window=window).set_index(["configuration", "seed"])["area"]
     references = baselines(results, baseline)
     rows = []
-    for label, reference in references.items():
-        if label == reference:
+    for name, reference in references.items():
+        if name == reference:
             continue
-        own, other = areas.loc[label], areas.loc[reference]
+        own, other = areas.loc[name], areas.loc[reference]
         seeds = own.index.intersection(other.index)
         if seeds.empty:
-            rows.append((label, reference, *[float("nan")] * 3, 0, "", 0, 0, *[float("nan")] * 2))
+            rows.append((name, reference, *[float("nan")] * 3, 0, "", 0, 0, *[float("nan")] * 2))
             continue
         interval = paired_difference(own[seeds], other[seeds], confidence)
         differences = (own[seeds] - other[seeds]).to_numpy()
         detectable = detectable_difference(mean_std(differences)[1], len(seeds), confidence=confidence)
-        means = [results.seed_curves[name].loc[seeds].mean() for name in (label, reference)]
+        means = [results.seed_curves[each].loc[seeds].mean() for each in (name, reference)]
         above = (means[0] - means[1]).dropna() > 0
         ends = (interval.estimate, interval.low, interval.high)
         counts = (int(above.sum()), len(above))
-        rows.append((label, reference, *ends, interval.n, interval.method, *counts, t_test(differences), detectable))
+        rows.append((name, reference, *ends, interval.n, interval.method, *counts, t_test(differences), detectable))
     table = pd.DataFrame(rows, columns=_PAIRED).astype({"p": "float64"})
     table.insert(len(_PAIRED) - 1, "p_holm", holm(table["p"]))
     table["verdict"] = np.select([table["low"] > 0, table["high"] < 0], ["better", "worse"], "open")
@@ -303,7 +316,7 @@ def summary_table(
         confidence: probability that an interval covers the mean difference.
 
     Returns:
-        One row per configuration, in display order: label, strategy, params (JSON), n_seeds, complete (no seed
+        One row per configuration, in display order: configuration, strategy, params (JSON), n_seeds, complete (no seed
         is missing), n_labels (budget), area_from and area_to (window), area_mean, area_std, final_mean,
         final_std, select_seconds, train_seconds (means over seeds of the sums over rounds); and with a
         baseline the columns of `paired_table`, null in the baseline's own row.
@@ -314,8 +327,8 @@ def summary_table(
     """
     results = results.only(data)
     window = common_window(results) if window is None else window
-    table = results.configurations.drop_duplicates("label")[["label", "strategy", "params"]]
-    seeds = trajectory_table(results, log=log, window=window).groupby("label")
+    table = results.configurations.drop_duplicates("configuration")[["configuration", "strategy", "params"]]
+    seeds = trajectory_table(results, log=log, window=window).groupby("configuration")
     estimates = seeds.agg(
         n_seeds=("seed", "size"),
         n_labels=("n_labels", "max"),
@@ -326,19 +339,21 @@ def summary_table(
         select_seconds=("select_seconds", "mean"),
         train_seconds=("train_seconds", "mean"),
     )
-    table = table.merge(estimates, how="left", on="label").astype({"n_labels": "Int64"})
+    table = table.merge(estimates, how="left", on="configuration").astype({"n_labels": "Int64"})
     table["n_seeds"] = table["n_seeds"].fillna(0).astype("int64")
-    table.insert(4, "complete", ~table["label"].isin(missing_cells(results)["label"]))
+    table.insert(4, "complete", ~table["configuration"].isin(missing_cells(results)["configuration"]))
     table.insert(6, "area_from", window[0])
     table.insert(7, "area_to", window[1])
     if baseline is None:
         return table
     paired = paired_table(results, baseline=baseline, log=log, window=window, confidence=confidence)
-    return table.merge(paired, how="left", on="label").astype(dict.fromkeys(["n_pairs", "won", "total"], "Int64"))
+    return table.merge(paired, how="left", on="configuration").astype(
+        dict.fromkeys(["n_pairs", "won", "total"], "Int64")
+    )
 
 
 def baselines(results: Results, baseline: str) -> dict[str, str]:
-    """Label of each finished configuration -> label of the baseline that it is compared with.
+    """Each finished configuration -> the baseline that it is compared with.
 
     Raises:
         NoBaselineError: as `paired_table`.
@@ -350,16 +365,10 @@ def baselines(results: Results, baseline: str) -> dict[str, str]:
 
 
 class Excluded(NamedTuple):
-    """Configurations that a comparison must leave out, by their labels, and the reason."""
+    """Configurations that a comparison must leave out, and the reason."""
 
-    labels: Sequence[str]
+    names: Sequence[str]
     reason: str
-
-
-def listed(labels: Sequence[str]) -> str:
-    """Labels in a sentence; of many the first ones."""
-    n_more = len(labels) - _MOST_NAMED
-    return ", ".join(labels if n_more <= 0 else [*labels[:_MOST_NAMED], f"{n_more} more"])
 
 
 def without_baseline(results: Results, baseline: str) -> list[Excluded]:
@@ -369,23 +378,23 @@ def without_baseline(results: Results, baseline: str) -> list[Excluded]:
 
 def _references(results: Results, baseline: str) -> tuple[dict[str, str], list[Excluded]]:
     finished = results.configurations[results.configurations.index.isin(results.trajectories["trajectory_id"])]
-    configurations = finished.drop_duplicates("label")
-    named = (configurations["strategy"] == baseline) | (configurations["label"] == baseline)
+    configurations = finished.drop_duplicates("configuration")
+    named = (configurations["strategy"] == baseline) | (configurations["configuration"] == baseline)
     references: dict[str, str] = {}
     lacking = []
     for (schedule, evaluate_on), group in configurations.groupby(["schedule", "evaluate_on"], sort=False):
-        labels, found = list(group["label"]), list(group.loc[named, "label"])
+        names, found = list(group["configuration"]), list(group.loc[named, "configuration"])
         if len(found) == 1:
-            references |= dict.fromkeys(labels, found[0])
+            references |= dict.fromkeys(names, found[0])
             continue
         reason = (
-            f"Expected one baseline `{baseline}` for {listed(labels)} (schedule {schedule}, evaluated on"
+            f"Expected one baseline `{baseline}` for {listed(names)} (schedule {schedule}, evaluated on"
             f" {evaluate_on}), but got {listed(found) or 'none'}."
         )
-        lacking.append(Excluded(labels, reason))
-    return {label: references[label] for label in configurations["label"] if label in references}, lacking
+        lacking.append(Excluded(names, reason))
+    return {name: references[name] for name in configurations["configuration"] if name in references}, lacking
 
 
 def _in_display_order(table: pd.DataFrame, results: Results) -> pd.DataFrame:
-    rank = {label: position for position, label in enumerate(results.labels)}
-    return table.sort_values("label", key=lambda labels: labels.map(rank), kind="stable", ignore_index=True)
+    rank = {name: position for position, name in enumerate(results.names)}
+    return table.sort_values("configuration", key=lambda names: names.map(rank), kind="stable", ignore_index=True)

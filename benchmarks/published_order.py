@@ -19,7 +19,7 @@ from scipy.stats import kendalltau
 
 def orders(table: pd.DataFrame) -> pd.DataFrame:
     """Kendall's tau of our means and the published ones: a row an order, a column a label count."""
-    parts = table["strategy"].str.extract(r"^(?P<name>[^[]*)(?:\[(?P<setting>.*)\])?$").fillna("")
+    parts = table["configuration"].str.extract(r"^(?P<name>[^[]*)(?:\[(?P<setting>.*)\])?$").fillna("")
     found = {}
     for setting in sorted(set(parts["setting"])):
         own = set(parts["name"][parts["setting"] == setting])
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", help="published.csv of a report")
     table = pd.read_csv(parser.parse_args(arguments).table)
-    print((100 * table.pivot_table(index="strategy", columns="n_labels", values="mean")).round(1).to_string())
+    print((100 * table.pivot_table(index="configuration", columns="n_labels", values="mean")).round(1).to_string())
     print(orders(table).round(2).to_string())
 
 

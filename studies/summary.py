@@ -70,12 +70,12 @@ def show_summary(results: Results, console: Console) -> None:
         else "there is no gain, because Random is not in the study"
     )
     show_table(console, title, _totals(summary, paired=paired), caption)
-    for name, means in bounds_of(results).groupby("label"):
+    for name, means in bounds_of(results).groupby("curve"):
         pairs = zip(means["n_labels"], means["mean"], strict=True)
         shown = ", ".join(f"{n_labels} {100 * mean:.1f}" for n_labels, mean in pairs)
         say(console, f"{name}, which sees true labels and test data, reaches in % at each label count: {shown}")
     for row in missing_cells(results).itertuples():
-        say(console, f"missing: {row.label} seed {row.seed}: {row.reason}")
+        say(console, f"missing: {row.configuration} seed {row.seed}: {row.reason}")
     for line in _remarks(results):
         say(console, line)
 
@@ -84,9 +84,9 @@ def _accuracies(table: pd.DataFrame) -> Table:
     shown = plain_table()
     shown.add_column("labels", justify="right")
     means, stds, places = wide(table), wide(table, "std"), ranks(table)
-    for label in means.columns:
-        shown.add_column(escape(str(label)), justify="right", overflow="fold")
-    columns = [zip(means[label], stds[label], places[label], strict=True) for label in means.columns]
+    for name in means.columns:
+        shown.add_column(escape(str(name)), justify="right", overflow="fold")
+    columns = [zip(means[name], stds[name], places[name], strict=True) for name in means.columns]
     for n_labels, *cells in zip(means.index, *columns, strict=True):
         shown.add_row(str(n_labels), *(Text(_percent(mean, std), _style(place)) for mean, std, place in cells))
     return shown
@@ -94,14 +94,14 @@ def _accuracies(table: pd.DataFrame) -> Table:
 
 def _totals(summary: pd.DataFrame, *, paired: bool) -> Table:
     shown = plain_table()
-    for heading in ("strategy", "area", "final", *(("gain", "won") if paired else ()), "select", "train"):
-        shown.add_column(heading, justify="left" if heading == "strategy" else "right", overflow="fold")
+    for heading in ("configuration", "area", "final", *(("gain", "won") if paired else ()), "select", "train"):
+        shown.add_column(heading, justify="left" if heading == "configuration" else "right", overflow="fold")
     for row in summary.to_dict("records"):
         cells = [_percent(row["area_mean"], row["area_std"]), _percent(row["final_mean"], row["final_std"])]
         if paired:
             cells += [_gain(row), "" if pd.isna(row["won"]) else f"{int(row['won'])}/{int(row['total'])}"]
         cells += [f"{row['select_seconds']:.1f}", f"{row['train_seconds']:.1f}"]
-        shown.add_row(escape(f"{row['label']!s}"), *cells)
+        shown.add_row(escape(f"{row['configuration']!s}"), *cells)
     return shown
 
 
@@ -129,14 +129,14 @@ def _remarks(results: Results) -> list[str]:
         bound=stats.map(lambda each: each.get("cap_bound")), stored=stats.map(lambda each: each.get("stored_share"))
     )
     lines = []
-    for label, own in rounds.groupby("label"):
+    for name, own in rounds.groupby("configuration"):
         if own["bound"].notna().any() and not own["bound"].any():
             said = "no round asked for more clusters than max_clusters, so a larger one gives the same picks"
-            lines.append(f"{label!s}: {said}")
+            lines.append(f"{name!s}: {said}")
         if (least := own["stored"].min()) < 1:
             share = math.floor(100 * least)
             lines.append(
-                f"{label!s}: memory held {share}% of the residual kernel in the tightest round; the rest was computed"
+                f"{name!s}: memory held {share}% of the residual kernel in the tightest round; the rest was computed"
                 " again for each pick. A larger --memory-limit or more --shards would be faster, with the same picks"
             )
     return lines

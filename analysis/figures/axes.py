@@ -36,15 +36,15 @@ class LineStyle(NamedTuple):
     marker: str
 
 
-def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
-    """Give each label a style by its position; share the mapping between the figures of a report."""
+def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
+    """Give each name a style by its position; share the mapping between the figures of a report."""
     return {
-        label: LineStyle(
+        name: LineStyle(
             _COLOURS[i % len(_COLOURS)],
             _DASHES[(i + 2 * (i // len(_COLOURS))) % len(_DASHES)],
             _MARKERS[(i + i // len(_COLOURS)) % len(_MARKERS)],
         )
-        for i, label in enumerate(labels)
+        for i, name in enumerate(names)
     }
 
 
@@ -146,8 +146,8 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
     """Move positions in [0, 1] by the least (in squares) so that neighbours are `gap` apart and none leaves [0, 1].
 
     Args:
-        positions: where each label would like to be, in any order.
-        gap: least distance; shrunk where the labels would not fit.
+        positions: where each name would like to be, in any order.
+        gap: least distance; shrunk where the names would not fit.
 
     Returns:
         The new positions, aligned with `positions`; equal ones keep their order.

@@ -19,7 +19,7 @@ _SIGNS = {
 def sign_data(gains: pd.DataFrame) -> pd.DataFrame:
     """Say of each row of `gain_table` whether its interval is "ahead" of 0, "behind" it, or "open"."""
     sign = np.select([gains["low"] > 0, gains["high"] < 0], ["ahead", "behind"], "open")
-    return gains[["label", "n_labels"]].assign(sign=sign)
+    return gains[["configuration", "n_labels"]].assign(sign=sign)
 
 
 def draw_transitions(gains: pd.DataFrame, transitions: pd.DataFrame, ax: Axes, *, log: bool) -> Axes:
@@ -32,13 +32,13 @@ def draw_transitions(gains: pd.DataFrame, transitions: pd.DataFrame, ax: Axes, *
         log: logarithmic label axis.
     """
     signs = sign_data(gains)
-    labels = list(transitions["label"])
-    row = {label: position for position, label in enumerate(labels)}
+    names = list(transitions["configuration"])
+    row = {name: position for position, name in enumerate(names)}
     for sign, (marker, face, edge) in _SIGNS.items():
         cells = signs[signs["sign"] == sign]
         ax.scatter(
             cells["n_labels"],
-            cells["label"].map(row),
+            cells["configuration"].map(row),
             marker=marker,
             c=face,
             edgecolors=edge,
@@ -48,14 +48,14 @@ def draw_transitions(gains: pd.DataFrame, transitions: pd.DataFrame, ax: Axes, *
         )
     first, last = gains["n_labels"].min(), gains["n_labels"].max()
     for found in transitions[transitions["answer"] == "crossing"].to_dict("records"):
-        y = row[found["label"]]
+        y = row[found["configuration"]]
         low = first if found["low_open"] else found["low"]
         high = last if found["high_open"] else found["high"]
         ax.plot([low, high], [y + 0.3] * 2, color=INK, linewidth=1.4, solid_capstyle="butt")
         ax.plot(found["crossing"], y + 0.3, marker="|", markersize=11, markeredgewidth=2.2, color=INK)
     label_axis(ax, gains["n_labels"], log=log)
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", color="#EEEEEE")
@@ -71,17 +71,19 @@ def draw_penalties(penalties: pd.DataFrame, ax: Axes, *, value: str = "plain") -
         ax: axis to draw into.
         value: column to show, "plain" or "holm".
     """
-    labels = list(penalties["label"].unique())
-    matrix = penalties.pivot(index="label", columns="opponent", values=value).reindex(index=labels, columns=labels)
+    names = list(penalties["configuration"].unique())
+    matrix = penalties.pivot(index="configuration", columns="opponent", values=value).reindex(
+        index=names, columns=names
+    )
     ax.imshow(matrix.to_numpy(dtype=np.float64), cmap="Greys", vmin=0, vmax=1.25)
-    if len(labels) <= _MOST_NUMBERS:
+    if len(names) <= _MOST_NUMBERS:
         for y, x in np.argwhere(matrix.notna().to_numpy()):
             share = matrix.iloc[y, x]
             ax.text(
                 x, y, f"{100 * share:.0f}", ha="center", va="center", fontsize=8.5, color="w" if share > 0.6 else "k"
             )
-    ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor", fontsize=8.5)
-    ax.set_yticks(range(len(labels)), labels, fontsize=8.5)
+    ax.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=8.5)
+    ax.set_yticks(range(len(names)), names, fontsize=8.5)
     ax.set_xlabel("is beaten")
     ax.set_ylabel("beats")
     ax.spines[:].set_visible(False)

@@ -28,7 +28,7 @@ from analysis.tables import accuracy_table
 
 LOG_RATIO = 30
 _MAX_DIRECT_LABELS = 8
-_CURVE = ["label", "n_labels", "mean", "low", "high", "n_seeds"]
+_CURVE = ["curve", "n_labels", "mean", "low", "high", "n_seeds"]
 
 
 def curve_data(results: Results, data: str | None = None) -> pd.DataFrame:
@@ -39,8 +39,8 @@ def curve_data(results: Results, data: str | None = None) -> pd.DataFrame:
         data: name of the data set; None where the results hold just one.
 
     Returns:
-        One row per configuration and label count, in display order: label, n_labels, mean (accuracy in
-        [0, 1]), low, high (mean -/+ one standard deviation with ddof = 1; NaN for one seed), n_seeds.
+        One row per configuration and label count, in display order: curve (the configuration), n_labels,
+        mean (accuracy in [0, 1]), low, high (mean -/+ one standard deviation with ddof = 1; NaN for one seed), n_seeds.
 
     Raises:
         SelectionError: `data` does not name one data set of the results.
@@ -50,7 +50,9 @@ def curve_data(results: Results, data: str | None = None) -> pd.DataFrame:
 
 def curves_of(table: pd.DataFrame) -> pd.DataFrame:
     """`curve_data` from rows of `accuracy_table`."""
-    table = table.assign(low=table["mean"] - table["std"], high=table["mean"] + table["std"])
+    table = table.rename(columns={"configuration": "curve"}).assign(
+        low=table["mean"] - table["std"], high=table["mean"] + table["std"]
+    )
     return table[_CURVE]
 
 
@@ -58,11 +60,11 @@ def bounds_of(results: Results) -> pd.DataFrame:
     """Rows of `curve_data` for the oracles of one data set, without a band: bounds, to be drawn behind the curves."""
     bounds = results.bounds.astype({"accuracy": float})
     is_single = bounds.groupby("strategy")["params"].nunique() == 1
-    labels = [
+    names = [
         f"{name} (oracle)" if is_single[name] else f"{name} (oracle) {params}"
         for name, params in zip(bounds["strategy"], bounds["params"], strict=True)
     ]
-    groups = bounds.assign(label=labels).groupby(["label", "n_labels"])["accuracy"]
+    groups = bounds.assign(curve=names).groupby(["curve", "n_labels"])["accuracy"]
     found = groups.agg(mean="mean", n_seeds="size").reset_index()
     return found.assign(low=float("nan"), high=float("nan"))[_CURVE]
 
@@ -79,7 +81,7 @@ def with_bounds(
     bounds = bounds_of(results)
     if bounds.empty:
         return curves, styles
-    return pd.concat([curves, bounds], ignore_index=True), {**styles, **dict.fromkeys(bounds["label"], BOUND)}
+    return pd.concat([curves, bounds], ignore_index=True), {**styles, **dict.fromkeys(bounds["curve"], BOUND)}
 
 
 def needs_log(data: pd.DataFrame) -> bool:
@@ -115,28 +117,28 @@ def draw_curves(
         data: rows of `curve_data`.
         ax: axis to draw into, of its final size.
         log: logarithmic label axis; None decides by `needs_log`.
-        styles: style of each label; None takes `line_styles` of the labels in `data`.
+        styles: style of each curve by its name; None takes `line_styles` of the names in `data`.
         name: of what is drawn.
 
     Returns:
         `ax`.
     """
-    labels = list(data["label"].unique())
-    styles = line_styles(labels) if styles is None else styles
-    n_seeds = data.groupby("label")["n_seeds"].min()
-    names = {name: name if n == n_seeds.max() else f"{name} (n = {n})" for name, n in n_seeds.items()}
-    for label in labels:
-        curve, style = data[data["label"] == label], styles[label]
+    names = list(data["curve"].unique())
+    styles = line_styles(names) if styles is None else styles
+    n_seeds = data.groupby("curve")["n_seeds"].min()
+    shown = {each: each if n == n_seeds.max() else f"{each} (n = {n})" for each, n in n_seeds.items()}
+    for each in names:
+        curve, style = data[data["curve"] == each], styles[each]
         ax.fill_between(curve["n_labels"], curve["low"], curve["high"], color=style.colour, alpha=0.13, linewidth=0)
         every = max(1, len(curve) // 12)
-        ax.plot(curve["n_labels"], curve["mean"], markevery=every, label=names[label], **line(style))
+        ax.plot(curve["n_labels"], curve["mean"], markevery=every, label=shown[each], **line(style))
     label_axis(ax, data["n_labels"], log=needs_log(data) if log is None else log)
     percent_axis(ax, f"{name} (%)")
-    if len(labels) > _MAX_DIRECT_LABELS:
+    if len(names) > _MAX_DIRECT_LABELS:
         legend_beside(ax)
-    elif labels:
-        ends = data.groupby("label", sort=False).last()
-        name_ends(ax, ends.rename(index=names), [styles[label] for label in ends.index])
+    elif names:
+        ends = data.groupby("curve", sort=False).last()
+        name_ends(ax, ends.rename(index=shown), [styles[each] for each in ends.index])
     return ax
 
 
@@ -162,7 +164,7 @@ def save_curves(
     """
     results = results.only(data)
     curves = curve_data(results)
-    drawn, styles = with_bounds(curves, line_styles(list(curves["label"].unique())), results)
+    drawn, styles = with_bounds(curves, line_styles(list(curves["curve"].unique())), results)
     heading = results.data_names[0] if title is None else title
     note = caption(curves) + bound_note(results)
     with rc_context(PLAIN_TEXT):
@@ -180,7 +182,7 @@ def gain_data(results: Results, data: str | None = None, *, baseline: str = "ran
 
 def gains_of(table: pd.DataFrame) -> pd.DataFrame:
     """`gain_data` from rows of `gain_table`."""
-    return table.rename(columns={"gain": "mean", "n_pairs": "n_seeds"})[_CURVE]
+    return table.rename(columns={"configuration": "curve", "gain": "mean", "n_pairs": "n_seeds"})[_CURVE]
 
 
 def draw_gain(data: pd.DataFrame, ax: Axes, *, styles: dict[str, LineStyle] | None = None) -> Axes:

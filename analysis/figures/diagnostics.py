@@ -22,23 +22,23 @@ _MOST_NUMBERS = 14
 _MOST_MARKERS = 12
 
 
-def coverage_data(results: Results, label: str) -> pd.DataFrame:
+def coverage_data(results: Results, configuration: str) -> pd.DataFrame:
     """Compute coverage of one configuration (Fig. 4) and both sides of eq. 5: the columns of `curve_data`.
 
-    The label tells the three coverages, the error of the estimate and its bound apart; the band is the standard
+    The curves are the three coverages, the error of the estimate and its bound; the band is the standard
     deviation over seeds (ddof = 1).
     """
-    return _measured(results, label, {**COVERAGE_NAMES, **BOUND_NAMES}, "n_labels")
+    return _measured(results, configuration, {**COVERAGE_NAMES, **BOUND_NAMES}, "n_labels")
 
 
-def error_data(results: Results, label: str) -> pd.DataFrame:
+def error_data(results: Results, configuration: str) -> pd.DataFrame:
     """Compute the error decomposition of one configuration against its number of clusters (eq. 5 to 7).
 
     Returns:
         The columns of `curve_data`, with n_clusters in place of n_labels; rounds with equally many clusters are
         averaged within a seed first. Empty where nothing was recorded.
     """
-    return _measured(results, label, ERROR_NAMES, "n_clusters")
+    return _measured(results, configuration, ERROR_NAMES, "n_clusters")
 
 
 def draw_coverage(data: pd.DataFrame, ax: Axes) -> Axes:
@@ -61,13 +61,13 @@ def draw_cost(costs: pd.DataFrame, areas: pd.DataFrame, ax: Axes, *, styles: dic
 
     Args:
         costs: rows of `cost_table`.
-        areas: label and area_mean of each configuration.
+        areas: configuration and area_mean of each configuration.
         ax: axis to draw into, of its final size.
-        styles: style of each label.
+        styles: style of each configuration.
     """
-    points = costs.merge(areas[["label", "area_mean"]], on="label")
+    points = costs.merge(areas[["configuration", "area_mean"]], on="configuration")
     for point in points.to_dict("records"):
-        style = styles[point["label"]]
+        style = styles[point["configuration"]]
         ax.plot(
             point["select_seconds"],
             point["area_mean"],
@@ -79,8 +79,8 @@ def draw_cost(costs: pd.DataFrame, areas: pd.DataFrame, ax: Axes, *, styles: dic
     _seconds_axis(ax, "Seconds of selection per trajectory (log scale)")
     percent_axis(ax, "Area under the curve (%)")
     if len(points) <= _MOST_NUMBERS:
-        ends = points.set_index("label").rename(columns={"select_seconds": "n_labels", "area_mean": "mean"})
-        name_ends(ax, ends, [styles[str(label)]._replace(dash="none") for label in ends.index])
+        ends = points.set_index("configuration").rename(columns={"select_seconds": "n_labels", "area_mean": "mean"})
+        name_ends(ax, ends, [styles[str(name)]._replace(dash="none") for name in ends.index])
     return ax
 
 
@@ -90,12 +90,18 @@ def draw_spending(spending: pd.DataFrame, ax: Axes, *, styles: dict[str, LineSty
     Args:
         spending: rows of `spending_table`.
         ax: axis to draw into, of its final size.
-        styles: style of each label.
+        styles: style of each configuration.
         name: of what is drawn.
     """
-    for label, curve in spending.groupby("label", sort=False):
+    for configuration, curve in spending.groupby("configuration", sort=False):
         every = max(1, len(curve) // _MOST_MARKERS)
-        ax.plot(curve["select_seconds"], curve["mean"], markevery=every, label=label, **line(styles[str(label)]))
+        ax.plot(
+            curve["select_seconds"],
+            curve["mean"],
+            markevery=every,
+            label=configuration,
+            **line(styles[str(configuration)]),
+        )
     _seconds_axis(ax, "Seconds of selection so far (log scale)")
     percent_axis(ax, f"{name} (%)")
     if len(spending):
@@ -124,14 +130,14 @@ def _seconds_axis(ax: Axes, name: str) -> None:
     ax.set_xlabel(name)
 
 
-def _measured(results: Results, label: str, names: dict[str, str], axis: str) -> pd.DataFrame:
+def _measured(results: Results, configuration: str, names: dict[str, str], axis: str) -> pd.DataFrame:
     rounds = diagnoses(results)
-    rounds = rounds[rounds["label"] == label].dropna(subset=[axis])
+    rounds = rounds[rounds["configuration"] == configuration].dropna(subset=[axis])
     by_seed = rounds.groupby([axis, "seed"])[list(names)].mean().groupby(axis)
     mean, std, size = by_seed.mean(), by_seed.std(ddof=1), by_seed.size()
     frames = [
         pd.DataFrame(
-            {"label": name, axis: mean.index, "mean": mean[key], "low": mean[key] - std[key]}
+            {"curve": name, axis: mean.index, "mean": mean[key], "low": mean[key] - std[key]}
             | {"high": mean[key] + std[key], "n_seeds": size}
         )
         for key, name in names.items()

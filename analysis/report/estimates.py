@@ -29,7 +29,7 @@ class Estimates:
 
     Attributes:
         results: finished trajectories of one data set.
-        baseline: name of the strategy to compare with, or a label.
+        baseline: name of the strategy to compare with, or of a configuration.
         seed: of the resampling; every table draws from a generator of its own.
         registered_window: label counts of every area, where they were registered.
     """
@@ -59,7 +59,7 @@ class Estimates:
     @cached_property
     def has_baseline(self) -> bool:
         """Whether anything can be compared with it."""
-        return bool(set(self.results.seed_curves) - _labels(tables.without_baseline(self.results, self.baseline)))
+        return bool(set(self.results.seed_curves) - _names(tables.without_baseline(self.results, self.baseline)))
 
     @cached_property
     def _lacking(self) -> list[Excluded]:
@@ -71,12 +71,12 @@ class Estimates:
             return []
         references = tables.baselines(self.compared, self.baseline)
         unequal = comparison.with_unequal_seeds(self.compared, baseline=self.baseline)
-        return unequal if set(references) - _labels(unequal) - set(references.values()) else []
+        return unequal if set(references) - _names(unequal) - set(references.values()) else []
 
     @cached_property
     def _incomplete(self) -> list[Excluded]:
         incomplete = comparison.with_missing_seeds(self.results)
-        return incomplete if set(self.results.seed_curves) - _labels(incomplete) else []
+        return incomplete if set(self.results.seed_curves) - _names(incomplete) else []
 
     @cached_property
     def window(self) -> tuple[int, int]:
@@ -99,9 +99,11 @@ class Estimates:
         window = self.registered_window
         plain = tables.summary_table(self.results, baseline=None, window=window)
         log = (
-            tables.trajectory_table(self.results, log=True, window=window).groupby("label")["area"].agg(["mean", "std"])
+            tables.trajectory_table(self.results, log=True, window=window)
+            .groupby("configuration")["area"]
+            .agg(["mean", "std"])
         )
-        return plain.join(log.add_prefix("area_log_"), on="label")
+        return plain.join(log.add_prefix("area_log_"), on="configuration")
 
     @cached_property
     def paired(self) -> pd.DataFrame:
@@ -153,10 +155,10 @@ class Estimates:
 
 
 def _without(results: Results, excluded: Sequence[Excluded]) -> Results:
-    """All but what is excluded, with equal labels."""
-    labels = _labels(excluded)
-    return results.of(label for label in results.labels if label not in labels) if labels else results
+    """All but what is excluded, with equal names."""
+    names = _names(excluded)
+    return results.of(name for name in results.names if name not in names) if names else results
 
 
-def _labels(excluded: Sequence[Excluded]) -> set[str]:
-    return {label for each in excluded for label in each.labels}
+def _names(excluded: Sequence[Excluded]) -> set[str]:
+    return {name for each in excluded for name in each.names}

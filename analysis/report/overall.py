@@ -34,7 +34,7 @@ def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], lis
         notes += [*unlike(results), *on_some(results)]
         ranks = rank_table(results, baseline=baseline)
         columns = [
-            Column("strategy", "strategy", text),
+            Column("configuration", "configuration", text),
             Column("mean_rank", "average rank", number(2)),
             Column("p", "p", p_value),
             Column("p_holm", "p (Holm)", p_value),
@@ -44,7 +44,7 @@ def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], lis
             table_of(
                 "ranks",
                 "Average ranks over data sets",
-                ranks.rename(columns={"label": "strategy"}),
+                ranks,
                 columns,
                 f"Ranks are by mean area under the curve. p: exact Wilcoxon signed-rank test against {baseline} over"
                 f" data sets; Holm corrects for {counted(len(ranks) - 1, 'comparison')}.",
@@ -55,7 +55,7 @@ def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], lis
         notes += [warning] if (warning := rank_warning(n_data, len(ranks))) else []
         iqm = iqm_table(results, rng=np.random.default_rng(seed), baseline=baseline)
         columns = [
-            Column("strategy", "strategy", text),
+            Column("configuration", "configuration", text),
             *(Column(key, name, number(3)) for key, name in (("iqm", "IQM"), ("low", "from"), ("high", "to"))),
             Column("n", "trajectories", integer),
         ]
@@ -63,7 +63,7 @@ def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], lis
             table_of(
                 "iqm",
                 "Interquartile mean over data sets",
-                iqm.rename(columns={"label": "strategy"}),
+                iqm,
                 columns,
                 f"Normalised area: 0 is {baseline}, and 1 is a curve at 100 %. 95 % interval: seeds are resampled"
                 f" within each data set (2000 resamples, generator seed {seed}).",
@@ -84,9 +84,9 @@ def _budgets(results: Results, baseline: str, seed: int) -> Table:
     frame = budgets_by_data(results, {data: effective_budget(part, baseline=baseline) for data, part in parts.items()})
     best = frame["mean_ratio"].max()
     rows = []
-    for label, own in frame.groupby("label", sort=False):
+    for configuration, own in frame.groupby("configuration", sort=False):
         cells = {row["data"]: row for row in own.to_dict("records")}
-        row = [Cell(str(label), str(label))]
+        row = [Cell(str(configuration), str(configuration))]
         for data in names:
             cell = cells.get(data)
             counts = "" if cell is None else f"{cell['effective_points']}/{cell['total_points']}"
@@ -98,7 +98,7 @@ def _budgets(results: Results, baseline: str, seed: int) -> Table:
         "effective_budgets",
         "Effective budgets on all data sets",
         frame,
-        ["strategy", *names, "mean, %"],
+        ["configuration", *names, "mean, %"],
         rows,
         f"How many of all label counts have a {results.worded('mean accuracy')} above the mean plus one standard"
         " deviation"
@@ -133,7 +133,7 @@ def learners(results: Results, seed: int) -> tuple[list[Table], list[str]]:
                 f"Rank of each strategy under each learner on {data}",
                 rank_by_learner(areas),
                 [
-                    Column("strategy", "strategy", text),
+                    Column("configuration", "configuration", text),
                     *(Column(learner, learner, number(1)) for learner in areas),
                     Column("mean_rank", "average rank", number(2)),
                 ],

@@ -133,7 +133,7 @@ def make_report(
 
     Args:
         results: finished trajectories.
-        baseline: name or label of the strategy with which the others are compared; None takes the registered one, or
+        baseline: name of the strategy or configuration to compare with; None takes the registered one, or
             else Random.
         seed: seed of the resampling; it is recorded in the report.
         remarks: remarks on a study, by its name.
@@ -146,7 +146,7 @@ def make_report(
         raise SelectionError("Expected finished trajectories to report on, but got none.")
     known = {*results.trajectories["strategy"], *results.failures["strategy"], BASELINE}
     made = parts(results, baseline)
-    known |= {label for part in made for label in part.results.labels}
+    known |= {name for part in made for name in part.results.names}
     if baseline is not None and baseline not in known:
         close = difflib.get_close_matches(baseline, sorted(known), n=1)
         hint = f" Did you mean `{close[0]}`?" if close else ""
@@ -259,7 +259,7 @@ def _section(part: Part, estimates: Estimates) -> Section:
         headline = verdict.headline(paired, estimates.baseline)
         headline = f"Exploratory: {headline}" if part.is_exploratory else headline
         findings = verdict.findings(paired, estimates.baseline, _savings(estimates))
-        limits = verdict.limits(dict(zip(paired["label"], paired["n_pairs"], strict=True)))
+        limits = verdict.limits(dict(zip(paired["configuration"], paired["n_pairs"], strict=True)))
     except AnalysisError:
         pass  # named among the refused tables
     return Section(
@@ -279,7 +279,7 @@ def _section(part: Part, estimates: Estimates) -> Section:
 
 
 def _savings(estimates: Estimates) -> dict[str, str]:
-    """Labels saved and what they cost, by label; nothing where that is refused, as the refused table says why."""
+    """Labels saved and what they cost, by configuration; nothing where it is refused, as the refused table says why."""
     try:
         return verdict.savings(estimates.saved, estimates.baseline, estimates.results.worded("accuracy"))
     except AnalysisError:
@@ -292,7 +292,7 @@ def _facts(results: Results) -> str:
     rounds = results.rounds["n_labels"]
     spans = f"{rounds.min()} to {rounds.max()} labels" if len(rounds) else "no finished round"
     schedules = ", ".join(sorted(cells["schedule"].unique()))
-    n = cells["label"].nunique()
+    n = cells["configuration"].nunique()
     return (
         f"{counted(n, 'configuration')}, {counted(len(seeds), 'seed')}, {spans} (schedule {schedules});"
         f" {counted(len(results.trajectories), 'trajectory')} finished, {len(results.failures)} failed."
@@ -302,27 +302,27 @@ def _facts(results: Results) -> str:
 def _interactive(estimates: Estimates) -> dict[str, Any]:
     curves = curves_of(estimates.accuracies)
     try:
-        gains = estimates.gains.set_index(["label", "n_labels"])
+        gains = estimates.gains.set_index(["configuration", "n_labels"])
     except AnalysisError:
         gains = pd.DataFrame(columns=["gain", "low", "high"], index=pd.MultiIndex.from_arrays([[], []]))
-    drawn, styles = with_bounds(curves, line_styles(estimates.results.labels), estimates.results)
+    drawn, styles = with_bounds(curves, line_styles(estimates.results.names), estimates.results)
     series = []
-    for label, curve in drawn.groupby("label", sort=False):
-        style = styles[str(label)]
+    for name, curve in drawn.groupby("curve", sort=False):
+        style = styles[str(name)]
         points = []
         for row in curve.to_dict("records"):
-            key = (row["label"], row["n_labels"])
-            gain = gains.loc[key].to_dict() if key in gains.index else {}
+            place = (name, row["n_labels"])
+            gain = gains.loc[place].to_dict() if place in gains.index else {}
             points.append(
                 {
                     "x": row["n_labels"],
                     "n": row["n_seeds"],
                     "accuracy": _finite(row["mean"], row["low"], row["high"]),
-                    "gain": _finite(*(gain.get(name) for name in ("gain", "low", "high"))),
+                    "gain": _finite(*(gain.get(key) for key in ("gain", "low", "high"))),
                 }
             )
         dash = "" if isinstance(style.dash, str) else " ".join(str(3 * length / 2) for length in style.dash[1])
-        series.append({"name": label, "colour": style.colour, "dash": dash, "marker": style.marker, "points": points})
+        series.append({"name": name, "colour": style.colour, "dash": dash, "marker": style.marker, "points": points})
     return {
         "name": estimates.results.worded("Accuracy"),
         "metric": estimates.results.worded("accuracy"),
@@ -385,7 +385,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _breakable(value: str) -> Markup:
-    """Escaped text that may be broken inside the label of a configuration."""
+    """Escaped text that may be broken inside the name of a configuration."""
     return Markup(re.sub(r"([_\[,])", r"\1<wbr>", str(escape(value))))  # noqa: S704
 
 

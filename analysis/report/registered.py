@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.registration import COMPARE, Registration, find, registrations_in, seeds_in_words
 from analysis.results import Results
-from analysis.tables import listed
+from analysis.words import listed
 
 BASELINE = "random"
 _ALL, _TUNE = "all", "tune"
@@ -120,8 +120,8 @@ def _missing(registered: Results, first: Registration) -> Iterator[str]:
 
 def _listed(cells: pd.DataFrame) -> str:
     """Configurations with their seeds."""
-    groups = cells.groupby("label", sort=False)["seed"].unique()
-    return listed([f"{label} ({seeds_in_words(np.asarray(seeds).tolist())})" for label, seeds in groups.items()])
+    groups = cells.groupby("configuration", sort=False)["seed"].unique()
+    return listed([f"{name} ({seeds_in_words(np.asarray(seeds).tolist())})" for name, seeds in groups.items()])
 
 
 def _data_hash(whole: Results) -> str:

@@ -88,36 +88,34 @@ def plane_figures(coverage: pd.DataFrame) -> list[ReportFigure]:
 class _Selection:
     """Configurations that figures show: all, or the best of many."""
 
-    labels: list[str]
+    names: list[str]
     styles: dict[str, LineStyle]
     note: str
     log: bool
 
     def of(self, frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
-        for column in columns or ("label",):
-            frame = frame[frame[column].isin(self.labels)]
+        for column in columns or ("configuration",):
+            frame = frame[frame[column].isin(self.names)]
         return frame
 
     def height(self, row: float, rest: float, least: float) -> float:
-        return max(row * len(self.labels) + rest, least)
+        return max(row * len(self.names) + rest, least)
 
 
 def _select(estimates: Estimates) -> _Selection:
-    labels, note = estimates.results.labels, ""
+    names, note = estimates.results.names, ""
     log = curves.needs_log(estimates.accuracies)
-    if len(labels) > MOST_DRAWN:
+    if len(names) > MOST_DRAWN:
         areas = estimates.areas
-        best = set(areas.sort_values("area_mean", ascending=False)["label"].head(MOST_DRAWN))
-        reference = set(areas.loc[areas["strategy"] == estimates.baseline, "label"].head(1))
-        note = f"; of {len(labels)}, the {MOST_DRAWN} best by area" + (
-            f" and {estimates.baseline}" if reference else ""
-        )
-        labels = [label for label in labels if label in best | reference]
-    return _Selection(labels, axes.line_styles(labels), note, log)
+        best = set(areas.sort_values("area_mean", ascending=False)["configuration"].head(MOST_DRAWN))
+        reference = set(areas.loc[areas["strategy"] == estimates.baseline, "configuration"].head(1))
+        note = f"; of {len(names)}, the {MOST_DRAWN} best by area" + (f" and {estimates.baseline}" if reference else "")
+        names = [name for name in names if name in best | reference]
+    return _Selection(names, axes.line_styles(names), note, log)
 
 
 def _curves(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
-    data = selection.of(curves.curves_of(estimates.accuracies))
+    data = curves.curves_of(selection.of(estimates.accuracies))
     drawn, styles = curves.with_bounds(data, selection.styles, estimates.results)
     name = estimates.results.worded("Accuracy")
     draw = partial(curves.draw_curves, drawn, log=selection.log, styles=styles, name=name)
@@ -126,7 +124,7 @@ def _curves(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
 
 
 def _gain(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
-    data = selection.of(curves.gains_of(estimates.gains))
+    data = curves.gains_of(selection.of(estimates.gains))
     draw = partial(curves.draw_gain, data, styles=selection.styles)
     note = f"Mean over seeds; band: paired 95 % t interval at each label count alone{selection.note}"
     return [ReportFigure("gain", f"Gain over {estimates.baseline}", note, draw)]
@@ -141,7 +139,7 @@ def _transitions(estimates: Estimates, selection: _Selection) -> list[ReportFigu
 
 
 def _penalties(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
-    data = selection.of(estimates.penalties, "label", "opponent")
+    data = selection.of(estimates.penalties, "configuration", "opponent")
     note = f"% of label counts with a significant paired t-test (5 %, uncorrected: exploratory){selection.note}"
     draw = partial(comparison.draw_penalties, data)
     height = selection.height(0.34, 2.9, 3.6)
@@ -171,13 +169,13 @@ def _clusters(estimates: Estimates, selection: _Selection) -> list[ReportFigure]
 def _diagnoses(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     made = []
     note = "Mean over seeds; band: ± 1 standard deviation (ddof = 1)"
-    for position, label in enumerate(estimates.diagnoses["label"].unique()[:_MOST_PANELS], start=1):
-        coverage = diagnostics.coverage_data(estimates.results, label)
-        errors = diagnostics.error_data(estimates.results, label)
-        name = f"{position}-{slug(label)}"
+    for position, configuration in enumerate(estimates.diagnoses["configuration"].unique()[:_MOST_PANELS], start=1):
+        coverage = diagnostics.coverage_data(estimates.results, configuration)
+        errors = diagnostics.error_data(estimates.results, configuration)
+        name = f"{position}-{slug(configuration)}"
         draw = partial(diagnostics.draw_coverage, coverage)
-        made.append(ReportFigure(f"coverage-{name}", f"Coverage: {label}", note, draw))
+        made.append(ReportFigure(f"coverage-{name}", f"Coverage: {configuration}", note, draw))
         if errors["n_clusters"].nunique() > 1:
             draw = partial(diagnostics.draw_errors, errors)
-            made.append(ReportFigure(f"errors-{name}", f"Errors by clusters: {label}", note, draw))
+            made.append(ReportFigure(f"errors-{name}", f"Errors by clusters: {configuration}", note, draw))
     return made

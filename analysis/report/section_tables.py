@@ -27,7 +27,7 @@ from analysis.report.render import (
 )
 from analysis.words import counted
 
-_STRATEGY = Column("label", "strategy", text)
+_CONFIGURATION = Column("configuration", "configuration", text)
 _MOST_COLUMNS = 12
 _STD = "mean ± standard deviation over seeds (ddof = 1)"
 _signed = signed(0)
@@ -35,10 +35,7 @@ _T = "95 % intervals are paired Student's t over seeds"
 
 
 def section_tables(estimates: Estimates) -> tuple[list[Table], list[Refusal]]:
-    """Make the tables in reading order; leave out what is empty; name what is refused or not in all, and why.
-
-    In the frames, `strategy` is the label of a configuration.
-    """
+    """Make the tables in reading order; leave out what is empty; name what is refused or not in all, and why."""
     made: list[Table] = []
     refused = list(estimates.excluded)
     for title, make in _MAKERS.items():
@@ -47,8 +44,6 @@ def section_tables(estimates: Estimates) -> tuple[list[Table], list[Refusal]]:
         except AnalysisError as error:
             refused.append(Refusal(title, str(error)))
         else:
-            if "strategy" not in table.frame:
-                table = replace(table, frame=table.frame.rename(columns={"label": "strategy"}))
             worded = estimates.results.worded
             table = replace(table, title=worded(table.title), note=worded(table.note), method=worded(table.method))
             made += [table] if len(table.rows) else []
@@ -72,7 +67,7 @@ def _verdict(estimates: Estimates, title: str) -> Table:
     shown = frame.assign(interval=[interval_text(*ends) for ends in zip(frame["low"], frame["high"], strict=True)])
     (low, high), n_compared = estimates.window, int(frame["p"].notna().sum())
     columns = [
-        _STRATEGY,
+        _CONFIGURATION,
         Column("difference", "area gain", points),
         Column("interval", "95 % interval", text),
         Column("verdict", "verdict", text),
@@ -111,7 +106,7 @@ def _area(estimates: Estimates, title: str) -> Table:
         "area",
         title,
         frame,
-        [_STRATEGY, *(Column(f"{key}_mean", worded(name), percent) for key, name in _AREAS), *columns],
+        [_CONFIGURATION, *(Column(f"{key}_mean", worded(name), percent) for key, name in _AREAS), *columns],
         f"Percent, {_STD}. Areas are over {low} to {high} labels, the window {which}; the best mean is bold, the second"
         " underlined, where the seeds are equal.",
         "Area: accuracy, linear between its own label counts, integrated over labels and divided by the span; over log"
@@ -130,11 +125,11 @@ def _accuracy(estimates: Estimates, title: str) -> Table:
     frame = estimates.accuracies
     means, stds, places = tables.wide(frame), tables.wide(frame, "std"), tables.ranks(frame)
     cells = {
-        str(label): [
+        str(name): [
             Cell(mean_std_text(mean, std), None if pd.isna(mean) else float(mean), _mark(place))
-            for mean, std, place in zip(means[label], stds[label], places[label], strict=True)
+            for mean, std, place in zip(means[name], stds[name], places[name], strict=True)
         ]
-        for label in means
+        for name in means
     }
     note = f"Percent, {_STD}; the best mean is bold, the second underlined, where the seeds are equal."
     method = (
@@ -142,15 +137,15 @@ def _accuracy(estimates: Estimates, title: str) -> Table:
         " and underlined say which mean is largest, not that it is significantly larger."
     )
     plain = frame.assign(
-        rank=[places.loc[n, label] for n, label in zip(frame["n_labels"], frame["label"], strict=True)]
+        rank=[places.loc[n, name] for n, name in zip(frame["n_labels"], frame["configuration"], strict=True)]
     )
     counts = [Cell(integer(n), float(n)) for n in means.index]
     if len(cells) > max(_MOST_COLUMNS, len(counts)):
-        headings = ["strategy", *(cell.text for cell in counts)]
-        rows = [[Cell(label, label), *row] for label, row in cells.items()]
+        headings = ["configuration", *(cell.text for cell in counts)]
+        rows = [[Cell(name, name), *row] for name, row in cells.items()]
     else:
         headings = ["labels", *cells]
-        rows = [[count, *(cells[label][i] for label in cells)] for i, count in enumerate(counts)]
+        rows = [[count, *(cells[name][i] for name in cells)] for i, count in enumerate(counts)]
     return Table("accuracy", title, plain.drop(columns=["strategy", "params"]), headings, rows, note, method)
 
 
@@ -200,7 +195,7 @@ def _effective(estimates: Estimates, title: str) -> Table:
         paired=[f"{own}/{total}" for own, total in zip(frame["paired_points"], frame["total_points"], strict=True)],
     )
     columns = [
-        _STRATEGY,
+        _CONFIGURATION,
         Column("points", "effective", text),
         Column("effective_ratio", "% of points", percent),
         Column("effective_span_ratio", "% of span", percent),
@@ -227,7 +222,7 @@ def _transition(estimates: Estimates, title: str) -> Table:
     frame = estimates.transitions
     shown = frame.assign(words=[transition_text(row) for row in frame.to_dict("records")])
     columns = [
-        _STRATEGY,
+        _CONFIGURATION,
         Column("answer", "answer", text),
         Column("crossing", "at labels", integer),
         Column("words", "in words", text),
@@ -279,7 +274,7 @@ def _saved(estimates: Estimates, title: str) -> Table:
     )
     name = estimates.baseline
     columns = [
-        _STRATEGY,
+        _CONFIGURATION,
         Column("target", estimates.results.worded("accuracy"), percent),
         Column("labels", "labels", integer),
         Column("baseline_labels", f"labels of {name}", integer),
@@ -314,7 +309,11 @@ def _outcomes(estimates: Estimates, title: str) -> Table:
             for unit in ("seeds", "points")
         }
     )
-    columns = [_STRATEGY, Column("seeds", "seeds, by area", text), Column("points", "label counts, by mean gain", text)]
+    columns = [
+        _CONFIGURATION,
+        Column("seeds", "seeds, by area", text),
+        Column("points", "label counts, by mean gain", text),
+    ]
     return table_of(
         "win_tie_loss",
         title,
@@ -329,21 +328,21 @@ def _outcomes(estimates: Estimates, title: str) -> Table:
 
 def _penalties(estimates: Estimates, title: str) -> Table:
     frame = estimates.penalties
-    labels = list(frame["label"].unique())
-    found = {(row["label"], row["opponent"]): row for row in frame.to_dict("records")}
+    names = list(frame["configuration"].unique())
+    found = {(row["configuration"], row["opponent"]): row for row in frame.to_dict("records")}
 
-    def cell(label: str, opponent: str) -> Cell:
-        row = found.get((label, opponent))
+    def cell(configuration: str, opponent: str) -> Cell:
+        row = found.get((configuration, opponent))
         if row is None:
-            return Cell("·" if label == opponent else "")
+            return Cell("·" if configuration == opponent else "")
         return Cell(f"{100 * row['plain']:.0f} ({100 * row['holm']:.0f})", row["plain"])
 
-    rows = [[Cell(label, label), *(cell(label, opponent) for opponent in labels)] for label in labels]
+    rows = [[Cell(name, name), *(cell(name, opponent) for opponent in names)] for name in names]
     return Table(
         "pairwise_penalties",
         title,
         frame,
-        ["beats →", *labels],
+        ["beats →", *names],
         rows,
         "Percent of label counts at which the row beats the column in a paired t-test at 5 %: first uncorrected, then"
         " in brackets after Holm's correction for the label counts of the pair. All label counts are used, those at"
@@ -357,7 +356,7 @@ def _cost(estimates: Estimates, title: str) -> Table:
     frame = estimates.costs
     seconds = number(2)
     columns = [
-        _STRATEGY,
+        _CONFIGURATION,
         Column("select_seconds", "selection, s", seconds),
         Column("select_std", "std", seconds),
         Column("train_seconds", "training, s", seconds),
@@ -399,7 +398,7 @@ def _spending(estimates: Estimates, title: str) -> Table:
 
 def _diagnosis(estimates: Estimates, title: str) -> Table:
     columns = [
-        _STRATEGY,
+        _CONFIGURATION,
         Column("n_labels", "labels", integer),
         Column("n_clusters", "clusters", number(0)),
         Column("coverage_estimated", "estimated", percent),
@@ -430,7 +429,7 @@ def _diagnosis(estimates: Estimates, title: str) -> Table:
 
 def _clusters(estimates: Estimates, title: str) -> Table:
     columns = [
-        Column("curve", "strategy", text),
+        Column("curve", "curve", text),
         Column("max_clusters", "most clusters", integer),
         Column("area_mean", "area", percent),
         Column("low", "from", percent),
@@ -452,7 +451,7 @@ def _clusters(estimates: Estimates, title: str) -> Table:
 def _metrics(estimates: Estimates, title: str) -> Table:
     frame = tables.metrics_table(estimates.results)
     columns = [
-        _STRATEGY,
+        _CONFIGURATION,
         Column("n_labels", "labels", integer),
         Column("balanced_accuracy", "balanced", percent),
         Column("macro_f1", "macro-F1", percent),
@@ -464,7 +463,7 @@ def _metrics(estimates: Estimates, title: str) -> Table:
         *([Column("n_no_class", "labels of no class", number(1))] if frame["n_no_class"].any() else []),
         Column("n_seeds", "seeds", integer),
     ]
-    last = frame.groupby("label", sort=False).tail(1)
+    last = frame.groupby("configuration", sort=False).tail(1)
     shown = table_of(
         "metrics",
         title,
@@ -483,10 +482,10 @@ def _metrics(estimates: Estimates, title: str) -> Table:
 
 def _configurations(estimates: Estimates, title: str) -> Table:
     cells = estimates.results.configurations
-    keys = ["label", "strategy", "params", "schedule", "evaluate_on"]
+    keys = ["configuration", "strategy", "params", "schedule", "evaluate_on"]
     frame = cells.groupby(keys, sort=False)["seed"].agg(lambda seeds: " ".join(str(seed) for seed in sorted(seeds)))
     columns = [
-        _STRATEGY,
+        _CONFIGURATION,
         Column("schedule", "schedule", text),
         Column("evaluate_on", "test data", text),
         Column("seed", "seeds", text),
@@ -503,7 +502,7 @@ def _configurations(estimates: Estimates, title: str) -> Table:
 
 
 def _missing(estimates: Estimates, title: str) -> Table:
-    columns = [_STRATEGY, Column("seed", "seed", integer), Column("reason", "reason", text)]
+    columns = [_CONFIGURATION, Column("seed", "seed", integer), Column("reason", "reason", text)]
     return table_of(
         "missing",
         title,
@@ -538,10 +537,10 @@ _MAKERS: dict[str, Callable[[Estimates, str], Table]] = {
 
 def _by_count(frame: pd.DataFrame, cell: Callable[[Any], Cell]) -> tuple[list[str], list[list[Cell]]]:
     """Headings and rows of a grid, a row per label count and a column per configuration; `cell` makes one of a row."""
-    labels, counts = list(frame["label"].unique()), sorted(frame["n_labels"].unique())
-    found = {(row["n_labels"], row["label"]): cell(row) for row in frame.to_dict("records")}
-    rows = [[Cell(integer(n), float(n)), *(found.get((n, label), Cell("")) for label in labels)] for n in counts]
-    return ["labels", *labels], rows
+    names, counts = list(frame["configuration"].unique()), sorted(frame["n_labels"].unique())
+    found = {(row["n_labels"], row["configuration"]): cell(row) for row in frame.to_dict("records")}
+    rows = [[Cell(integer(n), float(n)), *(found.get((n, name), Cell("")) for name in names)] for n in counts]
+    return ["labels", *names], rows
 
 
 def _pair_texts(frame: pd.DataFrame, key: str) -> list[str]:

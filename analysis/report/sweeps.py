@@ -83,7 +83,7 @@ def sweep_figures(results: Results, study: str) -> list[ReportFigure]:
     if len(schedules) * len(parameters) <= _MOST_ABLATIONS:
         for parameter, schedule in itertools.product(parameters, schedules):
             curves = ablation_data(results, study, schedule, parameter)
-            if 1 < curves["label"].nunique() <= MOST_DRAWN:
+            if 1 < curves["curve"].nunique() <= MOST_DRAWN:
                 name = f"ablation-{slug(parameter)}-{slug(schedule)}"
                 accuracy = results.worded("Accuracy")
                 title = f"{accuracy} by {parameter}, schedule {schedule}"

@@ -10,9 +10,9 @@ import pandas as pd
 from analysis.comparison import LEVEL
 from analysis.report.render import percent, points
 from analysis.statistics import LEAST_BOOTSTRAP, detectable_difference, least_wilcoxon_p
+from analysis.words import listed
 
 _LEAST_WILCOXON = 6
-_MOST_NAMED = 5
 TARGET_SHARE = 0.95
 """Share of the baseline's final accuracy at which the verdict counts the labels saved."""
 
@@ -25,7 +25,7 @@ class Finding(NamedTuple):
 
     verdict: str
     sign: str
-    label: str
+    configuration: str
     sentence: str
 
 
@@ -42,7 +42,7 @@ def headline(paired: pd.DataFrame, baseline: str) -> str:
         return f"Nothing can be compared with {baseline}: no other strategy has a seed in common with it."
     firm = paired[paired["p_holm"] < LEVEL].sort_values("difference", ascending=False)
     if firm.empty and len(paired) == 1:
-        return f"{paired['label'].iloc[0]} was not shown to differ from {baseline} over the whole curve."
+        return f"{paired['configuration'].iloc[0]} was not shown to differ from {baseline} over the whole curve."
     if firm.empty:
         return (
             f"None of the {len(paired)} configurations was shown to differ from {baseline} over the whole curve,"
@@ -50,8 +50,8 @@ def headline(paired: pd.DataFrame, baseline: str) -> str:
         )
     parts = []
     for verdict in ("better", "worse"):
-        if len(names := list(firm.loc[firm["verdict"] == verdict, "label"])):
-            parts.append(f"{_listed(names)} {'is' if len(names) == 1 else 'are'} {verdict} than {baseline}")
+        if len(names := list(firm.loc[firm["verdict"] == verdict, "configuration"])):
+            parts.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} {verdict} than {baseline}")
     rest = len(paired) - len(firm)
     others = "the other was" if rest == 1 else f"the other {rest} were"
     open_ = f"; {others} not shown to differ from it" if rest else ""
@@ -64,7 +64,7 @@ def findings(paired: pd.DataFrame, baseline: str, savings: Mapping[str, str] | N
     Args:
         paired: rows of `paired_table`.
         baseline: its name.
-        savings: what to say next, by label (`savings`).
+        savings: what to say next, by configuration (`savings`).
     """
     ordered = paired.sort_values("difference", ascending=False, na_position="last")
     n_compared, more = int(paired["p"].notna().sum()), savings or {}
@@ -72,15 +72,15 @@ def findings(paired: pd.DataFrame, baseline: str, savings: Mapping[str, str] | N
         Finding(
             row["verdict"],
             _sign(row),
-            row["label"],
-            " ".join([_sentence(row, baseline, n_compared), *([more[row["label"]]] if row["label"] in more else [])]),
+            row["configuration"],
+            f"{_sentence(row, baseline, n_compared)} {more.get(row['configuration'], '')}".strip(),
         )
         for row in ordered.to_dict("records")
     ]
 
 
 def savings(saved: pd.DataFrame, baseline: str, metric: str = "accuracy") -> dict[str, str]:
-    """Labels saved and seconds spent on choosing them, in a sentence for each configuration, by label.
+    """Labels saved and seconds spent on choosing them, in a sentence for each configuration.
 
     Args:
         saved: rows of `labels_saved`, `TARGET_SHARE` among the shares.
@@ -88,7 +88,7 @@ def savings(saved: pd.DataFrame, baseline: str, metric: str = "accuracy") -> dic
         metric: what stands for accuracy, in words.
     """
     rows = saved[saved["share"] == TARGET_SHARE].to_dict("records")
-    return {row["label"]: _saving(row, baseline, metric) for row in rows}
+    return {row["configuration"]: _saving(row, baseline, metric) for row in rows}
 
 
 def _saving(row: Mapping[Hashable, object], baseline: str, metric: str) -> str:
@@ -123,11 +123,11 @@ def limits(pairs: Mapping[str, int]) -> list[str]:
     """What cannot be concluded from so few pairs of seeds.
 
     Args:
-        pairs: number of pairs of each comparison, by label.
+        pairs: number of pairs of each comparison, by configuration.
     """
     n_pairs = max(pairs.values(), default=0)
-    fewer = [f"{label} ({n})" for label, n in pairs.items() if 0 < n < n_pairs]
-    said = [f"Fewer seeds in common with the baseline say less about {_listed(fewer)}."] if fewer else []
+    fewer = [f"{name} ({n})" for name, n in pairs.items() if 0 < n < n_pairs]
+    said = [f"Fewer seeds in common with the baseline say less about {listed(fewer)}."] if fewer else []
     if 0 in pairs.values():
         said.append("A strategy without a seed in common with the baseline can be compared only after more runs.")
     return said + (_limits(n_pairs) if n_pairs else [])
@@ -189,9 +189,3 @@ def _sentence(row: Mapping[Hashable, object], baseline: str, n_compared: int) ->
 
 def _number(value: object) -> float:
     return float(str(value))
-
-
-def _listed(names: list[str]) -> str:
-    if len(names) > _MOST_NAMED:
-        names = [*names[: _MOST_NAMED - 1], f"{len(names) - _MOST_NAMED + 1} more"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -20,7 +20,7 @@ def results(tmp_path, trajectory, write_store):
 
 
 def test_ranks(results):
-    table = rank_table(results).set_index("label")
+    table = rank_table(results).set_index("configuration")
     assert list(table.index) == ["typiclust", "badge", "random"]
     assert table["mean_rank"].to_list() == [1, 2, 3]
     assert np.isnan(table.loc["random", "p"])
@@ -35,7 +35,7 @@ def test_too_few_data_sets_are_named():
 
 
 def test_interquartile_mean_over_data(results):
-    table = iqm_table(results, rng=np.random.default_rng(0)).set_index("label")
+    table = iqm_table(results, rng=np.random.default_rng(0)).set_index("configuration")
     # mean area of random 0.52; badge 0.60 to 0.64 on each data set
     assert table.loc["badge", "iqm"] == pytest.approx((0.62 - 0.52) / 0.48)
     assert table.loc["random", "iqm"] == pytest.approx(0)
@@ -73,20 +73,22 @@ def test_what_is_on_all_data_sets_is_found_beside_what_is_not(tmp_path, trajecto
     names[0] = names[0].replace("evaluate_on=all,", "")
     assert sorted(areas_by_data(results).index) == names
     ranks = rank_table(results)
-    assert list(ranks["label"]) == names
-    assert iqm_table(results, rng=np.random.default_rng(0)).set_index("label")["n"].to_dict() == dict.fromkeys(names, 4)
+    assert list(ranks["configuration"]) == names
+    assert iqm_table(results, rng=np.random.default_rng(0)).set_index("configuration")["n"].to_dict() == dict.fromkeys(
+        names, 4
+    )
     (said,) = on_some(results)
     assert said.startswith(
-        "Left out here, because they are not finished on all data sets: badge[schedule=20x2], random["
+        "Left out here, because they are not finished on all data sets: badge[schedule=20x2] and random["
     )
 
 
 def test_effective_budgets_have_a_mean_where_no_data_set_is_missing(results):
     frames = {data: effective_budget(results.only(data)) for data in ("b", "c")}
     frames["a"] = frames["b"].assign(effective_ratio=0.4)
-    table = budgets_by_data(results, frames | {"c": frames["c"][frames["c"]["label"] == "badge"]})
-    means = table.groupby("label")["mean_ratio"].first()
+    table = budgets_by_data(results, frames | {"c": frames["c"][frames["c"]["configuration"] == "badge"]})
+    means = table.groupby("configuration")["mean_ratio"].first()
     assert means.to_dict() == pytest.approx({"badge": 2.4 / 3, "typiclust": np.nan}, nan_ok=True)
-    assert table.drop_duplicates("label")["label"].to_list() == ["badge", "typiclust"]
-    row = table.set_index(["label", "data"]).loc[("typiclust", "b")]
+    assert table.drop_duplicates("configuration")["configuration"].to_list() == ["badge", "typiclust"]
+    row = table.set_index(["configuration", "data"]).loc[("typiclust", "b")]
     assert row[["effective_points", "total_points", "effective_at"]].to_list() == [3, 3, "10 20 40"]

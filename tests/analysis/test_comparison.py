@@ -38,7 +38,7 @@ def noise(seeds, rounds=3, scale=0.01, seed=0):
 
 
 def by_label(table):
-    return table.set_index("label")
+    return table.set_index("configuration")
 
 
 def test_effective_budget_of_the_published_table(published):
@@ -181,7 +181,7 @@ def test_win_tie_loss(store):
 def test_penalties_are_won_by_the_row(store):
     random = 0.5 + noise(6)
     badge = random + np.array([0.1, 0.1, 0.0]) + noise(6, scale=0.001, seed=1)
-    table = pairwise_penalties(store(random=random, badge=badge)).set_index(["label", "opponent"])
+    table = pairwise_penalties(store(random=random, badge=badge)).set_index(["configuration", "opponent"])
     assert table.loc[("badge", "random"), "plain"] == pytest.approx(2 / 3)
     assert table.loc[("random", "badge"), "plain"] == 0
     assert (table["holm"] <= table["plain"]).all()

@@ -30,7 +30,7 @@ def results(tmp_path, trajectory, write_store):
 
 def test_errors_are_read_from_the_rounds(results):
     table = diagnosis_table(results)
-    assert set(table["label"]) == {"ntkcpl_al"}
+    assert set(table["configuration"]) == {"ntkcpl_al"}
     first = table.iloc[0]
     assert (first["coverage_estimated"], first["p_nff"], first["error_cpl"], first["n_seeds"]) == pytest.approx(
         (0.85, 0.15, 0.2, 2)
@@ -41,12 +41,12 @@ def test_errors_are_read_from_the_rounds(results):
 def test_figures_take_label_counts_and_clusters(results):
     coverage = coverage_data(results, "ntkcpl_al")
     assert list(coverage["n_labels"].unique()) == [10, 20, 40]
-    assert coverage["label"].nunique() == 5
-    sides = coverage[coverage["n_labels"] == 10].set_index("label")["mean"]
+    assert coverage["curve"].nunique() == 5
+    sides = coverage[coverage["n_labels"] == 10].set_index("curve")["mean"]
     assert (sides["error of the estimate"], sides["bound on the error (eq. 5)"]) == pytest.approx((0.15, 0.4))
     errors = error_data(results, "ntkcpl_al")
     assert list(errors["n_clusters"].unique()) == [10, 20]
-    impurity = errors[errors["label"].str.startswith("impurity")]
+    impurity = errors[errors["curve"].str.startswith("impurity")]
     assert impurity["mean"].tolist() == pytest.approx([0.15, 0.15])
 
 
@@ -56,7 +56,7 @@ def test_a_store_from_before_the_error_of_the_estimate_has_its_bound(tmp_path, t
     first = diagnosis_table(results).iloc[0]
     assert first["error_bound"] == pytest.approx(0.3)
     assert first.isna()["estimate_error"]
-    assert "error of the estimate" not in set(coverage_data(results, "ntkcpl_al")["label"])
+    assert "error of the estimate" not in set(coverage_data(results, "ntkcpl_al")["curve"])
 
 
 def test_strategies_without_coverage_have_no_diagnosis(tmp_path, trajectory, write_store):
@@ -64,7 +64,7 @@ def test_strategies_without_coverage_have_no_diagnosis(tmp_path, trajectory, wri
 
 
 def test_cost(results):
-    row = cost_table(results).set_index("label").loc["ntkcpl_al"]
+    row = cost_table(results).set_index("configuration").loc["ntkcpl_al"]
     assert (row["select_seconds"], row["train_seconds"], row["slowest_round"]) == (0.75, 1.5, 0.25)
     assert (row["select_std"], row["peak_bytes"], row["n_seeds"]) == (0, 2**20, 2)
 

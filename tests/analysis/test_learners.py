@@ -72,7 +72,7 @@ def test_settings_tell_learners_of_one_name_apart(tmp_path, trajectory, write_st
 
 
 def test_ranks_of_what_all_learners_have(results):
-    table = rank_table(areas_by_learner(results, "digits")).set_index("strategy")
+    table = rank_table(areas_by_learner(results, "digits")).set_index("configuration")
     assert list(table.columns) == ["linear", "mlp", "mean_rank"]
     assert table.loc[["typiclust", "badge", "random", "entropy"]].to_numpy().tolist() == [
         [2, 1, 1.5],
@@ -138,7 +138,7 @@ def test_data_sets_are_ranked_over_under_each_learner(tmp_path, trajectory, writ
     assert report.across_title == "Across learners, and across data sets under each"
     tables = {table.name: table for table in report.across}
     assert {"learners-digits", "learners-svhn", "ranks-linear", "ranks-mlp", "effective_budgets-mlp"} <= set(tables)
-    best = {name: tables[f"ranks-{name}"].frame["strategy"].iloc[0] for name in ("linear", "mlp")}
+    best = {name: tables[f"ranks-{name}"].frame["configuration"].iloc[0] for name in ("linear", "mlp")}
     assert best == {"linear": "badge", "mlp": "typiclust"}
     assert tables["ranks-mlp"].frame["n_data"].tolist() == [2] * 4
     assert tables["ranks-mlp"].title == "Average ranks over data sets, learner mlp"

@@ -32,7 +32,7 @@ def test_columns_are_those_of_the_schema(tmp_path, trajectory, write_store):
 def test_labels_name_the_settings_that_differ(tmp_path, trajectory, write_store):
     ntkcpl = [{"max_clusters": n, "ridge": 0.001} for n in (100, 50)]
     rows = [trajectory("random", params={"ridge": 1}), *(trajectory("ntkcpl_al", params=p) for p in ntkcpl)]
-    assert load(write_store(tmp_path, rows)).labels == [
+    assert load(write_store(tmp_path, rows)).names == [
         "ntkcpl_al[max_clusters=50]",
         "ntkcpl_al[max_clusters=100]",
         "random",
@@ -49,7 +49,7 @@ class TestPresets:
         def of(*configurations):
             preset = {"paper": sorted(self.PAPER)}
             rows = [trajectory("own", params=p, preset=preset if known else None) for p, known in configurations]
-            return load(write_store(tmp_path, rows)).labels
+            return load(write_store(tmp_path, rows)).names
 
         return of
 
@@ -78,12 +78,12 @@ class TestPresets:
 
 def test_parameters_are_equal_whatever_their_order(tmp_path, trajectory, write_store):
     rows = [trajectory("badge", 0, params={"a": 1, "b": 2}), trajectory("badge", 1, params={"b": 2, "a": 1})]
-    assert load(write_store(tmp_path, rows)).labels == ["badge"]
+    assert load(write_store(tmp_path, rows)).names == ["badge"]
 
 
 def test_schedules_are_not_mixed(tmp_path, trajectory, write_store):
     rows = [trajectory(), trajectory(schedule="20x2", n_labels=(20, 40), accuracy=(0.5, 0.7))]
-    assert load(write_store(tmp_path, rows)).labels == ["random[schedule=10x2,20x1]", "random[schedule=20x2]"]
+    assert load(write_store(tmp_path, rows)).names == ["random[schedule=10x2,20x1]", "random[schedule=20x2]"]
 
 
 def test_merged_stores_drop_duplicates(tmp_path, trajectory, write_store):
@@ -117,7 +117,7 @@ def test_store_by_address(tmp_path, trajectory, write_store):
 def test_study_restricts_the_trajectories(tmp_path, trajectory, write_store):
     write_store(tmp_path, [trajectory(learner={"epochs": 1})], study="old")
     store = write_store(tmp_path, [trajectory(), trajectory("badge")], study="new")
-    assert load(store, study="new").labels == ["badge", "random"]
+    assert load(store, study="new").names == ["badge", "random"]
     with pytest.raises(SelectionError, match=r"in the store \(new, old\), but got `none`"):
         load(store, study="none")
 
@@ -185,7 +185,7 @@ def test_no_store_is_refused(tmp_path):
 
 def test_data_must_be_named_where_there_are_several(tmp_path, trajectory, write_store):
     results = load(write_store(tmp_path, [trajectory(), trajectory("badge", data="svhn")]))
-    assert results.only("svhn").labels == ["badge"]
+    assert results.only("svhn").names == ["badge"]
     assert len(results.only("svhn").rounds) == 3
     with pytest.raises(SelectionError, match=r"\(digits, svhn\), but none was named"):
         results.only()
@@ -196,7 +196,7 @@ def test_data_must_be_named_where_there_are_several(tmp_path, trajectory, write_
 def test_store_without_a_finished_trajectory(tmp_path):
     (tmp_path / "rounds").mkdir()
     results = load(tmp_path)
-    assert results.labels == []
+    assert results.names == []
     assert results.curves.empty
 
 
@@ -264,14 +264,14 @@ def test_shared_seeds(tmp_path, trajectory, write_store):
     results = load(write_store(tmp_path, [*rows, trajectory("entropy", status="failed")])).shared_seeds()
     assert sorted(results.trajectories["seed"]) == [1, 1, 2, 2]
     assert len(results.rounds) == 12
-    assert results.labels == ["badge", "random"]
+    assert results.names == ["badge", "random"]
 
 
 def test_all_differing_settings_are_in_every_label(tmp_path, trajectory, write_store):
     usual = {"ridge": 0.01, "width": 512, "bias": True, "same": 1}
     params = [usual, {**usual, "ridge": 0.1}, {**usual, "width": 64}, {**usual, "bias": False, "new": 1}]
     rows = [trajectory("ntkcpl_al", params=each) for each in params]
-    assert sorted(load(write_store(tmp_path, rows)).labels) == [
+    assert sorted(load(write_store(tmp_path, rows)).names) == [
         "ntkcpl_al[bias=false,new=1,ridge=0.01,width=512]",
         "ntkcpl_al[bias=true,ridge=0.01,width=512]",
         "ntkcpl_al[bias=true,ridge=0.01,width=64]",
@@ -281,23 +281,23 @@ def test_all_differing_settings_are_in_every_label(tmp_path, trajectory, write_s
 
 def test_numbers_in_labels_are_short_unless_that_hides_a_difference(tmp_path, trajectory, write_store):
     rows = [trajectory("own", params={"a": a, "b": b}) for a, b in ((0.123456, 1.00001), (0.234567, 1.00002))]
-    assert load(write_store(tmp_path, rows)).labels == ["own[a=0.1235,b=1.00001]", "own[a=0.2346,b=1.00002]"]
+    assert load(write_store(tmp_path, rows)).names == ["own[a=0.1235,b=1.00001]", "own[a=0.2346,b=1.00002]"]
 
 
 def test_a_part_keeps_the_labels_of_the_whole(tmp_path, trajectory, write_store):
     rows = [trajectory("badge", seed, params={"a": a}) for a in (1, 2) for seed in (0, 1)]
     part = load(write_store(tmp_path, [*rows, trajectory()])).of(["badge[a=1]", "random"])
-    assert part.labels == ["badge[a=1]", "random"]
+    assert part.names == ["badge[a=1]", "random"]
     assert (len(part.trajectories), len(part.rounds)) == (3, 9)
-    assert part.only().labels == part.labels
-    assert part.shared_seeds().labels == ["badge", "random"]
+    assert part.only().names == part.names
+    assert part.shared_seeds().names == ["badge", "random"]
 
 
 def test_halves_of_the_test_data_can_be_looked_at_alone(tmp_path, trajectory, write_store):
     rows = [trajectory(evaluate_on=half) for half in ("all", "tune")]
     results = load(write_store(tmp_path, rows))
-    assert results.labels == ["random[evaluate_on=all]", "random[evaluate_on=tune]"]
-    assert results.only("digits", "tune").labels == results.only(evaluate_on="tune").labels == ["random"]
+    assert results.names == ["random[evaluate_on=all]", "random[evaluate_on=tune]"]
+    assert results.only("digits", "tune").names == results.only(evaluate_on="tune").names == ["random"]
 
 
 def test_seeds_left_out_are_named(tmp_path, trajectory, write_store):
@@ -369,15 +369,15 @@ class TestOracles:
     def test_settings_of_an_oracle_are_lines_apart(self, tmp_path, trajectory, write_store):
         rows = [trajectory("boss", accuracy=(n / 100,) * 3, params={"n_batches": n}) for n in (20, 90)]
         bounds = bounds_of(load(write_store(tmp_path, [trajectory(), *rows])))
-        assert bounds.groupby("label")["mean"].first().to_dict() == {
+        assert bounds.groupby("curve")["mean"].first().to_dict() == {
             'boss (oracle) {"n_batches": 20}': pytest.approx(0.2),
             'boss (oracle) {"n_batches": 90}': pytest.approx(0.9),
         }
 
     def test_the_figure_of_accuracy_has_them(self, both, tmp_path):
         beside = both[1]
-        curves, styles = with_bounds(curve_data(beside), line_styles(beside.labels), beside.only("digits"))
-        assert list(curves["label"].unique()) == ["badge", "random", "boss (oracle)"]
+        curves, styles = with_bounds(curve_data(beside), line_styles(beside.names), beside.only("digits"))
+        assert list(curves["curve"].unique()) == ["badge", "random", "boss (oracle)"]
         assert styles["boss (oracle)"] == BOUND
         save_curves(beside, tmp_path / "curves.png")
         assert (tmp_path / "curves.png").stat().st_size > 1000

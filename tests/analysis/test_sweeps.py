@@ -29,8 +29,8 @@ def test_what_was_stopped_is_in_no_figure_of_objectives(swept_results):
 
 def test_ablation_has_a_curve_per_cap_and_one_for_caps_that_never_bind(swept_results):
     curves = sweeps.ablation_data(swept_results, "sweep-x", "10x4")
-    assert list(curves["label"].unique()) == ["5", "20/50"]
-    first = curves[curves["label"] == "5"]
+    assert list(curves["curve"].unique()) == ["5", "20/50"]
+    first = curves[curves["curve"] == "5"]
     assert list(first["n_labels"]) == [10, 20, 30, 40]
     np.testing.assert_allclose(first["mean"], [0.42, 0.43, 0.44, 0.45])
     np.testing.assert_allclose(first["high"] - first["mean"], 0.01)
@@ -73,4 +73,4 @@ def test_ablation_names_what_else_differs(trajectory, write_store, tmp_path):
     results = load(root)
     assert sweeps.searched(results.trials) == ["mode", "power"]
     curves = sweeps.ablation_data(results, "s", "10x2,20x1", "power")
-    assert list(curves["label"].unique()) == ["1 (mode=bad)", "2 (mode=good)"]
+    assert list(curves["curve"].unique()) == ["1 (mode=bad)", "2 (mode=good)"]

@@ -33,30 +33,30 @@ def results(tmp_path, trajectory, write_store):
     return load(write_store(tmp_path, rows))
 
 
-def row_of(table, label):
-    return table.set_index("label").loc[label]
+def row_of(table, configuration):
+    return table.set_index("configuration").loc[configuration]
 
 
 def test_spending_adds_up_from_round_to_round(tmp_path, trajectory, write_store):
     slow = [{"select_seconds": seconds, "train_seconds": 1.0} for seconds in (1.0, 2.0, 3.0)]
     rows = [trajectory("badge", 0, rounds=slow), trajectory("badge", 1, (0.6, 0.8, 1.0)), trajectory("random", 0)]
     table = spending_table(load(write_store(tmp_path, rows)))
-    badge = table[table["label"] == "badge"]
+    badge = table[table["configuration"] == "badge"]
     assert badge["select_seconds"].tolist() == pytest.approx([(1 + 0.25) / 2, (3 + 0.5) / 2, (6 + 0.75) / 2])
     assert badge["train_seconds"].tolist() == pytest.approx([0.75, 1.5, 2.25])
     assert badge["mean"].tolist() == pytest.approx([0.5, 0.7, 0.9])
-    assert table.groupby("label")["n_seeds"].max().to_dict() == {"badge": 2, "random": 1}
+    assert table.groupby("configuration")["n_seeds"].max().to_dict() == {"badge": 2, "random": 1}
 
 
 def test_accuracy_table(results):
     table = accuracy_table(results)
-    assert list(table) == ["label", "strategy", "params", "n_labels", "mean", "std", "n_seeds", "complete"]
-    cell = table.set_index(["label", "n_labels"]).loc[("badge", 20)]
+    assert list(table) == ["configuration", "strategy", "params", "n_labels", "mean", "std", "n_seeds", "complete"]
+    cell = table.set_index(["configuration", "n_labels"]).loc[("badge", 20)]
     assert (cell["mean"], cell["std"], cell["n_seeds"]) == pytest.approx((0.67, 0.02, 3))
-    single = table[table["label"] == "typiclust"]
+    single = table[table["configuration"] == "typiclust"]
     assert single["std"].isna().all()
     assert not single["complete"].any()
-    assert table.loc[table["label"] != "typiclust", "complete"].all()
+    assert table.loc[table["configuration"] != "typiclust", "complete"].all()
 
 
 def test_wide_and_ranks(results):
@@ -127,7 +127,7 @@ def test_summary_keeps_a_configuration_that_never_finished(tmp_path, trajectory,
 def test_absent_baseline_refuses_the_paired_columns_alone(tmp_path, trajectory, write_store):
     results = load(write_store(tmp_path, [trajectory("badge"), trajectory("entropy")]))
     for refused in (paired_table, summary_table):
-        with pytest.raises(NoBaselineError, match=r"one baseline `random` for badge, entropy \(.* but got none"):
+        with pytest.raises(NoBaselineError, match=r"one baseline `random` for badge and entropy \(.* but got none"):
             refused(results)
     plain = summary_table(results, baseline=None)
     assert "difference" not in plain
@@ -145,10 +145,10 @@ def test_failed_baseline_is_absent(tmp_path, trajectory, write_store):
 def test_baseline_must_be_one_configuration(tmp_path, trajectory, write_store):
     rows = [trajectory("badge"), *(trajectory("entropy", params={"t": t}) for t in (1, 2))]
     results = load(write_store(tmp_path, rows))
-    with pytest.raises(NoBaselineError, match=r"but got entropy\[t=1\], entropy\[t=2\]"):
+    with pytest.raises(NoBaselineError, match=r"but got entropy\[t=1\] and entropy\[t=2\]"):
         paired_table(results, baseline="entropy")
     table = paired_table(results, baseline="entropy[t=1]")
-    assert list(table["label"]) == ["badge", "entropy[t=2]"]
+    assert list(table["configuration"]) == ["badge", "entropy[t=2]"]
 
 
 def test_no_shared_seed_gives_no_difference(tmp_path, trajectory, write_store):
@@ -172,28 +172,28 @@ def test_schedules_are_compared_on_their_common_window(tmp_path, trajectory, wri
     assert common_window(results) == (20, 40)
     assert trajectory_table(results)["area"].tolist() == pytest.approx([0.3, 0.3, 0.3])
     paired = paired_table(results, baseline="random")
-    assert paired[["label", "baseline"]].to_numpy().tolist() == [["badge", "random[schedule=20x3]"]]
+    assert paired[["configuration", "baseline"]].to_numpy().tolist() == [["badge", "random[schedule=20x3]"]]
     with pytest.raises(MixedSettingsError, match="one that ends at 9 labels and one that begins at 20"):
         common_window(load(tmp_path, write_store(tmp_path / "b", [trajectory("x", schedule="3x3", **line(3, 6, 9))])))
 
 
 def test_window_and_log_reach_the_area(results):
     table = trajectory_table(results, window=(10, 20))
-    assert table.loc[table["label"] == "typiclust", "area"].tolist() == pytest.approx([0.6])
+    assert table.loc[table["configuration"] == "typiclust", "area"].tolist() == pytest.approx([0.6])
     logarithmic = trajectory_table(results, log=True)
-    assert logarithmic.loc[logarithmic["label"] == "typiclust", "area"].tolist() == pytest.approx([0.6625])
+    assert logarithmic.loc[logarithmic["configuration"] == "typiclust", "area"].tolist() == pytest.approx([0.6625])
 
 
 def test_tables_of_one_data_set_of_several(tmp_path, trajectory, write_store):
     results = load(write_store(tmp_path, [trajectory(), trajectory("badge", data="svhn"), trajectory(data="svhn")]))
-    assert list(summary_table(results, "svhn")["label"]) == ["badge", "random"]
-    assert set(accuracy_table(results, "digits")["label"]) == {"random"}
+    assert list(summary_table(results, "svhn")["configuration"]) == ["badge", "random"]
+    assert set(accuracy_table(results, "digits")["configuration"]) == {"random"}
 
 
 def test_empty_results(tmp_path, trajectory, write_store):
     results = load(write_store(tmp_path, [trajectory(status="failed")]))
     assert accuracy_table(results).empty
-    assert missing_cells(results)["label"].tolist() == ["random"]
+    assert missing_cells(results)["configuration"].tolist() == ["random"]
     with pytest.raises(SelectionError, match="finished trajectories, but got none"):
         summary_table(results)
 
@@ -235,7 +235,7 @@ def test_metrics_table(tmp_path, trajectory, write_store):
     rows = [trajectory("random", s, (0.4, 0.6), n_labels=(10, 20), rounds=rounds[s]) for s in range(2)]
     old = trajectory("badge", 0, (0.4, 0.6), n_labels=(10, 20))
     table = metrics_table(load(write_store(tmp_path, [*rows, old])))
-    assert table["label"].to_list() == ["random"] * 2
+    assert table["configuration"].to_list() == ["random"] * 2
     assert table["n_labels"].to_list() == [10, 20]
     assert table["least_recall"].to_list() == [0.375, 0.375]
     assert table["nll"].to_list() == [2.0, 1.5]

@@ -66,7 +66,7 @@ def test_harder_pools_of_a_study(ntkcpl_on_ray, pool_file, fields, tmp_path):
     metrics = pd.read_csv(tmp_path / "out" / "report" / "tables" / "pool-ood-outside-0.25" / "metrics.csv")
     lost = results.rounds[results.rounds["data"] == names[2]].set_index(["strategy", "n_labels"])["stats"]
     lost = lost.map(lambda text: json.loads(text).get("n_no_class", 0)).groupby(level=[0, 1]).mean()
-    assert metrics.set_index(["strategy", "n_labels"])["n_no_class"].to_dict() == lost.to_dict()
+    assert metrics.set_index(["configuration", "n_labels"])["n_no_class"].to_dict() == lost.to_dict()
     assert metrics["n_no_class"].max() > 0
     assert page.count("labels of no class</button>") == 1
     again = ntkcpl_on_ray(*words)
@@ -99,7 +99,7 @@ class TestOutput:
         assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
         table = pd.read_csv(out / "results.csv")
         assert table.columns[0] == "data"
-        assert sorted(set(table["label"])) == ["badge", "ntkcpl_self", "random"]
+        assert sorted(set(table["configuration"])) == ["badge", "ntkcpl_self", "random"]
         assert sorted(set(table["n_labels"])) == [5, 10, 15, 20]
         assert (table["n_seeds"] == 4).all()
         rounds = pd.read_parquet(out / "rounds")
@@ -170,7 +170,7 @@ class TestAgain:
         assert result.exit_code == 0
         assert f"`{copied}` also holds 1 other study; to see all, run: ntkcpl report '{copied}'\n" in result.stdout
         assert f"{copied / 'results.csv'}\n" in result.stdout
-        assert set(pd.read_csv(copied / "results.csv")["label"]) == {"random"}
+        assert set(pd.read_csv(copied / "results.csv")["configuration"]) == {"random"}
 
     def test_a_dry_run_of_the_same_command_writes_nothing(self, undisturbed, ntkcpl, command):
         study, out, *_ = undisturbed

@@ -23,7 +23,7 @@ NO_STATS: dict[str, float] = {}
 )
 def test_remarks_on_rounds(stats, said):
     texts = [json.dumps(each) for each in stats]
-    curves = pd.DataFrame({"label": ["own"] * 2 + ["random"] * 2, "stats": [*texts, "{}", "{}"]})
+    curves = pd.DataFrame({"configuration": ["own"] * 2 + ["random"] * 2, "stats": [*texts, "{}", "{}"]})
     lines = _remarks(SimpleNamespace(curves=curves))
     assert len(lines) == len(said)
     assert all(line.startswith(beginning) for line, beginning in zip(lines, said, strict=True))

@@ -42,7 +42,7 @@
     const hasGain = data.series.some((s) => s.points.some((p) => p.gain));
     const state = { value: "accuracy", log: data.log, shown: new Set(data.series.map((s) => s.name)), at: null };
     const plot = html("div", { class: "plot" });
-    const legend = html("div", { class: "legend", role: "group", "aria-label": "Strategies shown" });
+    const legend = html("div", { class: "legend", role: "group", "aria-label": "Configurations shown" });
     const controls = html("div", { class: "controls" });
 
     function choice(title, options, current, choose) {

@@ -17,10 +17,10 @@ def results(tmp_path, trajectory, write_store):
 
 def test_curve_data(results):
     data = curve_data(results)
-    assert list(data) == ["label", "n_labels", "mean", "low", "high", "n_seeds"]
-    end = data.set_index(["label", "n_labels"]).loc[("badge", 40)]
+    assert list(data) == ["curve", "n_labels", "mean", "low", "high", "n_seeds"]
+    end = data.set_index(["curve", "n_labels"]).loc[("badge", 40)]
     assert (end["mean"], end["high"] - end["mean"], end["n_seeds"]) == pytest.approx((0.85, 0.1 / np.sqrt(2), 2))
-    assert data.loc[data["label"] == "typiclust", ["low", "high"]].isna().all(axis=None)
+    assert data.loc[data["curve"] == "typiclust", ["low", "high"]].isna().all(axis=None)
 
 
 def test_drawing_takes_data_and_gives_the_axis_back(results):
@@ -28,7 +28,7 @@ def test_drawing_takes_data_and_gives_the_axis_back(results):
     data = curve_data(results)
     assert draw_curves(data, ax) is ax
     drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
-    expected = data.loc[data["label"] == "badge", ["n_labels", "mean"]].to_numpy().tolist()
+    expected = data.loc[data["curve"] == "badge", ["n_labels", "mean"]].to_numpy().tolist()
     assert drawn["badge"] == expected
     assert [text.get_text() for text in ax.texts] == ["badge", "random", "typiclust (n = 1)"]
     assert (ax.get_xscale(), ax.get_ylabel()) == ("linear", "Accuracy (%)")
@@ -37,8 +37,8 @@ def test_drawing_takes_data_and_gives_the_axis_back(results):
 
 def test_more_than_eight_curves_get_a_legend(results):
     data = curve_data(results.only())
-    one = data[data["label"] == "badge"]
-    many = [one.assign(label=f"s{i}") for i in range(9)]
+    one = data[data["curve"] == "badge"]
+    many = [one.assign(curve=f"s{i}") for i in range(9)]
     ax = draw_curves(type(one)(np.concatenate(many), columns=one.columns).astype(one.dtypes), Figure().add_subplot())
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [f"s{i}" for i in range(9)]
 

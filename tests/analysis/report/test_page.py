@@ -65,8 +65,8 @@ def page(store, folder, formats=("html",)):
 def test_published_table_through_the_whole_report(published, tmp_path):
     folder = write_report(make_report(load(published)), tmp_path / "report", ["csv"])
     effective = pd.read_csv(folder / "tables" / "effective_budget.csv")
-    assert list(effective)[:3] == ["strategy", "effective_points", "total_points"]
-    assert {row.strategy: f"{row.effective_points}/{row.total_points}" for row in effective.itertuples()} == {
+    assert list(effective)[:3] == ["configuration", "effective_points", "total_points"]
+    assert {row.configuration: f"{row.effective_points}/{row.total_points}" for row in effective.itertuples()} == {
         "entropy": "0/12",
         "coreset_self": "2/12",
         "badge": "4/12",
@@ -75,13 +75,15 @@ def test_published_table_through_the_whole_report(published, tmp_path):
         "ntkcpl_self": "9/12",
         "ntkcpl_al": "11/12",
     }
-    areas = (100 * pd.read_csv(folder / "tables" / "area.csv").set_index("strategy")["area_mean"]).round(2).to_dict()
+    areas = (
+        (100 * pd.read_csv(folder / "tables" / "area.csv").set_index("configuration")["area_mean"]).round(2).to_dict()
+    )
     expected = {"random": 84.55, "badge": 84.82, "typiclust": 84.95, "lookahead": 84.62, "ntkcpl_self": 85.76}
     assert areas.items() >= {**expected, "ntkcpl_al": 85.59}.items()
-    transition = pd.read_csv(folder / "tables" / "phase_transition.csv").set_index("strategy")
+    transition = pd.read_csv(folder / "tables" / "phase_transition.csv").set_index("configuration")
     assert 500 < transition.loc["typiclust", "crossing"] < 1000
     accuracy = pd.read_csv(folder / "tables" / "accuracy.csv")
-    cell = accuracy[(accuracy["strategy"] == "ntkcpl_self") & (accuracy["n_labels"] == 60)].iloc[0]
+    cell = accuracy[(accuracy["configuration"] == "ntkcpl_self") & (accuracy["n_labels"] == 60)].iloc[0]
     assert (100 * cell["mean"], 100 * cell["std"]) == pytest.approx((75.09, 1.69))
 
 
@@ -178,7 +180,7 @@ def test_what_has_no_baseline_takes_nothing_from_the_others(tmp_path, trajectory
     store = write_store(tmp_path / "store", rows)
     section = make_report(load(store)).sections[0]
     verdict = next(table for table in section.tables if table.name == "verdict").frame
-    assert list(verdict["strategy"]) == ["badge[schedule=10x2,20x1]"]
+    assert list(verdict["configuration"]) == ["badge[schedule=10x2,20x1]"]
     assert {"gain", "effective_budget", "phase_transition"} <= {table.name for table in section.tables}
     (refusal,) = section.refused
     assert refusal.reason == (
@@ -192,8 +194,8 @@ def test_unequal_seeds_take_nothing_from_the_others(tmp_path, trajectory, write_
     store = write_store(tmp_path / "store", rows[:-1])
     section = make_report(load(store)).sections[0]
     frames = {table.name: table.frame for table in section.tables}
-    assert set(frames["gain"]["strategy"]) == set(frames["effective_budget"]["strategy"]) == {"badge"}
-    assert set(frames["pairwise_penalties"]["strategy"]) == {"badge", "random"}
+    assert set(frames["gain"]["configuration"]) == set(frames["effective_budget"]["configuration"]) == {"badge"}
+    assert set(frames["pairwise_penalties"]["configuration"]) == {"badge", "random"}
     assert list(frames["verdict"]["n_pairs"]) == [3, 2]
     assert len(section.refused) == 2
     reasons = {refusal.title: refusal.reason for refusal in section.refused}
@@ -215,7 +217,7 @@ def test_a_baseline_that_is_ambiguous_everywhere_is_refused(tmp_path, trajectory
     rows = [trajectory("badge", params={"a": a}) for a in (1, 2)] + [trajectory()]
     results = load(write_store(tmp_path, rows))
     with pytest.raises(
-        SelectionError, match=r"but got badge\[a=1\], badge\[a=2\]\. --baseline also takes the whole name"
+        SelectionError, match=r"but got badge\[a=1\] and badge\[a=2\]\. --baseline also takes the whole name"
     ):
         make_report(results, baseline="badge")
     assert make_report(results, baseline="badge[a=2]").sections[0].headline
@@ -244,7 +246,7 @@ def test_halves_of_the_test_data_are_apart(swept, trajectory, write_store, tmp_p
         ("digits, tune half", True),
     ]
     folder = write_report(report, tmp_path / "report", ["html", "csv"])
-    assert set(pd.read_csv(folder / "tables" / "digits" / "area.csv")["strategy"]) == {"random"}
+    assert set(pd.read_csv(folder / "tables" / "digits" / "area.csv")["configuration"]) == {"random"}
     html = (folder / "index.html").read_text()
     places = [html.index(f'<article id="{name}">') for name in ("data-1", "sweep-1", "data-2")]
     assert places == sorted(places)
@@ -343,7 +345,7 @@ def test_report_of_a_store(small, tmp_path):
     folder = report_store([small], formats=["html", "csv"], out=tmp_path / "out", **options)
     assert file.name in (folder / "index.html").read_text()
     effective = pd.read_csv(folder / "tables" / "effective_budget.csv")
-    assert set(effective["strategy"]) == {"random", EVIL}
+    assert set(effective["configuration"]) == {"random", EVIL}
     assert (effective["n_seeds"] == 4).all()
 
 

@@ -24,13 +24,17 @@ NASTY = "a|b_c%&$#{}~^\\<b>*\n[x]"
 
 @pytest.fixture
 def table():
-    frame = pd.DataFrame({"label": [NASTY, "=1+1"], "mean": [0.5, -0.25], "n": [3, None]})
-    columns = [Column("label", "strategy", text), Column("mean", "accuracy", percent), Column("n", "seeds", integer)]
+    frame = pd.DataFrame({"configuration": [NASTY, "=1+1"], "mean": [0.5, -0.25], "n": [3, None]})
+    columns = [
+        Column("configuration", "configuration", text),
+        Column("mean", "accuracy", percent),
+        Column("n", "seeds", integer),
+    ]
     return table_of("t", "Title_1", frame, columns, "A note, 95 %.")
 
 
 def test_cells_are_formed_and_sort_by_value(table):
-    assert table.headings == ["strategy", "accuracy", "seeds"]
+    assert table.headings == ["configuration", "accuracy", "seeds"]
     assert table.rows[0][1] == Cell("50.00", 0.5)
     assert table.rows[1][2] == Cell("", None)
     assert [table.is_text(i) for i in range(3)] == [True, False, False]
@@ -39,7 +43,7 @@ def test_cells_are_formed_and_sort_by_value(table):
 def test_csv_has_plain_numbers_and_no_formula(table):
     read = pd.read_csv(io.StringIO(to_csv(table)))
     assert read["mean"].tolist() == [0.5, -0.25]
-    assert read["label"].tolist() == [NASTY, "'=1+1"]
+    assert read["configuration"].tolist() == [NASTY, "'=1+1"]
     assert pd.isna(read["n"][1])
 
 

@@ -3,21 +3,21 @@ import pytest
 
 from analysis.report.verdict import findings, headline, limits, savings
 
-ROW = {"label": "badge", "difference": 0.02, "low": 0.01, "high": 0.03, "n_pairs": 5, "verdict": "better"}
+ROW = {"configuration": "badge", "difference": 0.02, "low": 0.01, "high": 0.03, "n_pairs": 5, "verdict": "better"}
 
 
 def paired(*rows):
     return pd.DataFrame([{**ROW, "p": 0.01, "p_holm": 0.02, "detectable": 0.015, **row} for row in rows])
 
 
-OPEN = {"label": "entropy", "difference": 0.001, "low": -0.02, "high": 0.022, "p_holm": 0.9, "verdict": "open"}
+OPEN = {"configuration": "entropy", "difference": 0.001, "low": -0.02, "high": 0.022, "p_holm": 0.9, "verdict": "open"}
 
 
 def test_headline_takes_the_corrected_verdict():
     assert headline(paired({}, OPEN), "random") == (
         "Over the whole curve, badge is better than random; the other was not shown to differ from it."
     )
-    worse = {"label": "x", "verdict": "worse"}
+    worse = {"configuration": "x", "verdict": "worse"}
     assert headline(paired({}, worse), "random") == (
         "Over the whole curve, badge is better than random and x is worse than random."
     )
@@ -34,7 +34,7 @@ def test_headline_takes_the_corrected_verdict():
 
 
 def test_headline_names_the_best_of_many():
-    rows = [{"label": f"s{i}", "difference": i / 100} for i in range(1, 9)]
+    rows = [{"configuration": f"s{i}", "difference": i / 100} for i in range(1, 9)]
     assert headline(paired(*rows), "random") == (
         "Over the whole curve, s8, s7, s6, s5 and 4 more are better than random."
     )
@@ -42,7 +42,7 @@ def test_headline_names_the_best_of_many():
 
 def test_findings_state_interval_seeds_and_correction():
     better, uncorrected, open_ = findings(
-        paired({}, {"label": "x", "difference": 0.01, "p_holm": 0.06}, OPEN), "random"
+        paired({}, {"configuration": "x", "difference": 0.01, "p_holm": 0.06}, OPEN), "random"
     )
     assert better.sentence == (
         "+2.00 points of area (95 % interval +1.00 to +3.00, 5 seeds): better than random, also after correction for 3"
@@ -82,7 +82,7 @@ def test_limits_are_those_of_most_seeds_and_name_who_has_fewer():
     assert rest == limits({"badge": 5})
 
 
-SAVED = {"label": "badge", "share": 0.95, "target": 0.8, "labels": 50.0, "baseline_labels": 80.0, "saved": 30.0}
+SAVED = {"configuration": "badge", "share": 0.95, "target": 0.8, "labels": 50.0, "baseline_labels": 80.0, "saved": 30.0}
 SAVED |= {"low": 20.0, "high": 41.0, "n_pairs": 5, "extra_seconds": 4.2}
 NAN = float("nan")
 
