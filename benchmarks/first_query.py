@@ -89,14 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     data = load_dataset(options.data)
     print(f"{'':28}" + "".join(f"{size:>14}" for size in options.sizes))
-    for label, (name, context) in ROWS.items():
+    for shown, (name, context) in ROWS.items():
         cells = []
         for size in options.sizes:
             with context():
                 seeds = range(options.first_seed, options.first_seed + options.seeds)
                 found = 100 * np.array([accuracy(name, size, seed, data, options.half) for seed in seeds])
             cells.append(f"{found.mean():8.1f} ± {found.std(ddof=1) / np.sqrt(len(found)):3.1f}")
-        print(f"{label:28}" + "".join(cells), flush=True)
+        print(f"{shown:28}" + "".join(cells), flush=True)
 
 
 if __name__ == "__main__":

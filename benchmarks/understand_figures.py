@@ -62,7 +62,7 @@ GROUPS = {
     },
     "other strategies": {"typiclust": "TypiClust", "maxherding": "MaxHerding", "random": "Random"},
 }
-SHOWN = {name: label for group in GROUPS.values() for name, label in group.items()}
+SHOWN = {name: shown for group in GROUPS.values() for name, shown in group.items()}
 """Variants, with what they are called."""
 FAR_OFF = (
     *("random", "any member", "f0 network", "f0 network, drawn as torch does", "paper", "paper, raw features"),
@@ -155,12 +155,12 @@ def tables(first: pd.DataFrame, learners: pd.DataFrame, rounds: pd.DataFrame, st
     fair = judged[~judged["variant"].isin(FAR_OFF)]
     rows = [
         [
-            f"{data}, {label}",
+            f"{data}, {shown}",
             str(found["variant"].nunique()),
             *rank_correlations(found, ["estimated_risk", "density_rank"]),
         ]
         for data in NAMES
-        for label, part in (("all", judged), ("without those far off", fair))
+        for shown, part in (("all", judged), ("without those far off", fair))
         for found in [part[part["data"] == data]]
     ]
     yield "rank correlation with the true risk\n" + markdown(rows, ["", "batches", "estimated risk", "density rank"])
@@ -209,13 +209,13 @@ def draw_changes(first: pd.DataFrame) -> Figure:
     ends = np.cumsum([len(group) for group in GROUPS.values()])
     for ax, data in zip(axes, NAMES, strict=True):
         found = first[(first["data"] == data) & (first["n"] == 20)]
-        for column, label, colour, marker, shift in looks:
+        for column, shown, colour, marker, shift in looks:
             rows = [(row, difference(found, column, name)) for row, name in enumerate(SHOWN)]
             for row, interval in rows:
                 if interval is not None:
                     ax.plot([interval.low, interval.high], [row + shift] * 2, color=colour, linewidth=1)
             heights, means = zip(*((row + shift, each.estimate) for row, each in rows if each is not None), strict=True)
-            ax.plot(means, heights, linestyle="", marker=marker, color=colour, markersize=3.5, label=label)
+            ax.plot(means, heights, linestyle="", marker=marker, color=colour, markersize=3.5, label=shown)
         ax.axvline(0, color=INK, linewidth=0.8)
         ax.hlines(ends[:-1] - 0.5, *ax.get_xlim(), color="#BBBBBB", linewidth=0.6)
         ax.grid(axis="y", color="#EEEEEE")
@@ -248,8 +248,8 @@ def draw_means(
     for ax, data in zip(axes, NAMES, strict=True):
         found = first[(first["data"] == data) & (first["n"] == n)]
         means = 100 * found.groupby("variant")[list(columns)].mean()
-        for name, label in OF_STEPS.items():
-            ax.plot(range(len(columns)), means.loc[name], **line(styles[name]), label=label)
+        for name, shown in OF_STEPS.items():
+            ax.plot(range(len(columns)), means.loc[name], **line(styles[name]), label=shown)
         ax.set_xticks(range(len(columns)), columns.values(), rotation=35, ha="right", rotation_mode="anchor")
         ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     axes[0].set_ylabel(unit, fontsize=8.5)

@@ -37,8 +37,8 @@ def report_store(
 
     Args:
         stores: folders or addresses of stores.
-        baseline: name of the strategy that others are compared with, or a label; None takes what was registered, else
-            Random.
+        baseline: name of the strategy or configuration that others are compared with; None takes what was registered,
+            else Random.
         formats: some of `analysis.formats.FORMATS`.
         out: folder to write, or an address; None takes `report` below the first store.
         study: report on this study alone.

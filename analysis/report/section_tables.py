@@ -181,7 +181,7 @@ def _gain(estimates: Estimates, title: str) -> Table:
         frame,
         *_by_count(frame, cell),
         f"Percentage points: mean over seeds of the accuracy minus that of {estimates.baseline} at the same label count"
-        " and seed. A star: significant at 5 % after Holm's correction for the label counts of the strategy.",
+        " and seed. A star: significant at 5 % after Holm's correction for the label counts of the configuration.",
         "The CSV file has the paired 95 % interval of each cell. It holds for one label count looked at alone: if there"
         " is no difference at all, one or more of 12 intervals exclude 0 in up to 46 % of the cases. For a claim about"
         " the whole curve, use the verdict.",
@@ -348,7 +348,7 @@ def _penalties(estimates: Estimates, title: str) -> Table:
         " in brackets after Holm's correction for the label counts of the pair. All label counts are used, those at"
         " saturation as well.",
         "This is the pairwise penalty matrix of Ash et al. (2020), but paired by seed. Uncorrected counts are"
-        " exploratory. The penalty of a strategy is the mean of its column: low is good.",
+        " exploratory. The penalty of a configuration is the mean of its column: low is good.",
     )
 
 

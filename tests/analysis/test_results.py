@@ -44,7 +44,7 @@ class TestPresets:
 
     @pytest.fixture
     def labels(self, tmp_path, trajectory, write_store):
-        """Labels of configurations, each parameters and whether they are the preset."""
+        """Names of configurations, each parameters and whether they are the preset."""
 
         def of(*configurations):
             preset = {"paper": sorted(self.PAPER)}
