@@ -21,8 +21,7 @@ def names_by_data(results: Results) -> dict[str, dict[str, str]]:
     """Names of configurations across data sets: for each data set, configuration there -> name.
 
     A strategy with one configuration on each data set has its own name, whatever its parameters. If it has
-    several, they are named as in all results. Evaluations on halves of the test data
-    are not used.
+    several, they are named as in all results. Evaluations on halves of the test data are not used.
 
     Raises:
         SelectionError: there are fewer than two data sets.

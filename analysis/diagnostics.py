@@ -105,16 +105,8 @@ def cost_table(results: Results, data: str | None = None) -> pd.DataFrame:
         sums = rounds.groupby("trajectory_id")[["select_seconds", "train_seconds"]].sum()
         times = [*mean_std(sums["select_seconds"]), *mean_std(sums["train_seconds"])]
         rows.append((configuration, *times, rounds["select_seconds"].max(), peak[sums.index].max(), len(sums)))
-    columns = [
-        "configuration",
-        "select_seconds",
-        "select_std",
-        "train_seconds",
-        "train_std",
-        "slowest_round",
-        "peak_bytes",
-    ]
-    return pd.DataFrame(rows, columns=[*columns, "n_seeds"])
+    columns = ["configuration", "select_seconds", "select_std", "train_seconds", "train_std", "slowest_round"]
+    return pd.DataFrame(rows, columns=[*columns, "peak_bytes", "n_seeds"])
 
 
 def share_table(coverage: pd.DataFrame) -> pd.DataFrame:

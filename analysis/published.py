@@ -9,15 +9,7 @@ import pandas as pd
 from analysis.results import Results
 
 _COLUMNS = [
-    "configuration",
-    "n_labels",
-    "n_seeds",
-    "mean",
-    "std",
-    "published_mean",
-    "published_std",
-    "difference",
-    "in_stds",
+    *["configuration", "n_labels", "n_seeds", "mean", "std", "published_mean", "published_std", "difference", "in_stds"]
 ]
 
 
