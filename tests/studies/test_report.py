@@ -76,7 +76,7 @@ def test_another_metric(ntkcpl, root):
     assert result.exit_code == 0, result.stderr
     rounds = pd.concat(pd.read_parquet(path) for path in sorted((root / "rounds").glob("*.parquet")))
     means = rounds[rounds["strategy"] == "random"].groupby("n_labels")["balanced_accuracy"].mean()
-    table = pd.read_csv(root / "report" / "tables" / "accuracy.csv").query("strategy == 'random'")
+    table = pd.read_csv(root / "report" / "tables" / "accuracy.csv").query("configuration == 'random'")
     assert table["mean"].to_list() == pytest.approx(means.to_list())
     page = (root / "report" / "index.html").read_text()
     assert "<h1>Active learning on pool: balanced accuracy</h1>" in page
