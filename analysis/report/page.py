@@ -385,8 +385,8 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _breakable(value: str) -> Markup:
-    """Escaped text that may be broken inside the name of a configuration."""
-    return Markup(re.sub(r"([_\[,])", r"\1<wbr>", str(escape(value))))  # noqa: S704
+    """Escaped text that may be broken inside the name of a configuration, not inside the name of a parameter."""
+    return Markup(re.sub(r"([\[,]|_(?![^\[]*\]))", r"\1<wbr>", str(escape(value))))  # noqa: S704
 
 
 def _script_json(value: Any) -> Markup:

@@ -82,7 +82,7 @@
     function draw() {
       for (const button of buttons) button.setAttribute("aria-pressed", String(state.shown.has(button.dataset.series)));
       const width = Math.max(300, plot.clientWidth || 900), height = Math.min(460, Math.max(290, width * 0.5));
-      const box = { left: 46, right: width - 12, top: 12, bottom: height - 44 };
+      const box = { left: 48, right: width - 12, top: 12, bottom: height - 44 };
       const series = data.series.filter((s) => state.shown.has(s.name))
         .map((s) => ({ ...s, points: s.points.filter((p) => p[state.value]) })).filter((s) => s.points.length);
       const every = data.series.flatMap((s) => s.points.filter((p) => p[state.value]));
@@ -116,7 +116,7 @@
       }
       svg.append(make("line", { x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, stroke: "#777" }));
       svg.append(make("text", { x: (box.left + box.right) / 2, y: height - 6, "text-anchor": "middle" }, "Labels bought" + (log ? " (log scale)" : "")));
-      svg.append(make("text", { transform: `translate(11 ${(box.top + box.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, what));
+      svg.append(make("text", { transform: `translate(14 ${(box.top + box.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, what));
       for (const s of series) {
         const group = make("g", { "data-curve": s.name });
         const banded = s.points.filter((p) => p[state.value][1] !== null);
@@ -207,6 +207,39 @@
     }));
   }
 
+  // A page that loads itself again comes back as its reader left it.
+  const KEPT = "ntkcpl " + location.pathname;
+  const controls = () => [...document.querySelectorAll("a, summary, input, button, [tabindex]")];
+  const parts = () => [...document.querySelectorAll("header, article, section")];
+  const title = (part) => [part.closest("article"), part].map((each) => each?.querySelector("h1, h2, h3")?.textContent).join("\n");
+  const key = (control) => [title(control.closest("header, article, section")), control.parentElement.cellIndex,
+    control.getAttribute("aria-label") || (control.matches("input") ? control.parentElement : control).textContent].join("\n");
+  const presses = (control) => control.matches("details[open] > summary, input:checked, [aria-pressed=false]") ? 1
+    : { ascending: 1, descending: 2 }[control.parentElement.getAttribute("aria-sort")] || 0;
+
+  function keep() {
+    const part = parts().findLast((each) => each.getBoundingClientRect().top <= 0) || document.body;
+    const focused = controls().find((each) => each === document.activeElement);
+    sessionStorage.setItem(KEPT, JSON.stringify({
+      pressed: controls().flatMap((each) => Array(presses(each)).fill(key(each))), focus: focused && key(focused),
+      part: part !== document.body && title(part), top: part.getBoundingClientRect().top,
+    }));
+  }
+
+  function restore({ pressed, focus, part, top }) {
+    const control = (own) => controls().find((each) => key(each) === own);
+    for (const own of pressed) control(own)?.click();
+    control(focus)?.focus({ preventScroll: true });
+    const place = parts().find((each) => title(each) === part) || document.body;
+    scrollBy({ top: place.getBoundingClientRect().top - top, behavior: "instant" });
+  }
+
   document.querySelectorAll("table.sortable").forEach(sortable);
   document.querySelectorAll("[data-chart]").forEach(chart);
+  if (document.querySelector("meta[http-equiv=refresh]")) addEventListener("pagehide", keep);
+  const kept = sessionStorage.getItem(KEPT);
+  if (kept) addEventListener("load", () => {
+    sessionStorage.removeItem(KEPT);
+    restore(JSON.parse(kept));
+  });
 })();
