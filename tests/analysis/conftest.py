@@ -103,7 +103,7 @@ def _write_store(root: Path, trajectories: Sequence[Trajectory], study: str = "e
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def trajectory() -> Callable[..., Trajectory]:
     """Make one trajectory of a synthetic store."""
     return _trajectory
@@ -141,7 +141,7 @@ def published(tmp_path: Path) -> Path:
     return _write_store(tmp_path / "published", trajectories, study="table1")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_store() -> Callable[..., Path]:
     """Write trajectories as a store below a folder, one file per trajectory and table."""
     return _write_store

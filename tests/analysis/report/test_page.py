@@ -1,14 +1,10 @@
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
-from html import unescape
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.image import imread
 
 from analysis import load
 from analysis.exceptions import SelectionError
@@ -16,11 +12,6 @@ from analysis.report import FORMATS, make_report, write_report
 from harness.exceptions import StoreError
 from studies.report import report_store
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=4000"),
-]
 EVIL = "</script><b>&|_"
 TABLES = {
     "accuracy",
@@ -347,96 +338,3 @@ def test_report_of_a_store(small, tmp_path):
     effective = pd.read_csv(folder / "tables" / "effective_budget.csv")
     assert set(effective["configuration"]) == {"random", EVIL}
     assert (effective["n_seeds"] == 4).all()
-
-
-PROBE_HEAD = """<script>
-window.problems = [];
-addEventListener("error", (event) => problems.push(String(event.message)));
-for (const kind of ["error", "warn"]) console[kind] = (...all) => problems.push(all.join(" "));
-</script>"""
-PROBE = """<script>
-addEventListener("load", () => setTimeout(() => {
-  const curves = () => [...document.querySelectorAll("[data-curve]")].map((each) => each.dataset.curve);
-  const found = { problems, before: curves(), wide: document.documentElement.scrollWidth, width: innerWidth };
-  const button = document.querySelector('.legend button[data-series="ntkcpl_al"]');
-  button.click();
-  found.after = curves();
-  found.pressed = button.getAttribute("aria-pressed");
-  button.click();
-  const ticks = () => [...document.querySelectorAll(".plot text")].map((each) => each.textContent);
-  found.linear = ticks();
-  document.querySelector('input[value="true"]').click();
-  found.log = ticks();
-  document.querySelector('input[value="gain"]').click();
-  found.gain = curves();
-  const svg = document.querySelector(".plot svg");
-  svg.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
-  found.tip = document.querySelector(".tip").textContent;
-  found.live = document.getElementById("live").textContent;
-  const box = svg.getBoundingClientRect();
-  svg.dispatchEvent(new PointerEvent("pointermove", { clientX: box.right - 5, clientY: box.top + 20 }));
-  found.hover = document.querySelector(".tip").textContent;
-  const table = document.querySelector("table.sortable");
-  const column = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[1].dataset.value));
-  table.tHead.rows[0].cells[1].firstElementChild.click();
-  found.rising = column();
-  table.tHead.rows[0].cells[1].firstElementChild.click();
-  found.falling = column();
-  found.sorted = table.tHead.rows[0].cells[1].getAttribute("aria-sort");
-  const text = JSON.stringify(found);
-  if (parent !== window) parent.postMessage(text, "*");
-  const shown = document.createElement("pre");
-  shown.id = "probe";
-  shown.textContent = text;
-  document.body.append(shown);
-}, 200));
-</script>"""
-FRAME = """<!doctype html><body><iframe src="probe.html" style="width:400px;height:900px;border:0"></iframe>
-<script>addEventListener("message", (event) => {
-  const shown = document.createElement("pre"); shown.id = "probe"; shown.textContent = event.data;
-  document.body.append(shown);
-});</script>"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
-@pytest.mark.parametrize("width", [1280, 400])
-def test_page_in_a_browser(small, tmp_path, width):
-    html = page(small, tmp_path / "report").replace("<head>", f"<head>{PROBE_HEAD}")
-    (tmp_path / "probe.html").write_text(html.replace("</body>", f"{PROBE}</body>"))
-    (tmp_path / "frame.html").write_text(FRAME)
-    address = (tmp_path / ("probe.html" if width > 500 else "frame.html")).as_uri()
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    command = [CHROMIUM, *FLAGS, profile, f"--window-size={max(width, 500)},900", "--dump-dom", address]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    found = json.loads(pd.Series(re.findall(r'<pre id="probe">(.*?)</pre>', dom, flags=re.S)).map(unescape).iloc[-1])
-    assert found["problems"] == []
-    assert found["width"] == width
-    assert found["wide"] <= width, "the page scrolls sideways"
-    assert sorted(found["before"]) == sorted(["random", "ntkcpl_al", EVIL])
-    assert sorted(found["after"]) == sorted(["random", EVIL])
-    assert found["pressed"] == "false"
-    assert "Labels bought (log scale)" in found["log"]
-    assert "Labels bought" in found["linear"]
-    assert sorted(found["gain"]) == sorted(["ntkcpl_al", EVIL])
-    assert found["tip"].startswith("10 labels")
-    assert found["live"].startswith("10 labels: ")
-    assert "ntkcpl_al +9.9" in found["live"]
-    assert found["hover"].startswith("40 labels")
-    assert found["rising"] == sorted(found["rising"])
-    assert found["falling"] == sorted(found["rising"], reverse=True)
-    assert found["sorted"] == "descending"
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
-def test_screenshot_is_not_empty(small, tmp_path):
-    page(small, tmp_path / "report")
-    target = tmp_path / "shot.png"
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    address = (tmp_path / "report" / "index.html").as_uri()
-    command = [CHROMIUM, *FLAGS, profile, "--window-size=1280,1600", f"--screenshot={target}", address]
-    subprocess.run(command, capture_output=True, timeout=120, check=True)
-    pixels = imread(target)[..., :3]
-    assert pixels.shape[:2] == (1600, 1280)
-    dark = (pixels.mean(axis=-1) < 0.5).mean()
-    assert 0.005 < dark < 0.3
-    assert (np.ptp(pixels, axis=-1) > 0.3).any(), "no colour: the chart was not drawn"
