@@ -127,7 +127,7 @@ def _gain(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     data = curves.gains_of(selection.of(estimates.gains))
     draw = partial(curves.draw_gain, data, styles=selection.styles)
     note = f"Mean over seeds; band: paired 95 % t interval at each label count alone{selection.note}"
-    return [ReportFigure("gain", f"Gain over {estimates.baseline}", note, draw)]
+    return [ReportFigure("gain", f"Gain over {estimates.baseline}", note, draw)] if len(data) else []
 
 
 def _transitions(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
@@ -135,7 +135,8 @@ def _transitions(estimates: Estimates, selection: _Selection) -> list[ReportFigu
     title = f"Ahead of {estimates.baseline}, and where that changes"
     note = f"Paired 95 % t interval at each label count alone, uncorrected; bar: last change of sign{selection.note}"
     draw = partial(comparison.draw_transitions, gains, transitions, log=selection.log)
-    return [ReportFigure("phase_transition", title, note, draw, selection.height(0.34, 1.4, 2.6))]
+    height = selection.height(0.34, 1.4, 2.6)
+    return [ReportFigure("phase_transition", title, note, draw, height)] if len(gains) else []
 
 
 def _penalties(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:

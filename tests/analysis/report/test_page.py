@@ -156,6 +156,13 @@ def test_refusals_are_on_the_page(tmp_path, trajectory, write_store):
     assert "Not computed" in page(store, tmp_path / "report")
 
 
+def test_without_anything_to_compare_there_is_no_empty_figure(tmp_path, trajectory, write_store):
+    rows = [trajectory(seed=0), trajectory(seed=1), trajectory("badge", status="failed")]
+    section = make_report(load(write_store(tmp_path, rows))).sections[0]
+    assert section.headline == "There is nothing to compare with random."
+    assert [figure.name for figure in section.figures] == ["curves", "spending", "cost"]
+
+
 def test_unequal_seeds_are_refused_and_marked(tmp_path, trajectory, write_store):
     rows = [trajectory("random", 0), trajectory("random", 1), trajectory("badge", 0)]
     section = make_report(load(write_store(tmp_path, rows))).sections[0]
