@@ -192,8 +192,8 @@ def _train_network(
     network.train(len(labels) > 1)
     step = 0
     for _ in range(spec.epochs):
-        for batch in _batches(torch.randperm(len(labels), generator=generator), spec.batch_size):
-            batch = batch.to(points.device)
+        order = torch.randperm(len(labels), generator=generator).to(points.device)
+        for batch in _batches(order, spec.batch_size):
             network.zero_grad()
             nn.functional.cross_entropy(network(points[batch]), targets[batch]).backward()  # type: ignore[no-untyped-call]
             _descend(weights, momenta, spec, spec.lr * math.cos(7 * math.pi / 16 * step / total))

@@ -19,6 +19,7 @@ SMALL_IMAGE = 64
 _STORED = 256 / 224
 _BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 _BOTTLENECK = 4
+_VIEWS, _OUTPUTS = 11, 5
 _WIDE = re.compile(r"wrn(\d{1,3})_(\d{1,2})(_half)?")
 
 GPU_RATE = 100e12
@@ -108,7 +109,7 @@ class Memory:
     Attributes:
         networks: weights, gradients, momentum, and copies of the weights in bfloat16.
         activations: of both views of a part of a batch, kept for the backward pass.
-        passing: gradients of the largest layers, and views while they are made.
+        passing: a batch with its views, and outputs of the largest layers; more where the making of views needs it.
     """
 
     networks: int
@@ -125,8 +126,14 @@ def training_memory(recipe: Recipe, *, is_half: bool, processes: int = 1) -> Mem
     """Predict the peak of a training step on a device.
 
     Kept for the backward pass are the inputs of convolutions, normalisations and ReLUs, of both views, in 2 bytes a
-    number with bfloat16 and 4 without; in passing, three outputs of the largest layer, and six copies of a batch of
-    views in float32.
+    number with bfloat16 and 4 without; in passing, the batch, its two views in float32, and `_OUTPUTS` outputs of the
+    largest layer. The making of views takes `_VIEWS` copies of a batch of views, before anything is kept. Gradients of
+    one view wait for those of the other, beside the sum over earlier parts; several processes exchange a copy of them.
+    Target networks' weights are copied in bfloat16 for one layer at a time.
+
+    The sum is no less than what is alive at once at any moment of a step, and at most a quarter more, since gradients,
+    activations and the largest outputs are not all there at one time. What an operation itself takes to work in, and
+    what the allocator of CUDA rounds up, is not in it.
 
     Args:
         recipe: what is trained.
@@ -143,10 +150,14 @@ def training_memory(recipe: Recipe, *, is_half: bool, processes: int = 1) -> Mem
     # A linear layer's input, its normalisation's and its ReLU's.
     heads = cost.dim + 2 * recipe.projector_hidden * (recipe.projector_layers - 1) + recipe.projector_out
     heads += 2 * recipe.predictor_hidden + recipe.projector_out
+    waiting = size * (recipe.accumulate > 1) + 4 * (processes > 1)
+    activations = 2 * part * ((cost.kept + heads) * size + cost.indices * 8)
+    images, view = (batch * 3 * pixels**2 for pixels in (stored_size(recipe.image_size), recipe.image_size))
+    step, making = 2 * 4 * view + _OUTPUTS * part * cost.largest * size, _VIEWS * 4 * view
     return Memory(
-        networks=trained * (12 + 2 * is_half) + target * (4 + 2 * is_half),
-        activations=2 * part * ((cost.kept + heads) * size + cost.indices * 8),
-        passing=3 * part * cost.largest * size + 6 * batch * 3 * recipe.image_size**2 * 4,
+        networks=trained * (12 + 2 * is_half + waiting) + target * 4,
+        activations=activations,
+        passing=images + max(step, making - activations),
     )
 
 

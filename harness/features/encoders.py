@@ -57,9 +57,9 @@ def make_encoder(spec: EncoderSpec, seed: int) -> nn.Module:
 
 def feature_dim(encoder: nn.Module, spec: EncoderSpec) -> int:
     """Length of the feature vector."""
-    was_training = encoder.training
+    was_training, place = encoder.training, next(encoder.parameters()).device
     with torch.no_grad():
-        dim = int(encoder.eval()(torch.zeros(1, 3, spec.image_size, spec.image_size)).shape[1])
+        dim = int(encoder.eval()(torch.zeros(1, 3, spec.image_size, spec.image_size, device=place)).shape[1])
     encoder.train(was_training)
     return dim
 

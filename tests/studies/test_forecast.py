@@ -86,7 +86,7 @@ def test_times_are_work_over_the_rate_that_is_said(lines, root):
     found = lines("cifar10", root, resources=Resources(num_gpus=1))
     work = 50_000 * 800 * training_operations(RECIPES["simsiam_cifar"][1])
     assert f"about {duration(work / 100e12)}." in next(line for line in found if line.startswith("Pre-training"))
-    assert found[3].startswith("A step takes about 2.9 GB of memory (networks 259 MB, activations 2.4 GB, temporary")
+    assert found[3].startswith("A step takes about 3 GB of memory (networks 259 MB, activations 2.4 GB, temporary")
     assert "images take 154 MB, on the GPU if they fit" in found[3]
     assert "These times assume 100 TFLOP/s of a GPU, without the decoding" in found[-1]
 

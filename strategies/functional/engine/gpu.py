@@ -93,11 +93,11 @@ class DeviceBlock:
     def __init__(
         self, problem: Problem, rows: slice, score: Score, compute: Compute, count: Count | None = None
     ) -> None:
-        self.undecided_pairs = 0
         self.scored_pairs = 0
         self._problem = problem
         self._score = score
         self._device = torch.device(compute.device)
+        self._undecided = torch.zeros((), dtype=torch.int64, device=self._device)
         self._count_wrong = count or default_count(self._device)
         self._kernel = problem.kernel.moved(self._moved)
         self._whitened = self._moved(problem.whitened)
@@ -136,7 +136,9 @@ class DeviceBlock:
         scores = self._scores().masked_fill(~self._alive, torch.inf if self._score != "zero_one" else _NEVER)
         smallest = scores.min()
         pool_index = self._device_ids.masked_fill((scores != smallest) | ~self._alive, _NEVER).min()
-        return Pick(float(smallest), int(pool_index))
+        # One copy from the device a pick; float64 holds counts and indices exactly.
+        score, found = torch.stack((smallest.double(), pool_index.double())).cpu().tolist()
+        return Pick(score, int(found))
 
     def scores(self) -> FloatArray | IndexArray:
         """Score of each candidate; meaningless for those already accepted."""
@@ -176,6 +178,11 @@ class DeviceBlock:
         """Outputs f at the N points after all accepted picks, `N x n_classes` float32."""
         outputs: FloatArray = self._by_point.cpu().numpy()
         return outputs
+
+    @property
+    def undecided_pairs(self) -> int:
+        """The (candidate, point) pairs so far that went through all classes."""
+        return int(self._undecided)
 
     @property
     def stored_share(self) -> float:
@@ -281,7 +288,7 @@ class DeviceBlock:
             self._n_corrected = len(self._accepted)
         for tile, residual in self._rebuilt():
             counts[tile], undecided[tile] = self._count_wrong(residual, None, candidates[tile], self._points)
-        self.undecided_pairs += int(undecided[self._alive].sum())
+        self._undecided += undecided.masked_fill(~self._alive, 0).sum()
         self.scored_pairs += self._n_alive * self._problem.n_points
         return counts
 
@@ -319,7 +326,7 @@ class DeviceBlock:
             gain[self._positions].double(),
             column.double(),
             self._errors(self._labels),
-            float(inverse),
+            inverse.double(),
             change.double(),
         )
 

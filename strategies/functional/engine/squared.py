@@ -38,7 +38,7 @@ class SquaredRisk:
         alignment = self._einsum("ij,ij->i", self._products, errors)
         return inverse**2 * self._norms * size - 2 * inverse * alignment
 
-    def accept(self, crossed: Any, gain: Any, column: Any, errors: Any, inverse: float, change: Any) -> None:
+    def accept(self, crossed: Any, gain: Any, column: Any, errors: Any, inverse: Any, change: Any) -> None:
         """Follow the pick of j, in float64.
 
         Args:
@@ -49,7 +49,7 @@ class SquaredRisk:
             inverse: s of j.
             change: d, by which the errors of j shrink, `n_classes`.
         """
-        norm = float(column @ column)
+        norm = column @ column
         self._products -= (crossed * inverse)[:, None] * change
         self._products -= gain[:, None] * (column @ errors - norm * inverse * change)
         self._norms += gain**2 * norm - 2 * gain * crossed
