@@ -77,6 +77,20 @@ class TestLookAhead:
         assert waits.keys() == ({"mask", "size"} if score == "zero_one" else set())
 
 
+    @pytest.mark.parametrize("score", SCORES)
+    @pytest.mark.parametrize("n_classes", [5, 200])
+    def test_no_more_is_alive_at_once_than_is_free(self, n_classes, score, monkeypatch):
+        problem, _ = make_problem(n=4 * TILE_ROWS, n_classes=n_classes)
+        tile = 4 * TILE_ROWS * problem.n_points
+        free = problem.nbytes + (19 if n_classes == 5 else 21) * tile
+        with pretend(monkeypatch, free=free) as pretended:
+            block = DeviceBlock(problem, slice(None), score, Compute(device=str(GPU)), count_wrong)
+            for _ in range(N_PICKS):
+                block.accept(block.best().pool_index)
+        assert 0 < block.stored_share < 1
+        assert 0.6 * free < pretended.peak < free
+
+
 class TestLearner:
     def test_training_and_what_is_asked_of_it(self, monkeypatch):
         rng = np.random.default_rng(0)

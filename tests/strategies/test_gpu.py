@@ -114,7 +114,7 @@ class TestBlock:
 
     @pytest.mark.parametrize(
         "options",
-        [{"n_shards": 2}, {"n_shards": 3}, {"memory_limit": 0}, {"memory_limit": 4_800_000}],
+        [{"n_shards": 2}, {"n_shards": 3}, {"memory_limit": 0}, {"memory_limit": 10_000_000}],
         ids=str,
     )
     def test_shards_and_memory_change_nothing(self, large, score, options):
@@ -149,7 +149,7 @@ def test_nothing_is_best_when_all_are_taken():
 
 
 def test_a_limit_between_nothing_and_all_stores_some_tiles(large):
-    assert 0 < device_block(large, memory_limit=4_800_000).stored_share < 1
+    assert 0 < device_block(large, memory_limit=10_000_000).stored_share < 1
 
 
 def test_a_device_out_of_memory_stores_nothing(large, monkeypatch):

@@ -24,6 +24,7 @@ from strategies.functional.ntk import Kernel
 from strategies.functional.tiles import TILE_ROWS, slices
 
 _FREE_SHARE = 0.8
+_BUILDING, _CHANGING = 12, 9
 _PAIRS = 2**18
 """Undecided pairs that go through all classes at once without Triton."""
 _ROWS = 64
@@ -193,15 +194,21 @@ class DeviceBlock:
         return torch.as_tensor(array).to(self._device)
 
     def _rows_that_fit(self, limit: int | None) -> int:
-        """Rows of S that may be stored: whole tiles, beside the problem and four tiles to work in."""
+        """Rows of S that may be stored: whole tiles, beside the problem and room to work in.
+
+        Building a tile of the kernel takes up to `_BUILDING` tiles; errors and changes of outputs in float64 take up to
+        `_CHANGING` arrays as large as the outputs. Triton's kernel lists a sixteenth of the points of each row. Not in
+        it are the corrections, 8 bytes a point and pick, and the open pairs of a count without Triton.
+        """
         if self._device.type == "cuda":
             free = int(_FREE_SHARE * torch.cuda.mem_get_info(self._device)[0])
             limit = free if limit is None else min(limit, free)
         if limit is None:
             return len(self._positions)
-        tile = 4 * TILE_ROWS * self._problem.n_points
-        spare = max(0, limit - self._problem.nbytes - 2 * self._by_point.nbytes - 4 * tile)
-        return spare // tile * TILE_ROWS
+        tile, outputs = 4 * TILE_ROWS * self._problem.n_points, self._by_point.nbytes
+        working = max(_BUILDING * tile + outputs, _BUILDING // 2 * tile + _CHANGING * outputs)
+        spare = max(0, limit - self._problem.nbytes - working)
+        return spare * 16 // (17 * tile) * TILE_ROWS
 
     def _find_rivals(self) -> None:
         """What follows from the predictions, after each change of theirs."""
