@@ -4,13 +4,16 @@
 
 DATA holds cifar10_train*.parquet and cifar10_test*.parquet, or torchvision's cifar-10-batches-py. Written to --out:
 encoder.pt, epochs.csv (loss, kNN, images/s, share of the bf16 peak), and when all epochs are done cifar10_simsiam.npz
-(PCA 128 in 8 bits) with the accuracy of probes before and after. `--steps-only` times ten steps to plan the epochs.
+(PCA 128 in 8 bits) with the accuracy of probes before and after. `--steps-only` times ten steps to plan the epochs, and
+says their peak of memory beside the prediction as a JSON object.
 """
 
 import argparse
 import csv
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the package, not the script of that name.
 
@@ -18,6 +21,7 @@ import torch
 
 from harness.data import Dataset, load_dataset
 from harness.features.checkpoints import load_encoder
+from harness.features.costs import stored_size, training_memory
 from harness.features.extract import extract
 from harness.features.files import write_features
 from harness.features.images import ImageSet, Source, open_images
@@ -55,6 +59,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     log = options.out / "epochs.csv"
 
+    rows: list[dict[str, Any]] = []
+
     def listen(epoch: Epoch) -> None:
         share = epoch.teraflops / peak if peak else float("nan")
         print(
@@ -64,6 +70,7 @@ def main() -> None:
             flush=True,
         )
         row = {**epoch.__dict__, "share_of_peak": share}
+        rows.append(row)
         is_new = not log.exists()
         with log.open("a", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
@@ -77,6 +84,10 @@ def main() -> None:
         short = recipe.model_copy(update={"epochs": 2})
         pretrain(few.train, short, options.out / "steps.pt", device=device, compiled=options.compile, listen=listen)
         (options.out / "steps.pt").unlink()
+        predicted = training_memory(recipe, is_half=device == "cuda").total
+        predicted += len(few.train) * 3 * stored_size(recipe.image_size) ** 2
+        peak = torch.cuda.max_memory_allocated() if device == "cuda" else None
+        print(json.dumps({**rows[-1], "device": name, "peak_bytes": peak, "predicted_bytes": predicted}))
         return
     checkpoint = options.out / "encoder.pt"
     done = pretrain(

@@ -224,6 +224,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "fallback_fraction": fresh.undecided_pairs / fresh.scored_pairs,
             "identical_to_dense": identical,
         }
+        if options.device == "cuda":
+            from strategies.functional.engine.gpu import DeviceBlock, count_wrong
+
+            plain = DeviceBlock(problem, slice(0, len(problem.candidates)), score, compute, count_wrong)
+            result["identical_without_triton"] = bool((plain.scores() == counts).all())
     if options.double:
         double = double_picks(problem, kernel64, labelled, options.picks)
         result |= {

@@ -76,7 +76,6 @@ class TestLookAhead:
         # Without Triton, the points that the bounds leave open are listed, and the CPU must know how many they are.
         assert waits.keys() == ({"mask", "size"} if score == "zero_one" else set())
 
-
     @pytest.mark.parametrize("score", SCORES)
     @pytest.mark.parametrize("n_classes", [5, 200])
     def test_no_more_is_alive_at_once_than_is_free(self, n_classes, score, monkeypatch):
