@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from strategies.functional.arrays import FloatArray, IndexArray
-from strategies.functional.engine.problem import Compute, Pick, Problem, Score
+from strategies.functional.engine.problem import Compute, Pick, Problem, Score, one_hot
 from strategies.functional.engine.squared import SquaredRisk
 from strategies.functional.tiles import TILE_ROWS, map_tiles, slices
 
@@ -16,6 +17,9 @@ Correction = tuple[FloatArray, FloatArray]
 
 _CACHED_ROWS = 16
 """Rows of S that are corrected and then read while they are in the cache; divides the tile."""
+
+Parts = Iterator[tuple[slice, FloatArray]]
+"""The rows of a tile, a few at a time: which candidates, and their rows of S."""
 
 
 class ResidualRows:
@@ -48,25 +52,17 @@ class ResidualRows:
         """A row of S, `N`."""
         if row < len(self.stored):
             residual = self.stored[row : row + 1].copy()
-            self._correct(residual, slice(row, row + 1), self._accepted[self._n_corrected :])
+            self._correct(slice(row, row + 1), residual, self._accepted[self._n_corrected :])
         else:
             tile = slice(row - row % TILE_ROWS, min(row - row % TILE_ROWS + TILE_ROWS, len(self._positions)))
             residual = self._rebuild(tile)[row - tile.start :]
         found: FloatArray = residual[0]
         return found
 
-    def visit(self, visit: Callable[[slice, FloatArray], None]) -> None:
-        """Show all rows to `visit(rows, residual)`, a few at a time."""
+    def visit(self, visit: Callable[[slice, Parts], None]) -> None:
+        """Have `visit(tile, parts)` go through all tiles; each part is corrected when it is reached."""
         due = self._accepted[self._n_corrected :]
-
-        def visit_tile(tile: slice, residual: FloatArray, is_stored: bool) -> None:
-            for rows in slices(0, len(residual), _CACHED_ROWS):
-                part, place = residual[rows], slice(tile.start + rows.start, tile.start + rows.stop)
-                if is_stored:
-                    self._correct(part, place, due)
-                visit(place, part)
-
-        self._map(visit_tile)
+        self._map(lambda tile, residual, is_stored: visit(tile, self._parts(tile, residual, due if is_stored else [])))
 
     def count(self, count: Callable[[slice, FloatArray, FloatArray, FloatArray], None]) -> None:
         """Have all tiles corrected and counted by `count(rows, residual, factors, columns)`: see `counting`."""
@@ -104,15 +100,22 @@ class ResidualRows:
     def _rebuild(self, tile: slice) -> FloatArray:
         """Rows of S that are not stored, corrected by all picks so far."""
         block = self._build(tile)
-        for rows in slices(0, len(block), _CACHED_ROWS):
-            self._correct(block[rows], slice(tile.start + rows.start, tile.start + rows.stop), self._accepted)
+        self._correct(tile, block, self._accepted)
         return block
 
-    def _correct(self, residual: FloatArray, rows: slice, due: Sequence[Correction]) -> None:
+    def _correct(self, tile: slice, residual: FloatArray, due: Sequence[Correction]) -> None:
+        for _ in self._parts(tile, residual, due):
+            pass
+
+    def _parts(self, tile: slice, residual: FloatArray, due: Sequence[Correction]) -> Parts:
         from strategies.functional.engine.counting import correct
 
-        for gain, column in due:
-            correct(residual, gain[None, self._positions[rows]], column[None])
+        corrections = [(gain[self._positions[tile]], column[None]) for gain, column in due]
+        for rows in slices(0, len(residual), _CACHED_ROWS):
+            part = residual[rows]
+            for factors, column in corrections:
+                correct(part, factors[None, rows], column)
+            yield slice(tile.start + rows.start, tile.start + rows.stop), part
 
 
 class Block:
@@ -139,15 +142,9 @@ class Block:
         self._ridge = np.float32(problem.ridge)
         self._alive = np.ones(len(self._positions), dtype=bool)
 
-        n_classes = problem.predictions.shape[1]
         self._by_point = np.array(problem.predictions, dtype=np.float32, order="C")
-        self._by_class = np.array(problem.predictions.T, dtype=np.float32, order="C")
-        self._labels = problem.labels.astype(np.uint32)
-        self._starts = np.searchsorted(problem.labels, np.arange(n_classes + 1))
-        self._own, self._rival, self._second, self._lowest, self._room = np.empty((5, problem.n_points), np.float32)
-        self._rival_class = np.empty(problem.n_points, dtype=np.uint32)
-        self._move(np.zeros(problem.n_points, dtype=np.float32), np.zeros(n_classes, dtype=np.float32))
-
+        if score == "zero_one":
+            self._start_count()
         n_stored = len(self._positions)
         if compute.memory_limit is not None:
             spare = max(0, compute.memory_limit - self._working_bytes())
@@ -207,20 +204,40 @@ class Block:
         return len(self._residual.stored) / max(len(self._positions), 1)
 
     def _move(self, gain: FloatArray, change: FloatArray) -> None:
-        from strategies.functional.engine.counting import move_predictions
+        """Add `gain x change` to the predictions, and follow it with what the score needs of them."""
 
         def move(points: slice) -> None:
-            move_predictions(
-                self._by_point, self._by_class, gain, change, self._labels, points.start, points.stop, self._own,
-                self._rival, self._second, self._lowest, self._rival_class, self._room,
-            )  # fmt: skip
+            self._by_point[points] += gain[points, None] * change
+            if self._score == "squared":
+                self._find_errors(points)
 
-        map_tiles(move, self._problem.n_points, n_threads=self._n_threads)
+        work = move if self._score != "zero_one" else partial(self._move_and_find_rivals, gain, change)
+        map_tiles(work, self._problem.n_points, n_threads=self._n_threads)
 
     def _working_bytes(self) -> int:
         """What is held beside S: the problem, the predictions, and two tiles a thread while they are made."""
-        tiles = 2 * 4 * TILE_ROWS * self._problem.n_points * self._n_threads
-        return self._problem.nbytes + self._by_point.nbytes + self._by_class.nbytes + tiles
+        n_points, n_classes = self._by_point.shape
+        per_class = {"zero_one": 4 * n_points, "squared": 8 * (n_points + len(self._positions)), "change": 0}
+        tiles = 2 * 4 * TILE_ROWS * n_points * self._n_threads
+        held: int = self._problem.nbytes + self._by_point.nbytes + n_classes * per_class[self._score] + tiles
+        return held
+
+    def _start_count(self) -> None:
+        n_points, n_classes = self._by_point.shape
+        self._by_class = np.array(self._by_point.T, order="C")
+        self._labels = self._problem.labels.astype(np.uint32)
+        self._starts = np.searchsorted(self._problem.labels, np.arange(n_classes + 1))
+        self._own, self._rival, self._second, self._lowest, self._room = np.empty((5, n_points), np.float32)
+        self._rival_class = np.empty(n_points, dtype=np.uint32)
+        self._move(np.zeros(n_points, dtype=np.float32), np.zeros(n_classes, dtype=np.float32))
+
+    def _move_and_find_rivals(self, gain: FloatArray, change: FloatArray, points: slice) -> None:
+        from strategies.functional.engine.counting import move_predictions
+
+        move_predictions(
+            self._by_point, self._by_class, gain, change, self._labels, points.start, points.stop, self._own,
+            self._rival, self._second, self._lowest, self._rival_class, self._room,
+        )  # fmt: skip
 
     def _count(self) -> IndexArray:
         from strategies.functional.engine.counting import count_wrong
@@ -243,50 +260,56 @@ class Block:
 
     def _output_change(self) -> FloatArray:
         scores = np.empty(len(self._positions), dtype=np.float64)
-        sizes = np.linalg.norm(self._errors(self._problem.targets)[self._positions], axis=1)
+        outputs = self._by_point[self._positions]
+        sizes = np.linalg.norm(one_hot(self._targets, outputs.shape[1]) - outputs, axis=1)
 
-        def score(rows: slice, residual: FloatArray) -> None:
-            variances = residual[np.arange(len(residual)), self._positions[rows]].astype(np.float64)
-            total = np.abs(residual).sum(axis=1, dtype=np.float64)
-            scores[rows] = total / (np.maximum(variances, 0) + float(self._ridge)) * sizes[rows]
+        def score(tile: slice, parts: Parts) -> None:
+            for rows, residual in parts:
+                variances = residual[np.arange(len(residual)), self._positions[rows]].astype(np.float64)
+                total = np.abs(residual).sum(axis=1, dtype=np.float64)
+                scores[rows] = total / (np.maximum(variances, 0) + float(self._ridge)) * sizes[rows]
 
         self._residual.visit(score)
         return scores
 
     def _start_squared(self) -> None:
-        errors = self._errors(self._problem.labels)
-        n_rows = len(self._positions)
+        n_rows, n_classes = len(self._positions), self._by_point.shape[1]
         self._variances = np.empty(n_rows, dtype=np.float32)
-        self._squared = SquaredRisk(np.empty(n_rows), np.empty((n_rows, errors.shape[1])), np.einsum)
+        self._errors = np.empty(self._by_point.shape)
+        self._find_errors(slice(0, len(self._errors)))
+        self._squared = SquaredRisk(np.empty(n_rows), np.empty((n_rows, n_classes)), np.einsum)
 
-        def start(rows: slice, residual: FloatArray) -> None:
-            self._variances[rows] = residual[np.arange(len(residual)), self._positions[rows]]
-            self._squared.start(rows, residual.astype(np.float64), errors)
+        def start(tile: slice, parts: Parts) -> None:
+            for rows, residual in parts:
+                self._variances[rows] = residual[np.arange(len(residual)), self._positions[rows]]
+                self._squared.start(rows, residual.astype(np.float64), self._errors)
 
         self._residual.visit(start)
 
-    def _errors(self, classes: IndexArray) -> FloatArray:
-        """0/1 outputs of the given classes less the predictions, `N x n_classes` float64."""
-        return np.eye(self._by_point.shape[1])[classes] - self._by_point
+    def _find_errors(self, points: slice) -> None:
+        """D of some points, 0/1 outputs less the predictions, in float64."""
+        errors = self._errors[points]
+        np.subtract(0, self._by_point[points], out=errors)
+        errors[np.arange(len(errors)), self._problem.labels[points]] += 1
 
     def _squared_change(self) -> FloatArray:
         inverse = 1 / (np.maximum(self._variances, 0).astype(np.float64) + float(self._ridge))
-        change: FloatArray = self._squared.scores(inverse, self._errors(self._problem.labels)[self._positions])
-        return change
+        scores = np.empty(len(inverse))
+
+        def score(rows: slice) -> None:
+            scores[rows] = self._squared.scores(rows, inverse[rows], self._errors[self._positions[rows]])
+
+        map_tiles(score, len(scores), n_threads=self._n_threads)
+        return scores
 
     def _move_squared(self, column: FloatArray, gain: FloatArray, change: FloatArray, inverse: np.float32) -> None:
-        crossed = np.empty(len(self._positions), dtype=np.float64)
+        follow = self._squared.accept(
+            column.astype(np.float64), self._errors, float(inverse), change.astype(np.float64)
+        )
 
-        def cross(rows: slice, residual: FloatArray) -> None:
-            crossed[rows] = residual @ column
+        def cross(tile: slice, parts: Parts) -> None:
+            crossed = np.concatenate([residual @ column for _, residual in parts], dtype=np.float64)
+            follow(tile, crossed, gain[self._positions[tile]].astype(np.float64))
 
         self._residual.visit(cross)
-        self._squared.accept(
-            crossed,
-            gain[self._positions].astype(np.float64),
-            column.astype(np.float64),
-            self._errors(self._problem.labels),
-            float(inverse),
-            change.astype(np.float64),
-        )
         self._variances -= gain[self._positions] * column[self._positions]

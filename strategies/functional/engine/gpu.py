@@ -321,21 +321,15 @@ class DeviceBlock:
 
     def _squared_change(self) -> Tensor:
         inverse = 1 / (self._variances.clamp(min=0).double() + self._ridge)
-        scores: Tensor = self._squared.scores(inverse, self._errors(self._labels)[self._positions])
+        scores: Tensor = self._squared.scores(slice(None), inverse, self._errors(self._labels)[self._positions])
         return scores
 
     def _move_squared(self, column: Tensor, gain: Tensor, change: Tensor, inverse: Tensor) -> None:
         crossed = torch.empty(len(self._positions), dtype=torch.float64, device=self._device)
         for tile, residual in self._residuals():
             crossed[tile] = (residual @ column).double()
-        self._squared.accept(
-            crossed,
-            gain[self._positions].double(),
-            column.double(),
-            self._errors(self._labels),
-            inverse.double(),
-            change.double(),
-        )
+        follow = self._squared.accept(column.double(), self._errors(self._labels), inverse.double(), change.double())
+        follow(slice(None), crossed, gain[self._positions].double())
 
 
 _NEVER = 2**62

@@ -32,24 +32,31 @@ class SquaredRisk:
         self._norms[rows] = self._einsum("ij,ij->i", residual, residual)
         self._products[rows] = residual @ errors
 
-    def scores(self, inverse: Any, errors: Any) -> Any:
-        """Change of the sum of squares by each candidate, from its s, `n`, and D_i, `n x n_classes`, in float64."""
+    def scores(self, rows: slice, inverse: Any, errors: Any) -> Any:
+        """Change of the sum of squares by some candidates, from their s, `n`, and D_i, `n x n_classes`, in float64."""
         size = self._einsum("ij,ij->i", errors, errors)
-        alignment = self._einsum("ij,ij->i", self._products, errors)
-        return inverse**2 * self._norms * size - 2 * inverse * alignment
+        alignment = self._einsum("ij,ij->i", self._products[rows], errors)
+        return inverse**2 * self._norms[rows] * size - 2 * inverse * alignment
 
-    def accept(self, crossed: Any, gain: Any, column: Any, errors: Any, inverse: Any, change: Any) -> None:
+    def accept(self, column: Any, errors: Any, inverse: Any, change: Any) -> Callable[[slice, Any, Any], None]:
         """Follow the pick of j, in float64.
 
         Args:
-            crossed: S S[:, j] at the candidates, `n`.
-            gain: g of j at the candidates, `n`.
             column: S[:, j], `N`.
             errors: D before the pick, `N x n_classes`.
             inverse: s of j.
             change: d, by which the errors of j shrink, `n_classes`.
+
+        Returns:
+            What is to be called once for each candidate: with their rows, S S[:, j] there and g there, `n` both.
         """
         norm = column @ column
-        self._products -= (crossed * inverse)[:, None] * change
-        self._products -= gain[:, None] * (column @ errors - norm * inverse * change)
-        self._norms += gain**2 * norm - 2 * gain * crossed
+        pull = column @ errors - norm * inverse * change
+
+        def follow(rows: slice, crossed: Any, gain: Any) -> None:
+            products = self._products[rows]
+            products -= (crossed * inverse)[:, None] * change
+            products -= gain[:, None] * pull
+            self._norms[rows] += gain**2 * norm - 2 * gain * crossed
+
+        return follow
