@@ -88,18 +88,18 @@ class ResidualRows:
         self._n_corrected = len(self._accepted)
 
     def _store(self, tile: slice) -> None:
-        self.stored[tile] = self._build(tile)
+        self._build(tile, self.stored[tile])
 
-    def _build(self, tile: slice) -> FloatArray:
-        """Rows of S before any pick."""
+    def _build(self, tile: slice, out: FloatArray) -> None:
+        """Rows of S before any pick, written into `out`."""
         positions = self._positions[tile]
-        block: FloatArray = self._problem.kernel(positions, slice(None))
-        block -= self._problem.whitened[:, positions].T @ self._problem.whitened
-        return block
+        np.matmul(self._problem.whitened[:, positions].T, self._problem.whitened, out=out)
+        np.subtract(self._problem.kernel(positions, slice(None)), out, out=out)
 
     def _rebuild(self, tile: slice) -> FloatArray:
         """Rows of S that are not stored, corrected by all picks so far."""
-        block = self._build(tile)
+        block = np.empty((tile.stop - tile.start, self._problem.n_points), dtype=np.float32)
+        self._build(tile, block)
         self._correct(tile, block, self._accepted)
         return block
 
