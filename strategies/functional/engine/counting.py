@@ -38,28 +38,27 @@ _TINY = np.float32(1e-36)
 
 @compiled
 def move_predictions(
-    by_point: Any, by_class: Any, gain: Any, change: Any, labels: Any, first: int, last: int,
-    own: Any, rival: Any, second: Any, lowest: Any, rival_class: Any, room: Any,
+    by_point: Any, by_class: Any, first: Any, gain: Any, change: Any, labels: Any, own: Any, rival: Any, second: Any,
+    lowest: Any, rival_class: Any, room: Any,
 ) -> None:  # fmt: skip
-    """Add `gain x change` to the predictions of the points first..last, and find their strongest rivals.
+    """Add `gain x change` to the predictions of n points, and find their strongest rivals.
 
     Args:
-        by_point: f, `n_points x n_classes` float32, changed.
-        by_class: the same, `n_classes x n_points`, changed.
-        gain: g of the accepted candidate, `n_points` float32.
+        by_point: f of these points, `n x n_classes` float32, changed.
+        by_class: f of all points, `n_classes x n_points`, changed for these.
+        first: the first of these points in `by_class`.
+        gain: g of the accepted candidate, `n` float32.
         change: d of the accepted candidate, `n_classes` float32.
-        labels: y, `n_points`.
-        first: first point.
-        last: one past the last point.
-        own: written, `n_points`: the value of class y.
-        rival: written, `n_points`: the largest value of another class, -inf where there is one class.
-        second: written, `n_points`: the largest value of the classes but those two, -inf where there are none.
-        lowest: written, `n_points`: the smallest value of all.
-        rival_class: written, `n_points`: class of `rival`, the lowest of equals; 0 where there is one class.
-        room: written, `n_points`: how much `own - rival` may change for certain before the order does.
+        labels: y, `n`.
+        own: written, `n`: the value of class y.
+        rival: written, `n`: the largest value of another class, -inf where there is one class.
+        second: written, `n`: the largest value of the classes but those two, -inf where there are none.
+        lowest: written, `n`: the smallest value of all.
+        rival_class: written, `n`: class of `rival`, the lowest of equals; 0 where there is one class.
+        room: written, `n`: how much `own - rival` may change for certain before the order does.
     """
-    n_classes = by_class.shape[0]
-    for u in range(first, last):
+    n, n_classes = by_point.shape
+    for u in range(n):
         for c in range(n_classes):
             by_point[u, c] += gain[u] * change[c]
         rival[u] = -np.inf
@@ -67,8 +66,9 @@ def move_predictions(
         lowest[u] = np.inf
         rival_class[u] = 0
     for c in range(n_classes):
-        values = by_class[c]
-        for u in range(first, last):
+        # From 0 to n: a loop whose indices might be negative is not vectorised.
+        values = by_class[c][first : first + n]
+        for u in range(n):
             value = values[u] + gain[u] * change[c]
             values[u] = value
             lowest[u] = value if value < lowest[u] else lowest[u]
@@ -77,9 +77,9 @@ def move_predictions(
             next_best = rival[u] if better else value
             second[u] = next_best if next_best > second[u] else second[u]
             rival[u] = value if better else rival[u]
-            rival_class[u] = c if better else rival_class[u]
-    for u in range(first, last):
-        own[u] = by_class[labels[u], u]
+            rival_class[u] = np.uint32(c) if better else rival_class[u]
+    for u in range(n):
+        own[u] = by_class[labels[u], first + u]
         room[u] = _room(own[u], rival[u])
 
 

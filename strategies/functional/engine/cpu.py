@@ -235,8 +235,9 @@ class Block:
         from strategies.functional.engine.counting import move_predictions
 
         move_predictions(
-            self._by_point, self._by_class, gain, change, self._labels, points.start, points.stop, self._own,
-            self._rival, self._second, self._lowest, self._rival_class, self._room,
+            self._by_point[points], self._by_class, points.start, gain[points], change, self._labels[points],
+            self._own[points], self._rival[points], self._second[points], self._lowest[points],
+            self._rival_class[points], self._room[points],
         )  # fmt: skip
 
     def _count(self) -> IndexArray:
