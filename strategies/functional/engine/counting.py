@@ -245,10 +245,9 @@ def _is_beaten(values: Any, gain: Any, change: Any, y: Any) -> bool:
     """Whether another class is at the top after the change: the definition, with ties to the lowest class."""
     value = values[y] + gain * change[y]
     beaten = False
-    for c in range(y):
-        beaten |= values[c] + gain * change[c] >= value
-    for c in range(y + 1, values.shape[0]):
-        beaten |= values[c] + gain * change[c] > value
+    for c in range(values.shape[0]):
+        after = values[c] + gain * change[c]
+        beaten |= (after > value) | ((after == value) & (c < y))
     return beaten
 
 
