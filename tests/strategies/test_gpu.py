@@ -148,6 +148,12 @@ def test_nothing_is_best_when_all_are_taken():
     assert block.best() is None
 
 
+def test_a_column_keeps_no_tile_alive(large):
+    block = device_block(large, memory_limit=0)
+    column = block._column(next(iter(block._rows)))
+    assert column.untyped_storage().nbytes() == column.nbytes
+
+
 def test_a_limit_between_nothing_and_all_stores_some_tiles(large):
     assert 0 < device_block(large, memory_limit=10_000_000).stored_share < 1
 

@@ -258,6 +258,11 @@ class TestShards:
         assert picks == expected
         np.testing.assert_array_equal(predictions, expected_predictions)
 
+    def test_a_column_keeps_no_tile_alive(self, large, score):
+        block = Block(large, slice(None), score, Compute(memory_limit=0))
+        column = block.column(int(large.pool_indices[large.candidates[0]]))
+        assert column.base.nbytes == column.nbytes
+
     def test_local_engine_is_one_block(self, large, score):
         with threadpool_limits(1):
             engine = LocalEngine(large, score, Compute(n_threads=2))

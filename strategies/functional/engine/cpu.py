@@ -55,7 +55,8 @@ class ResidualRows:
             self._correct(slice(row, row + 1), residual, self._accepted[self._n_corrected :])
         else:
             tile = slice(row - row % TILE_ROWS, min(row - row % TILE_ROWS + TILE_ROWS, len(self._positions)))
-            residual = self._rebuild(tile)[row - tile.start :]
+            # A view would keep the whole tile.
+            residual = self._rebuild(tile)[row - tile.start, None].copy()
         found: FloatArray = residual[0]
         return found
 

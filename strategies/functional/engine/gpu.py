@@ -260,7 +260,8 @@ class DeviceBlock:
             due = self._accepted[self._n_corrected :]
         else:
             tile = self._tiles[row // TILE_ROWS]
-            residual = self._build(tile)[row - tile.start : row - tile.start + 1]
+            # A view would keep the whole tile, and begin where products are rounded in another order.
+            residual = self._build(tile)[row - tile.start, None].clone()
             due = self._accepted
         for correction in due:
             _correct(residual, self._at(slice(row, row + 1), correction))
