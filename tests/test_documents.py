@@ -4,6 +4,8 @@
   `# NAME.yaml` is that file instead, for the commands that follow.
 - `text` is what the block before it printed: `...` stands for what varies, and under `<!-- numbers vary -->` so does
   each number.
+- `ntkcpl` is forked from a process that has imported everything, and compares without Ray; on the pages of
+  `AS_INSTALLED`, and with `pytest -m slow`, it is the installed program.
 - `<!-- not run: REASON -->` or `<!-- slow: REASON -->` above a block: not at all, or with `pytest -m slow` alone.
 
 Commands, those within a sentence too, are held against the options of the real command line.
@@ -29,11 +31,14 @@ from ray.scripts.scripts import cli as ray
 from typer.main import get_command
 
 from studies.cli import app
+from tests.preloaded import preloaded
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = {"ntkcpl": get_command(app), "ray": ray}
 LANGUAGES = {"sh": None, "python": None, "text": None, "yaml": yaml.safe_load, "toml": tomllib.loads}
+AS_INSTALLED = ("docs/tutorials/own-strategy.md",)
+"""Pages of which each command is a new process with a cluster of its own, as a reader's."""
 MOST_NOT_RUN = 12
 
 _MARK = re.compile(r"<!-- (not run|slow|numbers vary)(?:: (.+?))? -->")
@@ -107,9 +112,11 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.timeout(900)
 @pages(lambda block: block.language in ("sh", "python") and block.mark is None)
-def test_page_runs(page, checkout, request):
+def test_page_runs(page, checkout, request, monkeypatch):
     if "s3://" in page.read_text():
         request.getfixturevalue("s3_server")
+    if named(page) not in AS_INSTALLED:
+        monkeypatch.setenv("PATH", request.getfixturevalue("programs"), prepend=os.pathsep)
     run_page(page, slow=False)
 
 
@@ -189,6 +196,13 @@ def checkout(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ['PYTHONPATH']}")
     monkeypatch.setenv("COLUMNS", "100")
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    """A folder with an `ntkcpl` that starts at once."""
+    with preloaded(tmp_path_factory.mktemp("programs")) as folder:
+        yield str(folder)
 
 
 @pytest.fixture

@@ -72,6 +72,26 @@ def ntkcpl_on_ray(ntkcpl, ray_cluster, monkeypatch):
     return ntkcpl
 
 
+@pytest.fixture
+def ntkcpl_without_ray(ntkcpl, monkeypatch):
+    """Run the command line in this process, with the trajectories of a comparison."""
+    from in_this_process import without_ray
+
+    without_ray(monkeypatch)
+    monkeypatch.setattr("studies.run.this_machine", lambda num_gpus: {"CPU": 4})
+    monkeypatch.setattr("in_this_process.this_machine", lambda: {"CPU": 4})
+    return ntkcpl
+
+
+@pytest.fixture
+def ntkcpl_on_tune(ntkcpl_on_ray, monkeypatch):
+    """Run the command line in this process, with the trajectories of a sweep; Tune is on the cluster of all tests."""
+    from in_this_process import execute
+
+    monkeypatch.setattr("harness.workers.cluster.execute", execute)
+    return ntkcpl_on_ray
+
+
 @pytest.fixture(scope="session")
 def start():
     """Start the command line as a user does, in a process of its own, which does not outlive the block."""

@@ -24,8 +24,7 @@ def contents(folder):
     return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-@pytest.mark.ray
-def test_harder_pools_of_a_study(ntkcpl_on_ray, pool_file, fields, tmp_path):
+def test_harder_pools_of_a_study(ntkcpl_without_ray, pool_file, fields, tmp_path):
     """Each is a data set of its own: paired across strategies and seeds, done once, and ranked over by the report."""
     outside = fields._replace(x_train=fields.x_train - 9)
     np.savez(tmp_path / "outside.npz", **outside._asdict())
@@ -41,7 +40,7 @@ def test_harder_pools_of_a_study(ntkcpl_on_ray, pool_file, fields, tmp_path):
     }
     (tmp_path / "hard.yaml").write_text(yaml.safe_dump(study))
     words = ["compare", "--study", tmp_path / "hard.yaml", "--data", pool_file, "--out", tmp_path / "out"]
-    result = ntkcpl_on_ray(*words)
+    result = ntkcpl_without_ray(*words)
     assert result.exit_code == 0, result.stderr
     names = ["pool", "pool[longtail:4,noise:0.3]", "pool[ood:outside:0.25]"]
     results = load(tmp_path / "out")
@@ -69,9 +68,9 @@ def test_harder_pools_of_a_study(ntkcpl_on_ray, pool_file, fields, tmp_path):
     assert metrics.set_index(["configuration", "n_labels"])["n_no_class"].to_dict() == lost.to_dict()
     assert metrics["n_no_class"].max() > 0
     assert page.count("labels of no class</button>") == 1
-    again = ntkcpl_on_ray(*words)
+    again = ntkcpl_without_ray(*words)
     assert again.stderr.count("4 trajectories: 4 already done") == 3
-    assert ntkcpl_on_ray("store", "check", tmp_path / "out").stdout.endswith("0 problems\n")
+    assert ntkcpl_without_ray("store", "check", tmp_path / "out").stdout.endswith("0 problems\n")
 
 
 @pytest.mark.ray
@@ -204,19 +203,19 @@ class TestAgain:
         assert f"{resources['workers']} at a time" in result.stderr
         assert tables(tmp_path) == tables(out)
 
-    def test_a_longer_schedule_continues(self, ntkcpl_on_ray, command, tables, tmp_path):
+    def test_a_longer_schedule_continues(self, ntkcpl_without_ray, command, tables, tmp_path):
         options = {"strategies": "random,ntkcpl_al", "seeds": 1, "gpus_per_trajectory": 0, "workers": 1}
         short, long = ({**options, "schedule": schedule} for schedule in ("5x2", "5x2,10"))
-        assert ntkcpl_on_ray(*command(tmp_path / "a", **short)).exit_code == 0
+        assert ntkcpl_without_ray(*command(tmp_path / "a", **short)).exit_code == 0
         before = contents(tmp_path / "a" / "rounds")
-        result = ntkcpl_on_ray(*command(tmp_path / "a", **long))
+        result = ntkcpl_without_ray(*command(tmp_path / "a", **long))
         assert result.exit_code == 0
         assert result.stderr.startswith("2 trajectories: 2 continued from a shorter or longer schedule\n")
         assert result.stderr.count("round 2  labels 20") == 2
         assert "round 1 " not in result.stderr
         assert contents(tmp_path / "a" / "rounds").items() > before.items()
 
-        assert ntkcpl_on_ray(*command(tmp_path / "b", **long)).exit_code == 0
+        assert ntkcpl_without_ray(*command(tmp_path / "b", **long)).exit_code == 0
         wanted = set(pd.read_parquet(tmp_path / "b" / "rounds")["trajectory_id"])
         continued, fresh = (pd.read_parquet(tmp_path / name / "queries") for name in "ab")
         continued = continued[continued["trajectory_id"].isin(wanted)]
@@ -226,19 +225,18 @@ class TestAgain:
         )
 
 
-@pytest.mark.ray
-def test_failures_give_exit_code_1_and_are_tried_again(ntkcpl_on_ray, command, tmp_path):
+def test_failures_give_exit_code_1_and_are_tried_again(ntkcpl_without_ray, command, tmp_path):
     fault, out = tmp_path / "fault", tmp_path / "out"
     fault.touch()
     study = {"strategies": "random,plugins:Raises", "set": f"plugins:Raises.fault={fault}", "gpus_per_trajectory": 0}
     words = command(out, **study, workers=1)
-    result = ntkcpl_on_ray(*words)
+    result = ntkcpl_without_ray(*words)
     assert result.exit_code == 1
     assert "plugins:Raises  seed 0  failed: RuntimeError: [the disk] is on fire" in result.stderr
     assert result.stderr.endswith("1 trajectory failed; the same command tries again.\n")
     assert "missing: plugins:Raises" in result.stdout
-    assert "[the disk] is on fire" in ntkcpl_on_ray("status", out).stdout
-    result = ntkcpl_on_ray(*words)
+    assert "[the disk] is on fire" in ntkcpl_without_ray("status", out).stdout
+    result = ntkcpl_without_ray(*words)
     assert result.exit_code == 0
     assert result.stderr.startswith("4 trajectories: 3 already done, 1 tried again after a failure\n")
     assert "missing" not in result.stdout

@@ -28,28 +28,27 @@ def fail_at(monkeypatch, owner, name, call, number):
     monkeypatch.setattr(owner, name, function)
 
 
-@pytest.mark.ray
 class TestInMidRun:
     @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES], ids=os.strerror)
     @pytest.mark.parametrize("call", [1, 2, 3, 6])
-    def test_a_write_that_fails(self, ntkcpl_on_ray, command, tmp_path, monkeypatch, number, call):
+    def test_a_write_that_fails(self, ntkcpl_without_ray, command, tmp_path, monkeypatch, number, call):
         words = command(tmp_path, **CPU)
         with monkeypatch.context() as patch:
             fail_at(patch, pq, "write_table", call, number)
-            result = ntkcpl_on_ray(*words)
+            result = ntkcpl_without_ray(*words)
         assert result.exit_code == 1
         *_, line = result.stderr.splitlines()
         assert line.startswith(f"Error: Cannot write `{tmp_path}")
         assert os.strerror(number) in line
         assert "Traceback" not in result.stderr
         assert check_store(tmp_path).problems == []
-        result = ntkcpl_on_ray(*words)
+        result = ntkcpl_without_ray(*words)
         assert result.exit_code == 0, result.stderr
         checked = check_store(tmp_path)
         assert (checked.problems, checked.states) == ([], {"ok": 2})
 
     @pytest.mark.parametrize("name", ["results.csv", "curves.png"])
-    def test_a_summary_that_cannot_be_written(self, ntkcpl_on_ray, command, tmp_path, monkeypatch, name):
+    def test_a_summary_that_cannot_be_written(self, ntkcpl_without_ray, command, tmp_path, monkeypatch, name):
         words = command(tmp_path, **CPU)
         with monkeypatch.context() as patch:
             replace = Path.replace
@@ -60,11 +59,11 @@ class TestInMidRun:
                 return replace(path, target)
 
             patch.setattr(Path, "replace", full)
-            result = ntkcpl_on_ray(*words)
+            result = ntkcpl_without_ray(*words)
         assert result.exit_code == 1
         assert result.stderr.splitlines()[-1].startswith(f"Error: Cannot write `{tmp_path / name}`")
         assert not list(tmp_path.glob(".*.*"))
-        assert ntkcpl_on_ray(*words).exit_code == 0
+        assert ntkcpl_without_ray(*words).exit_code == 0
         assert (tmp_path / "curves.png").exists()
 
 

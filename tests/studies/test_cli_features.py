@@ -189,13 +189,12 @@ def study_file(tmp_path):
     return path
 
 
-@pytest.mark.ray
-def test_a_study_goes_from_images_to_the_report_and_keeps_each_stage(ntkcpl_on_ray, study_file, tmp_path, capfd):
+def test_a_study_goes_from_images_to_the_report_and_keeps_each_stage(ntkcpl_without_ray, study_file, tmp_path, capfd):
     words = ["compare", "--study", study_file, "--out", tmp_path / "run"]
-    plan = ntkcpl_on_ray(*words, "--dry-run")
+    plan = ntkcpl_without_ray(*words, "--dry-run")
     assert plan.exit_code == 0
     assert not (tmp_path / "run").exists()
-    done = ntkcpl_on_ray(*words)
+    done = ntkcpl_without_ray(*words)
     assert done.exit_code == 0, done.output
     rounds = pd.read_parquet(tmp_path / "run" / "rounds")
     assert set(rounds["data"]) == {"digits"}
@@ -204,7 +203,7 @@ def test_a_study_goes_from_images_to_the_report_and_keeps_each_stage(ntkcpl_on_r
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "features").iterdir()}
     capfd.readouterr()
     other = [*words, "--set", "features.epochs=2"]
-    refused = [ntkcpl_on_ray(*other, *further) for further in ([], ["--dry-run"])]
+    refused = [ntkcpl_without_ray(*other, *further) for further in ([], ["--dry-run"])]
     assert [each.exit_code for each in refused] == [2, 2]
     assert "differs in epochs (1 there, 2 here). Choose another --out." in refused[0].stderr
     assert refused[0].stderr.splitlines()[-1] == refused[1].stderr.splitlines()[-1]
@@ -217,16 +216,15 @@ def test_a_study_goes_from_images_to_the_report_and_keeps_each_stage(ntkcpl_on_r
     assert not is_made("digits", untrained, None, here)
     assert not is_made("digits", plan.features, None, tmp_path / "elsewhere")
     assert not is_made("cifar10", plan.features, tmp_path, here)
-    assert ntkcpl_on_ray(*words, "--dry-run").stderr.endswith("4 trajectories: 4 already done\n")
-    again = ntkcpl_on_ray(*words)
+    assert ntkcpl_without_ray(*words, "--dry-run").stderr.endswith("4 trajectories: 4 already done\n")
+    again = ntkcpl_without_ray(*words)
     assert "0 images encoded, 400 encoded before" in capfd.readouterr().err  # said by another process
     assert "4 already done" in again.stderr
     assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "features").iterdir()}
 
 
-@pytest.mark.ray
-def test_own_features_with_the_schedule_of_a_study(ntkcpl_on_ray, pool_file, tmp_path):
-    done = ntkcpl_on_ray(
+def test_own_features_with_the_schedule_of_a_study(ntkcpl_without_ray, pool_file, tmp_path):
+    done = ntkcpl_without_ray(
         "compare",
         "--study",
         "cifar10",

@@ -44,10 +44,10 @@ def test_compare_on_a_learner_of_ones_own(ntkcpl_on_ray, pool_file, tmp_path):
 
 
 @pytest.mark.ray
-def test_sweep(ntkcpl_on_ray, pool_file, tmp_path):
+def test_sweep(ntkcpl_on_tune, pool_file, tmp_path):
     words = ["sweep", "--data", pool_file, "--strategy", "ntkcpl_al", "--max-clusters", "3,6", "--schedules", "5x2"]
     words += ["--seeds", "1", "--learner", "ridge", "--out", tmp_path / "out"]
-    result = ntkcpl_on_ray(*words)
+    result = ntkcpl_on_tune(*words)
     assert result.exit_code == 0, result.stderr
     assert "learner: ridge with scaling=rms, ridge=chosen, bias=True" in result.stderr
     specs = pd.read_parquet(tmp_path / "out" / "trajectories")["spec"]

@@ -151,12 +151,12 @@ class TestOnLogicalGPUs:
         assert list(trials(tmp_path)["status"]) == ["complete"] * 3
 
     def test_asha_marks_what_it_stops_and_confirmation_uses_what_the_search_never_saw(
-        self, ntkcpl_on_ray, sweep_command, tmp_path
+        self, ntkcpl_on_tune, sweep_command, tmp_path
     ):
         options = {"max_clusters": "2,3,4,8", "schedules": "5x4", "gpus_per_trajectory": 0, "concurrent_trials": 1}
         mirror = tmp_path / "optuna.db"
         words = sweep_command(tmp_path, **options, scheduler="asha", confirm_seeds=2, optuna_storage=mirror)
-        result = ntkcpl_on_ray(*words)
+        result = ntkcpl_on_tune(*words)
         assert result.exit_code == 0, result.stderr
         frame = pd.read_parquet(tmp_path / "trials")
         stopped, complete = (frame[frame["status"] == status] for status in ("stopped", "complete"))
@@ -183,12 +183,12 @@ class TestOnLogicalGPUs:
         assert sorted(states) == sorted(["COMPLETE"] * len(complete) + ["PRUNED"] * len(stopped))
 
         wanted = trials(tmp_path)
-        again = ntkcpl_on_ray(*words)
+        again = ntkcpl_on_tune(*words)
         assert again.stderr == "4 trials with 2 seeds each; 4 already done\n"
         assert again.stdout == result.stdout
         pd.testing.assert_frame_equal(trials(tmp_path), wanted)
 
-    def test_more_trials_continue_a_search_and_failures_are_rows(self, ntkcpl_on_ray, sweep_command, tmp_path):
+    def test_more_trials_continue_a_search_and_failures_are_rows(self, ntkcpl_on_tune, sweep_command, tmp_path):
         fault = tmp_path / "fault"
         fault.touch()
         options = {
@@ -200,11 +200,11 @@ class TestOnLogicalGPUs:
             "concurrent_trials": 1,
             "gpus_per_trajectory": 0,
         }
-        result = ntkcpl_on_ray(*sweep_command(tmp_path, **options, trials=2))
+        result = ntkcpl_on_tune(*sweep_command(tmp_path, **options, trials=2))
         assert result.exit_code == 1
         assert "1 trial and 0 trajectories of the confirmation failed" in result.stderr
         assert list(trials(tmp_path)["status"]) == ["failed", "complete"]
-        result = ntkcpl_on_ray(*sweep_command(tmp_path, **options, trials=4))
+        result = ntkcpl_on_tune(*sweep_command(tmp_path, **options, trials=4))
         assert result.exit_code == 0, result.stderr
         assert result.stderr.startswith("4 trials with 2 seeds each; 1 already done; up to 6 trajectories to run\n")
         assert list(trials(tmp_path)["status"]) == ["complete"] * 4
@@ -309,23 +309,23 @@ def test_sweeps_that_are_killed_end_as_undisturbed_ones(start, sweep_command, ta
     assert tables(out) == tables(tmp_path / "whole")
 
 
-def test_the_sweep_of_a_study_on_features_of_ones_own(ntkcpl_on_ray, pool_file, tmp_path):
+def test_the_sweep_of_a_study_on_features_of_ones_own(ntkcpl_on_tune, pool_file, tmp_path):
     words = ["sweep", "--study", "cifar10_clusters", "--data", pool_file, "--out", tmp_path / "out", "--seeds", 1]
     words += ["--max-clusters", "3,9", "--schedules", "10x3", "--objective-from", 15, "--set", "learner.epochs=3"]
-    done = ntkcpl_on_ray(*words)
+    done = ntkcpl_on_tune(*words)
     assert done.exit_code == 0, done.output
     assert "Trials of ntkcpl_al: area over 15 to 30 labels" in done.output
     (study,) = set(trials(tmp_path / "out")["study"])
     assert study.startswith("cifar10_clusters-")
-    assert ntkcpl_on_ray("report", tmp_path / "out", "--format", "html").exit_code == 0
+    assert ntkcpl_on_tune("report", tmp_path / "out", "--format", "html").exit_code == 0
     assert "Not stated by the source (values)" in (tmp_path / "out" / "report" / "index.html").read_text()
 
 
-def test_the_sweep_of_a_study_says_what_its_images_lack(ntkcpl_on_ray, tmp_path):
+def test_the_sweep_of_a_study_says_what_its_images_lack(ntkcpl_on_tune, tmp_path):
     words = ["sweep", "--study", "cifar10_clusters", "--root", tmp_path, "--out", tmp_path / "out"]
-    done = ntkcpl_on_ray(*words, "--dry-run")
+    done = ntkcpl_on_tune(*words, "--dry-run")
     assert done.exit_code == 0
     assert "Images of cifar10 are missing" in done.stderr
     assert "Trajectories: 20, " in done.stderr
-    assert "only without --data" in ntkcpl_on_ray(*words, "--data", "digits").stderr
+    assert "only without --data" in ntkcpl_on_tune(*words, "--data", "digits").stderr
     assert not (tmp_path / "out").exists()

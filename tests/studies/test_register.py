@@ -99,43 +99,42 @@ def test_a_study_file_with_another_word_is_refused(tmp_path):
         load_study(str(tmp_path / "mine.yaml"))
 
 
-@pytest.mark.ray
-def test_compare_registers_before_it_runs(ntkcpl_on_ray, command, tmp_path):
+def test_compare_registers_before_it_runs(ntkcpl_without_ray, command, tmp_path):
     words = command(tmp_path / "out", register=True)
-    planned = ntkcpl_on_ray(*words, "--dry-run")
+    planned = ntkcpl_without_ray(*words, "--dry-run")
     assert "To be registered: 2 configurations, seeds 0 and 1" in " ".join(planned.stderr.split())
     assert not (tmp_path / "out").exists()
-    result = ntkcpl_on_ray(*words)
+    result = ntkcpl_without_ray(*words)
     assert result.exit_code == 0, result.stderr
     (row,) = Store(tmp_path / "out").registrations()
     assert row["n_begun"] == 0
     assert row["registered_at"] < pd.read_parquet(tmp_path / "out" / "trajectories")["started_at"].min()
-    assert ntkcpl_on_ray(*words).exit_code == 0
-    refused = ntkcpl_on_ray(*command(tmp_path / "out", register=True, seeds=3))
+    assert ntkcpl_without_ray(*words).exit_code == 0
+    refused = ntkcpl_without_ray(*command(tmp_path / "out", register=True, seeds=3))
     assert refused.exit_code == 2
     assert "but this command differs in its seeds" in refused.stderr
     assert len(Store(tmp_path / "out").registrations()) == 1
-    more = ntkcpl_on_ray(*command(tmp_path / "out", seeds=3))
+    more = ntkcpl_without_ray(*command(tmp_path / "out", seeds=3))
     assert "the report calls it exploratory" in " ".join(more.stderr.split())
-    assert ntkcpl_on_ray("report", tmp_path / "out", "--format", "html").exit_code == 0
+    assert ntkcpl_without_ray("report", tmp_path / "out", "--format", "html").exit_code == 0
     page = (tmp_path / "out" / "report" / "index.html").read_text()
     assert "As registered" in page
     assert "this section has entropy (seed 2), random (seed 2)" in page
-    assert ntkcpl_on_ray("store", "check", tmp_path / "out").stdout.endswith("0 problems\n")
+    assert ntkcpl_without_ray("store", "check", tmp_path / "out").stdout.endswith("0 problems\n")
 
 
 @pytest.mark.ray
-def test_sweep_registers_and_counts_its_looks(ntkcpl_on_ray, sweep_command, tmp_path):
+def test_sweep_registers_and_counts_its_looks(ntkcpl_on_tune, sweep_command, tmp_path):
     quick = {"max_clusters": "3,6", "schedules": "5x2", "seeds": 2, "confirm_seeds": 2}
-    result = ntkcpl_on_ray(*sweep_command(tmp_path, **quick, register=True))
+    result = ntkcpl_on_tune(*sweep_command(tmp_path, **quick, register=True))
     assert result.exit_code == 0, result.stderr
     (row,) = Store(tmp_path).registrations()
     assert (row["subject"], row["n_trials"], row["confirm_seeds"]) == ("sweep of ntkcpl_al", 2, [2, 3])
     assert set(pd.read_parquet(tmp_path / "trials")["maximised"]) == {"area"}
-    refused = ntkcpl_on_ray(*sweep_command(tmp_path, **(quick | {"confirm_seeds": 3}), register=True))
+    refused = ntkcpl_on_tune(*sweep_command(tmp_path, **(quick | {"confirm_seeds": 3}), register=True))
     assert "differs in its seeds of the confirmation" in refused.stderr
-    assert ntkcpl_on_ray(*sweep_command(tmp_path, **(quick | {"confirm_seeds": 3}))).exit_code == 0
-    assert ntkcpl_on_ray("report", tmp_path, "--format", "html").exit_code == 0
+    assert ntkcpl_on_tune(*sweep_command(tmp_path, **(quick | {"confirm_seeds": 3}))).exit_code == 0
+    assert ntkcpl_on_tune("report", tmp_path, "--format", "html").exit_code == 0
     page = (tmp_path / "report" / "index.html").read_text()
     assert "looked at 2 times: seeds 2 and 3 (once), seeds 2 to 4 (once)" in page
     assert "a confirmation had other seeds than those that were registered, 2 and 3" in page
