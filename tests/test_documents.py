@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = {"ntkcpl": get_command(app), "ray": ray}
 LANGUAGES = {"sh": None, "python": None, "text": None, "yaml": yaml.safe_load, "toml": tomllib.loads}
-AS_INSTALLED = ("docs/tutorials/own-strategy.md",)
+AS_INSTALLED = ("docs/how-to/run-on-a-cluster.md",)
 """Pages of which each command is a new process with a cluster of its own, as a reader's."""
 MOST_NOT_RUN = 12
 

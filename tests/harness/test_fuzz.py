@@ -267,8 +267,9 @@ def test_words_of_a_split(tmp_path, words, is_import):
         assert len({word.strip().lower() for word in np.array(words)[~is_train]}) <= 1
 
 
+@pytest.mark.parametrize("n_examples", [50, pytest.param(400, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("table", ["trajectories", "rounds", "queries", "studies"])
-def test_stores(run_serially, make_spec, tmp_path, table):
+def test_stores(run_serially, make_spec, tmp_path, table, n_examples):
     spec = make_spec(schedule="5x2")
     root = tmp_path / "out"
     run_serially([spec], Store(root))
@@ -277,7 +278,7 @@ def test_stores(run_serially, make_spec, tmp_path, table):
     content = path.read_bytes()
     n_refused = 0
 
-    @SLOWER
+    @settings(SLOWER, max_examples=n_examples)
     @given(mutations())
     def check(mutation):
         nonlocal n_refused

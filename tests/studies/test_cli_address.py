@@ -146,7 +146,7 @@ def grow_old(address):
 
 
 @pytest.mark.ray
-def test_two_drivers_and_kill_9(ntkcpl_on_ray, command, start, s3_server, s3_address, expected, tables):
+def test_two_drivers_and_kill_9(ntkcpl_without_ray, command, start, s3_server, s3_address, expected, tables):
     """The second is refused by name; when the first is killed, nothing is lost or doubled and its lock gets stale."""
     words = command(s3_address, **CPU)
     is_held_up = threading.Event()
@@ -161,16 +161,16 @@ def test_two_drivers_and_kill_9(ntkcpl_on_ray, command, start, s3_server, s3_add
     s3_server.fault = fault
     with start([str(word) for word in words]) as first:
         assert is_held_up.wait(120)
-        second = ntkcpl_on_ray(*words)
+        second = ntkcpl_without_ray(*words)
         first.kill()
-        killed = ntkcpl_on_ray(*words)
+        killed = ntkcpl_without_ray(*words)
     for refused in (second, killed):
         assert refused.exit_code == 2
         assert f"but process {first.pid} on " in errors(refused)[0]
     s3_server.well()
     assert check_store(locate(s3_address)).problems == []
     grow_old(s3_address)
-    result = ntkcpl_on_ray(*words)
+    result = ntkcpl_without_ray(*words)
     assert result.exit_code == 0, result.stderr
     assert "4 to run" not in result.stderr  # it goes on from what the first had finished
     assert tables(s3_address) == expected
