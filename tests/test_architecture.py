@@ -11,31 +11,37 @@ from strategies.registry import BUILT_IN, make_strategy, strategy_class
 HEAVY = {"ray", "torch", "sklearn", "numba", "pandas", "matplotlib"}
 
 
-def loaded_by(code):
-    """Modules that are loaded after running code in a new process."""
-    script = f"import json, sys\n{code}\nprint('LOADED', json.dumps(sorted(sys.modules)))"
+def loaded_by(*codes):
+    """Modules that are loaded after each piece of code, all of them run in turn in one new process."""
+    script = f"""
+import json, sys
+for code in {codes!r}:
+    exec(code)
+    print("LOADED", json.dumps(sorted(sys.modules)))
+"""
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    return set(json.loads(printed.rpartition("LOADED")[2]))
+    lines = [line.removeprefix("LOADED") for line in printed.splitlines() if line.startswith("LOADED")]
+    return [set(json.loads(line)) for line in lines]
 
 
-def test_strategies_leave_ray_unloaded():
-    loaded = loaded_by("import strategies, strategies.registry")
-    assert "strategies.registry" in loaded
-    assert not loaded & {"ray", "harness", "studies", "analysis", "skactiveml"}
-
-
-def test_public_names_are_loaded_when_they_are_asked_for():
-    assert not loaded_by("import harness, analysis, strategies") & HEAVY
-    assert not loaded_by("from analysis import load, make_report, write_report") & {"ray", "torch"}
-    assert "ray" not in loaded_by("from harness import *; from strategies import make_strategy")
-
-
-def test_comparisons_on_feature_files_leave_torchvision_unloaded():
-    loaded = loaded_by(
-        "import studies.run, harness.workers.driver, harness.workers.worker, studies.study, studies.report"
+def test_what_is_imported_loads_little_more():
+    """Each import comes on top of those before it, so what is unloaded after it was not loaded by any of them."""
+    strategies, command_line, public, analysis, harness, comparison = loaded_by(
+        "import strategies, strategies.registry",
+        "import studies.cli, analysis",
+        "import harness",
+        "from analysis import load, make_report, write_report",
+        "from harness import *; from strategies import make_strategy",
+        "import studies.run, harness.workers.driver, harness.workers.worker, studies.study, studies.report",
     )
-    assert "harness.trajectory" in loaded
-    assert not loaded & {"torchvision", "lightly", "safetensors", "harness.features"}
+    assert "strategies.registry" in strategies
+    assert not strategies & {"ray", "harness", "studies", "analysis", "skactiveml"}
+    assert not command_line & {"pytest", "strategies.testing"}
+    assert not public & HEAVY, "public names are loaded when they are asked for"
+    assert not analysis & {"ray", "torch"}
+    assert "ray" not in harness
+    assert "harness.trajectory" in comparison
+    assert not comparison & {"torchvision", "lightly", "safetensors", "harness.features"}
 
 
 def run_in_turn(commands):
@@ -119,15 +125,11 @@ def test_a_dry_run_starts_no_ray_and_trains_nothing(tmp_path):
     texts = (COMPARE, SWEEP, f"{COMPARE} --learner ridge", images)
     commands = [f"{text} --dry-run".format(out=tmp_path).split() for text in texts]
     assert run_in_turn(commands) == [[0, ["ray"]]] * 4
-    loaded = loaded_by(
+    (loaded,) = loaded_by(
         f"from studies.cli import app\ntry: app({commands[0]})\nexcept SystemExit: pass\n"
         "import ray\nassert not ray.is_initialized()"
     )
     assert "ray" in loaded
-
-
-def test_only_the_contract_suite_needs_pytest():
-    assert not loaded_by("import strategies.registry, studies.cli, analysis") & {"pytest", "strategies.testing"}
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
