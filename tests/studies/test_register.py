@@ -119,7 +119,7 @@ def test_compare_registers_before_it_runs(ntkcpl_without_ray, command, tmp_path)
     assert ntkcpl_without_ray("report", tmp_path / "out", "--format", "html").exit_code == 0
     page = (tmp_path / "out" / "report" / "index.html").read_text()
     assert "As registered" in page
-    assert "this section has entropy (seed 2), random (seed 2)" in page
+    assert "this section has entropy (seed 2) and random (seed 2)" in page
     assert ntkcpl_without_ray("store", "check", tmp_path / "out").stdout.endswith("0 problems\n")
 
 
