@@ -38,6 +38,7 @@ VARIANTS: dict[str, dict[str, str]] = {
     "risk=squared": {"risk": "squared"},
     "risk=mixed": {"risk": "mixed"},
     "risk=zero_one": {"risk": "zero_one"},
+    "risk=mixed,scaling=unit": {"risk": "mixed", "scaling": "unit"},
     "initial_clusters=query": {"initial_clusters": "query"},
     "cluster_on=pool": {"cluster_on": "pool"},
     "constraint=strict": {"constraint": "strict"},
@@ -55,20 +56,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--schedule", default="10x10")
     parser.add_argument("--seeds", default="5")
     parser.add_argument("--candidates", default="3000")
+    parser.add_argument("--evaluate-on", default="tune", choices=["all", "tune", "confirm"])
+    parser.add_argument("--workers", type=int)
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    data = load_dataset(options.data)
+    data, resources = load_dataset(options.data), Resources(workers=options.workers)
     lines = ["| variant | strategy | area | difference to Random [95 %] | labels won |", "|---|---|---|---|---|"]
     for variant in options.variants:
         comparison = Comparison(
             strategies=(*BASELINES, *FORMS),
             schedule=Schedule.parse(options.schedule),
             seeds=parse_seeds(options.seeds),
+            evaluate_on=options.evaluate_on,
             settings=dict.fromkeys(FORMS, VARIANTS[variant]),
             shared={"candidates": options.candidates},
         )
-        study = run_comparison(comparison, data, options.out, Resources(), command=f"options {variant}", dry_run=False)
+        study = run_comparison(comparison, data, options.out, resources, command=f"options {variant}", dry_run=False)
         table = summary_table(load(options.out, study=study.name)).set_index("strategy")
         for name in (*BASELINES, *FORMS) if variant == "defaults" else FORMS:
             row = table.loc[name]
