@@ -77,7 +77,7 @@ class Meets(ShowsGPU):
     name: ClassVar[str] = "meets"
 
     pipe: str
-    end: Literal["r", "w"]
+    end: Literal["r", "w"] = "r"
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         with open(self.pipe, self.end):

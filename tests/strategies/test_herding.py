@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from strategies.functional.distances import normalise_rows
-from strategies.functional.herding import TILE, exchange, herd
+from strategies.functional.herding import ROUNDING, TILE, exchange, herd
 
 NEAR = 2e-6
 """What float32 may lose of a coverage."""
@@ -17,9 +17,10 @@ def draw_points(seed, n, dim=5, n_distinct=None):
 
 
 def coverage_of(points, covering, chosen, sigma, weights=None):
-    """The definition, in float64."""
+    """The definition with its lowered distances, in float64."""
     centres = np.concatenate([covering, points[chosen]]).astype(np.float64)
-    nearest = np.exp(-cdist(centres, points, "sqeuclidean") / sigma**2).max(axis=0)
+    distances = np.maximum(cdist(centres, points, "sqeuclidean") - ROUNDING, 0)
+    nearest = np.exp(-distances / sigma**2).max(axis=0)
     return (nearest if weights is None else weights * nearest).sum() / (len(points) + len(covering))
 
 

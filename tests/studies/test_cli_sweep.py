@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import re
 import signal
 import time
@@ -140,15 +141,23 @@ class TestOnLogicalGPUs:
     """The cluster has 4 CPUs and 2 GPUs; trials hold none of them."""
 
     def test_every_trajectory_actor_sees_its_own_gpu(self, ntkcpl_on_ray, sweep_command, tmp_path):
-        words = sweep_command(tmp_path, strategy="plugins:ShowsGPU", max_clusters=None, schedules="5x2;2x5;10")
-        result = ntkcpl_on_ray(*words)
+        """Two trials wait for each other, so that neither actor runs both."""
+        pipe, space, out = tmp_path / "pipe", tmp_path / "space.yaml", tmp_path / "out"
+        os.mkfifo(pipe)
+        space.write_text("end: [r, w]")
+        options = {
+            "strategy": "plugins:Meets",
+            "max_clusters": None,
+            "space": space,
+            "set": f"plugins:Meets.pipe={pipe}",
+        }
+        result = ntkcpl_on_ray(*sweep_command(out, **options, schedules="5", seeds=1))
         assert result.exit_code == 0, result.stderr
         assert "2 at a time, with 1 CPU and 1 GPU each" in result.stderr
-        stats = [json.loads(text) for text in pd.read_parquet(tmp_path / "rounds")["stats"]]
-        assert len(stats) == 2 * (2 + 5 + 1)
-        assert {values["gpus"] for values in stats} == {"0", "1"}
+        stats = [json.loads(text) for text in pd.read_parquet(out / "rounds")["stats"]]
+        assert sorted(values["gpus"] for values in stats) == ["0", "1"]
         assert all(values["visible"] == values["gpus"] for values in stats)
-        assert list(trials(tmp_path)["status"]) == ["complete"] * 3
+        assert list(trials(out)["status"]) == ["complete"] * 2
 
     def test_asha_marks_what_it_stops_and_confirmation_uses_what_the_search_never_saw(
         self, ntkcpl_on_tune, sweep_command, tmp_path
