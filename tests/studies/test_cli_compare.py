@@ -260,10 +260,13 @@ def test_interrupted_studies_go_on_as_if_nothing_had_happened(undisturbed, start
         assert "Traceback" not in stderr
         assert ("Interrupted: finished rounds are in the store" in stderr) == (code == 130)
         assert len(before) <= len(contents(rounds)) < N_TRAJECTORIES
+    begun = set(pd.read_parquet(rounds)["trajectory_id"])
+    done = set(pd.read_parquet(path)["trajectory_id"]) if (path := tmp_path / "trajectories").exists() else set()
     with start(words) as process:
         _, stderr = process.communicate()
     assert process.returncode == 0, stderr
-    assert "resumed at their last finished round" in stderr.splitlines()[0]
+    counts = {f"{len(begun - done)} resumed after": begun - done, f"{len(done)} already done": done}
+    assert [part in stderr.splitlines()[0] for part in counts] == [bool(ids) for ids in counts.values()]
     assert tables(tmp_path) == tables(out)
 
 

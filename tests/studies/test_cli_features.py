@@ -57,7 +57,8 @@ def together(tmp_path):
     script.write_text("from studies.cli import main\n\nmain()\n")
 
     def command(words):
-        return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(script), *map(str, words)]
+        on_a_free_port = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        return [*on_a_free_port, str(script), *map(str, words)]
 
     return command
 
@@ -67,7 +68,7 @@ def test_several_processes_share_each_batch_and_one_of_them_speaks(together, tmp
     out = tmp_path / "encoder.pt"
     for _ in range(2):
         done = subprocess.run(together(pretrain(out, 1)), capture_output=True, text=True, check=True)
-        assert done.stdout.count("finished: 1 epochs") == 1
+        assert done.stdout.count("finished: 1 epoch") == 1
     assert read_checkpoint(out)["run"]["processes"] == 2
     assert [row["epoch"] for row in read_checkpoint(out)["history"]] == [0, 1]
 
