@@ -18,7 +18,7 @@ from rich.table import Table
 
 from analysis.words import counted
 from studies import features_cli
-from studies.ending import FAILED, one_line_errors, stop_on_sigterm
+from studies.ending import FAILED, one_line_errors, stop_on_signals
 from studies.once import OnceCommand
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ def compare(
             shards=shards,
             address=address,
         )
-        stop_on_sigterm()
+        stop_on_signals()
         if images is not None:
             data = images.features([comparison] * len(pools), resources, dry_run=dry_run)
             if data is None:
@@ -465,7 +465,7 @@ def sweep(
             shards=shards,
             address=address,
         )
-        stop_on_sigterm()
+        stop_on_signals()
         if images is not None and (data := images.features(asked.comparisons, resources, dry_run=dry_run)) is None:
             return
         outcome = run_sweep(
@@ -537,7 +537,7 @@ def report(
     ] = None,
 ) -> None:
     """Write tables, figures and a page from the results of one store or several."""
-    stop_on_sigterm()
+    stop_on_signals()
     with one_line_errors("Interrupted: the last finished report is kept."):
         from harness.store.location import locate
         from studies.report import report_store

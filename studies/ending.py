@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 import typer
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+_LATER_SECONDS = 0.05
 
 
 @contextmanager
@@ -20,7 +23,7 @@ def one_line_errors(
     """Turn errors meant for a user into a line on stderr and an exit code.
 
     Args:
-        interrupted: what to say after SIGINT, or SIGTERM where `stop_on_sigterm` was called.
+        interrupted: what to say after SIGINT, or SIGTERM where `stop_on_signals` was called.
     """
     from pyarrow import ArrowException
 
@@ -41,10 +44,16 @@ def one_line_errors(
         raise typer.Exit(INTERRUPTED) from None
 
 
-def stop_on_sigterm() -> None:
-    """Let SIGTERM end the command as SIGINT does."""
+def stop_on_signals() -> None:
+    """Let SIGTERM end the command as SIGINT does, unless it ignores SIGINT, as in the background of a script."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
 
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if any(each.f_code.co_name == "__del__" for each, _ in traceback.walk_stack(frame)):
+        # Python ignores exceptions there, so the signal would be lost; Ray's references have such finalisers.
+        threading.Timer(_LATER_SECONDS, os.kill, (os.getpid(), number)).start()
+        return
+    raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from studies.ending import one_line_errors, stop_on_sigterm
+from studies.ending import one_line_errors, stop_on_signals
 from studies.once import OnceCommand
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def pretrain(
         from harness.features.images import open_images
         from harness.features.recipes import default_recipe, make_recipe
 
-        stop_on_sigterm()
+        stop_on_signals()
         if out.is_dir():
             raise CheckpointError(f"Expected a file name for --out, but `{out}` is a folder.")
         changes: dict[str, Any] = {"method": method, "backbone": backbone, "epochs": epochs}
@@ -150,7 +150,7 @@ def extract(
         from harness.features.files import check_suffix
         from harness.features.images import open_images
 
-        stop_on_sigterm()
+        stop_on_signals()
         check_suffix(out)
         from harness.features.checkpoints import load_encoder  # late: they need torch
         from harness.features.extract import extract

@@ -56,9 +56,10 @@ def sweep_command(pool_file):
 @pytest.fixture
 def ntkcpl():
     """Run the command line in this process."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield lambda *words: CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

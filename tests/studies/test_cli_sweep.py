@@ -141,6 +141,17 @@ class TestOnLogicalGPUs:
     """The cluster has 4 CPUs and 2 GPUs; trials hold none of them."""
 
     def test_every_trajectory_actor_sees_its_own_gpu(self, ntkcpl_on_ray, sweep_command, tmp_path):
+        words = sweep_command(tmp_path, strategy="plugins:ShowsGPU", max_clusters=None, schedules="5x2;2x5;10")
+        result = ntkcpl_on_ray(*words)
+        assert result.exit_code == 0, result.stderr
+        assert "2 at a time, with 1 CPU and 1 GPU each" in result.stderr
+        stats = [json.loads(text) for text in pd.read_parquet(tmp_path / "rounds")["stats"]]
+        assert len(stats) == 2 * (2 + 5 + 1)
+        assert {values["gpus"] for values in stats} <= {"0", "1"}
+        assert all(values["visible"] == values["gpus"] for values in stats)
+        assert list(trials(tmp_path)["status"]) == ["complete"] * 3
+
+    def test_trials_at_the_same_time_have_both_gpus(self, ntkcpl_on_ray, sweep_command, tmp_path):
         """Two trials wait for each other, so that neither actor runs both."""
         pipe, space, out = tmp_path / "pipe", tmp_path / "space.yaml", tmp_path / "out"
         os.mkfifo(pipe)

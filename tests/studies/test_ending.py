@@ -1,0 +1,37 @@
+import signal
+import threading
+
+import pytest
+
+from studies.ending import stop_on_signals
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def _handlers_as_before():
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_comes_in_a_finaliser_is_not_lost(number):
+    class Late:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    def work():
+        Late()
+        threading.Event().wait(10)
+
+    stop_on_signals()
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+
+def test_a_command_in_the_background_of_a_script_still_ignores_sigint():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop_on_signals()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
