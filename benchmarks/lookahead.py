@@ -111,7 +111,7 @@ def dense_picks(problem: Problem, n_picks: int) -> list[int]:
     return taken
 
 
-def double_picks(problem: Problem, kernel64: Kernel, labelled: np.ndarray, n_picks: int) -> list[int]:
+def double_picks(problem: Problem, kernel64: Kernel, labelled: np.ndarray, score: Score, n_picks: int) -> list[int]:
     """Greedy picks of the definition with everything in float64; for small problems."""
     matrix = torch.from_numpy(kernel64(slice(None), slice(None)))
     y = torch.from_numpy(problem.labels)
@@ -122,10 +122,11 @@ def double_picks(problem: Problem, kernel64: Kernel, labelled: np.ndarray, n_pic
     candidates = problem.candidates.tolist()
     taken: list[int] = []
     for _ in range(n_picks):
-        risks = []
+        risks: list[tuple[float, int, int]] = []
         for i in candidates:
             after = f + (residual[:, i] / (residual[i, i] + problem.ridge))[:, None] * (one_hot64[i] - f[i])
-            risks.append((int((after.argmax(dim=1) != y).sum()), int(problem.pool_indices[i]), i))
+            wrong = (after.argmax(dim=1) != y) if score == "zero_one" else (after - one_hot64).square()
+            risks.append((float(wrong.sum()), int(problem.pool_indices[i]), i))
         _, pool_index, i = min(risks)
         gain = residual[:, i] / (residual[i, i] + problem.ridge)
         f = f + gain[:, None] * (one_hot64[i] - f[i])
@@ -230,7 +231,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             plain = DeviceBlock(problem, slice(0, len(problem.candidates)), score, compute, count_wrong)
             result["identical_without_triton"] = bool((plain.scores() == counts).all())
     if options.double:
-        double = double_picks(problem, kernel64, labelled, options.picks)
+        double = double_picks(problem, kernel64, labelled, score, options.picks)
         result |= {
             "picks": len(picks),
             "picks_as_in_double": next((k for k in range(len(picks)) if picks[k] != double[k]), len(picks)),
