@@ -1,7 +1,7 @@
 """What each option of NTKCPL is worth: one factor at a time around the defaults, paired with Random.
 
 Runs every variant as a comparison into one store (so it continues where it stopped), then prints a
-Markdown table of the difference in area under the accuracy curve to Random, paired by seed.
+Markdown table of the differences in area under the accuracy curve to Random and to the first variant, paired by seed.
 
     python benchmarks/ntkcpl_options.py --data digits --schedule 10x10 --seeds 5 --out runs/options-digits
 """
@@ -15,8 +15,11 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the package, not the script of that name.
 
+import pandas as pd
+
 from analysis import load
-from analysis.tables import summary_table
+from analysis.statistics import paired_difference
+from analysis.tables import summary_table, trajectory_table
 from harness.data import load_dataset
 from harness.schedule import Schedule, parse_seeds
 from harness.workers.resources import Resources
@@ -62,7 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     data, resources = load_dataset(options.data), Resources(workers=options.workers)
-    lines = ["| variant | strategy | area | difference to Random [95 %] | labels won |", "|---|---|---|---|---|"]
+    lines = [
+        "| variant | strategy | area | difference to Random [95 %] | labels won | to the first |",
+        "|---" * 6 + "|",
+    ]
+    first: dict[str, pd.Series[float]] = {}
     for variant in options.variants:
         comparison = Comparison(
             strategies=(*BASELINES, *FORMS),
@@ -73,15 +80,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             shared={"candidates": options.candidates},
         )
         study = run_comparison(comparison, data, options.out, resources, command=f"options {variant}", dry_run=False)
-        table = summary_table(load(options.out, study=study.name)).set_index("strategy")
+        results = load(options.out, study=study.name)
+        table = summary_table(results).set_index("strategy")
+        areas = trajectory_table(results).set_index(["configuration", "seed"])["area"]
         for name in (*BASELINES, *FORMS) if variant == "defaults" else FORMS:
             row = table.loc[name]
             paired = (
                 "" if name == "random" else f"{100 * row.difference:+.2f} [{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
             )
             won = "" if name == "random" else f"{row.won}/{row.total}"
+            own = areas[row.configuration]
+            change = paired_difference(own, first.setdefault(name, own))
+            to_first = f"{100 * change.estimate:+.2f} [{100 * change.low:+.2f}, {100 * change.high:+.2f}]"
             lines.append(
-                f"| {variant} | {name} | {100 * row.area_mean:.2f} ± {100 * row.area_std:.2f} | {paired} | {won} |"
+                f"| {variant} | {name} | {100 * row.area_mean:.2f} ± {100 * row.area_std:.2f} | {paired} | {won} "
+                f"| {to_first} |"
             )
     print("\n".join(lines))
 
