@@ -58,21 +58,45 @@ class OnGPU(torch.Tensor):
     data = property(lambda self: self.detach(), _set_data)  # type: ignore[assignment]
 
 
+class Account:
+    """The bytes of all tensors that are alive at once.
+
+    Attributes:
+        held: now.
+        peak: the most there were since it was set.
+    """
+
+    def __init__(self) -> None:
+        self.held = self.peak = 0
+        self._known: set[int] = set()
+
+    def count(self, tensor: torch.Tensor) -> None:
+        """Take in a tensor whose storage may be new."""
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._known:
+            self._known.add(storage._cdata)
+            self.held += storage.nbytes()
+            self.peak = max(self.peak, self.held)
+            weakref.finalize(storage, self._drop, storage._cdata, storage.nbytes())
+
+    def _drop(self, key: int, n_bytes: int) -> None:
+        self._known.discard(key)
+        self.held -= n_bytes
+
+
 class Pretended(TorchDispatchMode):
     """Runs what happens inside as if there were a GPU, by the rules of CUDA for tensors on different devices.
 
     Attributes:
         waits: how often the CPU waited for the GPU, or for a copy to it, and what for: a `copy to the GPU` or `to the
             CPU`, an `index on the CPU`, a `mask` or another `size` that values decide, a `value`.
-        held: bytes on the GPU now.
-        peak: the most there were since `forget`.
+        account: the bytes on the GPU.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.waits: Counter[str] = Counter()
-        self.held = self.peak = 0
-        self._known: set[int] = set()
+        self.account = Account()
 
     def __enter__(self) -> Self:
         torch._C._set_only_lift_cpu_tensors(True)  # `torch.tensor(..., device=GPU)` comes by here
@@ -86,7 +110,7 @@ class Pretended(TorchDispatchMode):
     def forget(self) -> None:
         """Count anew from here."""
         self.waits.clear()
-        self.peak = self.held
+        self.account.peak = self.account.held
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -131,17 +155,8 @@ class Pretended(TorchDispatchMode):
             return leaf
         if id(leaf) in wrapped:
             return wrapped[id(leaf)]
-        storage = leaf.untyped_storage()
-        if storage._cdata not in self._known:
-            self._known.add(storage._cdata)
-            self.held += storage.nbytes()
-            self.peak = max(self.peak, self.held)
-            weakref.finalize(storage, self._drop, storage._cdata, storage.nbytes())
+        self.account.count(leaf)
         return OnGPU(leaf)
-
-    def _drop(self, key: int, n_bytes: int) -> None:
-        self._known.discard(key)
-        self.held -= n_bytes
 
 
 def _held(leaf: Any) -> Any:

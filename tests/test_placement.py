@@ -87,7 +87,7 @@ class TestLookAhead:
             for _ in range(N_PICKS):
                 block.accept(block.best().pool_index)
         assert 0 < block.stored_share < 1
-        assert 0.6 * free < pretended.peak < free
+        assert 0.6 * free < pretended.account.peak < free
 
 
 class TestLearner:

@@ -109,6 +109,14 @@ def trajectory() -> Callable[..., Trajectory]:
     return _trajectory
 
 
+@pytest.fixture(scope="session")
+def diagnosis() -> list[dict[str, Any]]:
+    """What NTKCPL leaves of itself in each of three rounds."""
+    stats = json.dumps({"p_nff": 0.1, "p_fnf": 0.05, "ntk_error": 0.2})
+    coverage = {"coverage_estimated": 0.9, "coverage_ntk_true": 0.8, "coverage_true": 0.7}
+    return [{"n_clusters": n, **coverage, "stats": stats} for n in (10, 15, 20)]
+
+
 def _published(name: str) -> pd.DataFrame:
     return pd.read_csv(Path(__file__).parent / name, index_col="labels") / 100
 

@@ -1,7 +1,6 @@
 """The page in Debian's chromium: narrow and wide, dark and light, by keys alone, printed, loaded again."""
 
 import io
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -30,14 +29,9 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory, trajectory, write_store):
+def report(tmp_path_factory, trajectory, write_store, diagnosis):
     """Names that are long or markup, a failure, tables too wide or too tall for their place, folded findings."""
     rng = np.random.default_rng(0)
-    diagnosis = [
-        {"n_clusters": n, "coverage_estimated": 0.9, "coverage_ntk_true": 0.8, "coverage_true": 0.7}
-        | {"stats": json.dumps({"p_nff": 0.1, "p_fnf": 0.05, "ntk_error": 0.2})}
-        for n in (10, 15, 20)
-    ]
     configurations = [("random", {}), (EVIL, {}), *(("ntkcpl_al", {"max_clusters": n}) for n in range(5, 70, 5))]
     rows = [trajectory("badge", status="failed")]
     for k, (name, params) in enumerate(configurations):

@@ -31,14 +31,9 @@ TABLES = {
 
 
 @pytest.fixture
-def small(tmp_path, trajectory, write_store):
+def small(tmp_path, trajectory, write_store, diagnosis):
     """Two strategies and Random, five seeds; NTKCPL leaves diagnoses; one failure; a name that is markup."""
     rng = np.random.default_rng(0)
-    diagnosis = [
-        {"n_clusters": n, "coverage_estimated": 0.9, "coverage_ntk_true": 0.8, "coverage_true": 0.7}
-        | {"stats": json.dumps({"p_nff": 0.1, "p_fnf": 0.05, "ntk_error": 0.2})}
-        for n in (10, 15, 20)
-    ]
     rows = []
     for seed in range(5):
         noise = rng.normal(0, 0.01, 3)

@@ -1,5 +1,3 @@
-import weakref
-
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -22,6 +20,7 @@ from harness.features.costs import (
 from harness.features.encoders import encoder_spec, feature_dim, make_encoder
 from harness.features.pretrain import SelfSupervised
 from harness.features.recipes import RECIPES, make_recipe
+from tests.pretended import Account
 
 
 @pytest.mark.parametrize(
@@ -126,13 +125,12 @@ def test_activations_agree_with_what_torch_keeps(recipe, changes):
     assert training_memory(wanted, is_half=False).activations == pytest.approx(measured, rel=0.05)
 
 
-class Account(TorchDispatchMode):
-    """The bytes of all tensors that are alive at once."""
+class Counted(TorchDispatchMode):
+    """Counts the bytes of what operations give."""
 
     def __init__(self):
         super().__init__()
-        self.now = self.peak = 0
-        self._known = set()
+        self.account = Account()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if func is torch.ops.aten._local_scalar_dense.default:
@@ -140,26 +138,15 @@ class Account(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
-                self._count(leaf.untyped_storage())
+                self.account.count(leaf)
         return result
-
-    def _count(self, storage):
-        if storage._cdata not in self._known:
-            self._known.add(storage._cdata)
-            self.now += storage.nbytes()
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self._drop, storage._cdata, storage.nbytes())
-
-    def _drop(self, key, n_bytes):
-        self._known.discard(key)
-        self.now -= n_bytes
 
 
 def counted_peak(recipe):
     """Bytes that are alive at once in the second step, which has momentum; nothing is computed."""
     place = torch.device("cpu")
     model = pretrain._model(encoder_spec(recipe.backbone, recipe.image_size), recipe, 0, place)
-    with FakeTensorMode(allow_non_fake_inputs=True), Account() as account:
+    with FakeTensorMode(allow_non_fake_inputs=True), Counted() as counted:
         for module in model.modules():
             for name, weight in module.named_parameters(recurse=False):
                 fake = torch.empty_like(weight.detach())
@@ -171,9 +158,9 @@ def counted_peak(recipe):
         optimiser = pretrain._optimiser(model, recipe)
         training = pretrain._Training(model, optimiser, recipe, 0, batch, place, recipe.precision, compiled=False)
         for step in range(2):
-            account.peak = 0
+            counted.account.peak = 0
             training._step(step, batch, torch.Generator(), torch.zeros(()))
-        return account.peak
+        return counted.account.peak
 
 
 SMALL = {"backbone": "wrn10_1", "projector_hidden": 64, "projector_out": 64, "predictor_hidden": 64}
