@@ -57,7 +57,7 @@ def pretrain(
     recipe: Annotated[
         str | None, typer.Option(help="Recipe (`ntkcpl features recipes`); default: the one that suits --data.")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="simsiam or byol.")] = None,
+    method: Annotated[str | None, typer.Option(help="simsiam, byol or simclr.")] = None,
     backbone: Annotated[str | None, typer.Option(help="resnet18, resnet50, wrn28_8, wrn16_4_half, ...")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.")] = None,
     settings: Annotated[

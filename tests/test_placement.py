@@ -155,7 +155,9 @@ def files_without_a_gpu(monkeypatch):
 @pytest.mark.usefixtures("files_without_a_gpu")
 class TestFeatures:
     @pytest.mark.parametrize(
-        ("method", "free"), [("simsiam", 0), ("byol", 2**40)], ids=["images in pinned memory", "images on the GPU"]
+        ("method", "free"),
+        [("simsiam", 0), ("byol", 2**40), ("simclr", 2**40)],
+        ids=["images in pinned memory", "images on the GPU", "SimCLR"],
     )
     def test_training_goes_on_and_ends_as_on_the_cpu(self, method, free, tmp_path, monkeypatch):
         images = open_images(Source("digits", limit=60)).train

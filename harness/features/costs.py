@@ -96,10 +96,11 @@ def training_operations(recipe: Recipe) -> int:
 
 
 def _heads(recipe: Recipe, dim: int) -> tuple[int, int]:
-    """Weights of the projector and of the predictor."""
+    """Weights of the projector and of the predictor, which SimCLR has not."""
     hidden, out = recipe.projector_hidden, recipe.projector_out
     layers = 2 if recipe.method == "byol" else recipe.projector_layers
-    return dim * hidden + hidden * hidden * (layers - 2) + hidden * out, 2 * out * recipe.predictor_hidden
+    predictor = 0 if recipe.method == "simclr" else 2 * out * recipe.predictor_hidden
+    return dim * hidden + hidden * hidden * (layers - 2) + hidden * out, predictor
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def training_memory(recipe: Recipe, *, is_half: bool, processes: int = 1) -> Mem
     number with bfloat16 and 4 without; in passing, the batch, its two views in float32, and `_OUTPUTS` outputs of the
     largest layer. The making of views takes `_VIEWS` copies of a batch of views, before anything is kept. Gradients of
     one view wait for those of the other, beside the sum over earlier parts; several processes exchange a copy of them.
-    Target networks' weights are copied in bfloat16 for one layer at a time.
+    Target networks' weights are copied in bfloat16 for one layer at a time. SimCLR keeps the cosines of all views of a
+    part with those of all processes, and their softmax.
 
     The sum is no less than what is alive at once at any moment of a step, and at most a quarter more, since gradients,
     activations and the largest outputs are not all there at one time. What an operation itself takes to work in, and
@@ -149,9 +151,10 @@ def training_memory(recipe: Recipe, *, is_half: bool, processes: int = 1) -> Mem
     target = cost.weights + projector if recipe.method == "byol" else 0
     # A linear layer's input, its normalisation's and its ReLU's.
     heads = cost.dim + 2 * recipe.projector_hidden * (recipe.projector_layers - 1) + recipe.projector_out
-    heads += 2 * recipe.predictor_hidden + recipe.projector_out
+    heads += 2 * recipe.predictor_hidden + recipe.projector_out if predictor else 0
+    cosines = 0 if predictor else 2 * 4 * processes * (2 * part) ** 2
     waiting = size * (recipe.accumulate > 1) + 4 * (processes > 1)
-    activations = 2 * part * ((cost.kept + heads) * size + cost.indices * 8)
+    activations = 2 * part * ((cost.kept + heads) * size + cost.indices * 8) + cosines
     images, view = (batch * 3 * pixels**2 for pixels in (stored_size(recipe.image_size), recipe.image_size))
     step, making = 2 * 4 * view + _OUTPUTS * part * cost.largest * size, _VIEWS * 4 * view
     return Memory(

@@ -1,4 +1,4 @@
-"""Pre-training of an encoder without labels: SimSiam and BYOL.
+"""Pre-training of an encoder without labels: SimSiam, BYOL and SimCLR.
 
 All images are on the device as uint8 where they fit; views are made there, a batch at a time. What is drawn in an
 epoch comes from streams named by seed and epoch, so an epoch that is repeated after an interruption is the same
@@ -98,8 +98,12 @@ class SelfSupervised(nn.Module):
         super().__init__()
         heads = vision.load("lightly.models.modules.heads")
         hidden, out = recipe.projector_hidden, recipe.projector_out
-        self.encoder = encoder
-        if recipe.method == "simsiam":
+        self.encoder, self.target = encoder, None
+        self.temperature = recipe.temperature if recipe.method == "simclr" else None
+        if recipe.method == "simclr":
+            self.projector = heads.SimCLRProjectionHead(dim, hidden, out, recipe.projector_layers)
+            self.predictor = nn.Identity()
+        elif recipe.method == "simsiam":
             widths = [dim, *[hidden] * (recipe.projector_layers - 1), out]
             last = len(widths) - 2
             self.projector = heads.ProjectionHead(
@@ -109,7 +113,6 @@ class SelfSupervised(nn.Module):
                 ]
             )
             self.predictor = heads.SimSiamPredictionHead(out, recipe.predictor_hidden, out)
-            self.target = None
         else:
             self.projector = heads.BYOLProjectionHead(dim, hidden, out)
             self.predictor = heads.BYOLPredictionHead(out, recipe.predictor_hidden, out)
@@ -121,6 +124,9 @@ class SelfSupervised(nn.Module):
         """Loss and spread of a batch of pairs of views."""
         projections = [self.projector(self.encoder(view)) for view in (first, second)]
         predictions = [self.predictor(projection).float() for projection in projections]
+        if self.temperature is not None:
+            with torch.autocast(first.device.type, enabled=False):
+                return contrast(predictions[0], predictions[1], self.temperature), spread(projections[0])
         if self.target is None:
             targets = [projection.detach().float() for projection in projections]
         else:
@@ -134,6 +140,27 @@ class SelfSupervised(nn.Module):
         if self.target is not None:
             update = vision.load("lightly.models.utils").update_momentum
             update(nn.ModuleList([self.encoder, self.projector]), self.target, momentum)
+
+
+def contrast(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """SimCLR's loss: a view's partner is to be told from all other views of the batch, those of all processes.
+
+    It is lightly's `NTXentLoss` without its boolean masks, for which a GPU would have to wait.
+
+    Args:
+        first: projections of one view of each image, `n x d`.
+        second: of the other view.
+        temperature: by which cosines are divided.
+
+    Source: Chen et al. 2020, arXiv 2002.05709, equation 1.
+    """
+    rank, world = _processes()
+    views = nn.functional.normalize(torch.cat([first, second]), dim=1)
+    everyone = torch.cat(vision.load("lightly.utils.dist").gather(views)) if world > 1 else views
+    here = torch.arange(len(views), device=views.device) + rank * len(views)
+    is_itself = here[:, None] == torch.arange(len(everyone), device=views.device)
+    logits = (views @ everyone.T / temperature).masked_fill(is_itself, -math.inf)
+    return nn.functional.cross_entropy(logits, here.roll(len(first)))
 
 
 def pretrain(
@@ -417,7 +444,8 @@ def _read_run(out: Path, run: dict[str, Any]) -> dict[str, Any]:
     content = read_checkpoint(out)
     if content.get("format") != FORMAT or "run" not in content:
         raise CheckpointError(f"Expected a checkpoint of `features pretrain` in {out}, but it is another file.")
-    before = {**content["run"], "recipe": {"precision": "auto", "accumulate": 1, **content["run"]["recipe"]}}
+    since = {"precision": "auto", "accumulate": 1, "temperature": 0.5}
+    before = {**content["run"], "recipe": since | content["run"]["recipe"]}
     if before != run:
         differing = ", ".join(_differences(before, run))
         raise CheckpointError(f"Expected {out} to hold this run, but it differs in {differing}. Choose another --out.")

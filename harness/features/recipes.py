@@ -49,29 +49,31 @@ class Recipe(BaseModel):
     """All that decides what a pre-training computes, but the images and the seed.
 
     Attributes:
-        method: SimSiam (Chen and He 2021) or BYOL (Grill et al. 2020).
+        method: SimSiam (Chen and He 2021), BYOL (Grill et al. 2020) or SimCLR (Chen et al. 2020).
         backbone: name of the encoder.
         image_size: pixels a side of a view.
         epochs: passes over the images.
         batch_size: images a step; two views of each.
         accumulate: parts of a batch that pass one after the other, for less memory. Their gradients add up to that of
-            the batch, but batch normalisation takes its statistics over a part, so results differ.
+            the batch, but batch normalisation takes its statistics over a part, so results differ. SimCLR's
+            negatives come from a part as well.
         optimiser: SGD with momentum, or LARS without adaptation and decay for biases and normalisation.
         lr: at a batch of 256; scaled by batch_size / 256, decays by a half cosine to 0.
         warmup_epochs: of a linear rise to `lr`.
         momentum, weight_decay: of the optimiser.
         projector_layers, projector_hidden, projector_out: widths of the projector.
-        predictor_hidden: of the two-layer predictor; SimSiam's keeps its learning rate constant.
+        predictor_hidden: of the two-layer predictor; SimSiam's keeps its learning rate constant, SimCLR has none.
         precision: of the passes through the networks; `auto` is bfloat16 on a GPU and float32 on any CPU, and what it
             was where a run began is kept where it goes on. A CPU with matrix units for bfloat16 (AMX) takes less than
             half the time with it, one without any instructions for it about 30 times as long.
         ema: BYOL's target moves by 1 - ema, which rises to 1 by a half cosine.
+        temperature: by which SimCLR divides cosines.
         first, second: how the two views are drawn.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    method: Literal["simsiam", "byol"] = "simsiam"
+    method: Literal["simsiam", "byol", "simclr"] = "simsiam"
     backbone: str = "resnet18"
     image_size: Annotated[int, Field(ge=8, le=1024)] = 32
     epochs: Annotated[int, Field(ge=1)] = 800
@@ -88,6 +90,7 @@ class Recipe(BaseModel):
     predictor_hidden: Annotated[int, Field(ge=1)] = 512
     precision: Precision = "auto"
     ema: Annotated[float, Field(ge=0, le=1)] = 0.99
+    temperature: Positive = 0.5
     first: View = View()
     second: View = View()
 
@@ -133,6 +136,21 @@ RECIPES: dict[str, tuple[str, Recipe]] = {
     "simsiam_cifar_cpu": (
         "SimSiam, WRN-16-4 at half the resolution, bfloat16, for CIFAR-10 in some ten CPU hours; 150 epochs",
         Recipe(backbone="wrn16_4_half", epochs=150, batch_size=256, lr=0.06, warmup_epochs=2, precision="bfloat16"),
+    ),
+    "simclr_cifar_cpu": (
+        "SimCLR, WRN-16-4 at half the resolution, bfloat16, for CIFAR-10 in an hour or more on a CPU; 60 epochs",
+        Recipe(
+            method="simclr",
+            backbone="wrn16_4_half",
+            epochs=60,
+            batch_size=128,
+            lr=0.12,
+            warmup_epochs=1,
+            projector_hidden=512,
+            projector_out=128,
+            precision="bfloat16",
+            temperature=0.2,
+        ),
     ),
     "simsiam_digits": (
         "SimSiam, narrow WRN-10-2, 16 x 16, for the digits of scikit-learn on a CPU; 20 epochs",

@@ -104,6 +104,7 @@ def test_bfloat16_is_warned_of_where_the_cpu_has_none(monkeypatch):
         ("byol_imagenet", {"image_size": 96, "backbone": "resnet18"}),
         ("simsiam_cifar_cpu", {}),
         ("simsiam_digits", {}),
+        ("simsiam_digits", {"method": "simclr"}),
     ],
 )
 def test_activations_agree_with_what_torch_keeps(recipe, changes):
@@ -180,6 +181,8 @@ SMALL = {"backbone": "wrn10_1", "projector_hidden": 64, "projector_out": 64, "pr
                 ("simsiam_cifar", {"precision": "float32"}),
                 ("simsiam_cifar", {"precision": "bfloat16", "accumulate": 4}),
                 ("simsiam_cifar_cpu", {}),
+                ("simclr_cifar_cpu", {}),
+                ("simsiam_digits", {"precision": "bfloat16", "method": "simclr", "batch_size": 1024}),
                 ("simsiam_cifar100", {"precision": "bfloat16"}),
                 ("byol_imagenet", {"precision": "bfloat16", "accumulate": 8}),
                 ("byol_imagenet", {"precision": "bfloat16", "backbone": "resnet18", "image_size": 96}),

@@ -3,10 +3,11 @@ import pytest
 import torch
 
 from harness.exceptions import CheckpointError, DataError, SpecError
+from harness.features import vision
 from harness.features.checkpoints import load_encoder, read_checkpoint, write_checkpoint
 from harness.features.encoders import encoder_spec, make_encoder
 from harness.features.images import Source, open_images
-from harness.features.pretrain import COLLAPSED, SelfSupervised, pretrain
+from harness.features.pretrain import COLLAPSED, SelfSupervised, contrast, pretrain
 from harness.features.recipes import make_recipe
 
 TINY = {"backbone": "wrn10_1", "epochs": 3, "batch_size": 32, "projector_hidden": 32, "projector_out": 32}
@@ -40,7 +41,7 @@ def stop_after(n):
     return listen
 
 
-@pytest.mark.parametrize("method", ["simsiam", "byol"])
+@pytest.mark.parametrize("method", ["simsiam", "byol", "simclr"])
 def test_an_interrupted_run_ends_as_an_undisturbed_one(method, digits, tmp_path):
     recipe = make_recipe("simsiam_digits", {**TINY, "method": method, "blur": 0.5})
     whole = pretrain(digits, recipe, tmp_path / "whole.pt")
@@ -69,12 +70,14 @@ def test_bfloat16_on_a_cpu_changes_the_passes_and_goes_on_after_an_interruption(
     assert all(weight.dtype in (torch.float32, torch.int64) for weight in first.values())
 
 
-def test_a_checkpoint_from_before_precision_and_parts_were_settings_goes_on(digits, recipe, tmp_path):
+def test_a_checkpoint_from_before_some_settings_goes_on(digits, recipe, tmp_path):
     out = tmp_path / "encoder.pt"
     with pytest.raises(KeyboardInterrupt):
         pretrain(digits, recipe, out, listen=stop_after(1))
     content = read_checkpoint(out)
-    del content["run"]["recipe"]["precision"], content["run"]["recipe"]["accumulate"], content["precision"]
+    for name in ("precision", "accumulate", "temperature"):
+        del content["run"]["recipe"][name]
+    del content["precision"]
     write_checkpoint(out, content)
     assert pretrain(digits, recipe, out).resumed_at == 1
 
@@ -91,6 +94,15 @@ def test_a_run_keeps_the_precision_that_it_began_with(digits, recipe, tmp_path):
     pretrain(digits, recipe, out)
     assert read_checkpoint(out)["precision"] == "bfloat16"
     assert not equal(read_checkpoint(out)["model"], read_checkpoint(tmp_path / "single.pt")["model"])
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_the_contrast_is_that_of_lightly(temperature):
+    first, second = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    first.requires_grad_(True)
+    losses = contrast(first, second, temperature), vision.load("lightly.loss").NTXentLoss(temperature)(first, second)
+    torch.testing.assert_close(*losses)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, first)[0] for loss in losses))
 
 
 class TestParts:
