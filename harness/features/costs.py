@@ -133,8 +133,8 @@ def training_memory(recipe: Recipe, *, is_half: bool, processes: int = 1) -> Mem
     Target networks' weights are copied in bfloat16 for one layer at a time. SimCLR keeps the cosines of all views of a
     part with those of all processes, and their softmax.
 
-    The sum is no less than what is alive at once at any moment of a step, and at most a quarter more, since gradients,
-    activations and the largest outputs are not all there at one time. What an operation itself takes to work in, and
+    The sum is no less than what is alive at once at any moment of a step, and about a quarter more at most, since
+    gradients, activations and the largest outputs are not all there at one time. What an operation itself takes to work in, and
     what the allocator of CUDA rounds up, is not in it.
 
     Args:
@@ -147,12 +147,13 @@ def training_memory(recipe: Recipe, *, is_half: bool, processes: int = 1) -> Mem
     batch = math.ceil(recipe.batch_size / processes)
     part = math.ceil(batch / recipe.accumulate)
     projector, predictor = _heads(recipe, cost.dim)
+    is_contrastive = recipe.method == "simclr"
     trained = cost.weights + projector + predictor
     target = cost.weights + projector if recipe.method == "byol" else 0
     # A linear layer's input, its normalisation's and its ReLU's.
     heads = cost.dim + 2 * recipe.projector_hidden * (recipe.projector_layers - 1) + recipe.projector_out
-    heads += 2 * recipe.predictor_hidden + recipe.projector_out if predictor else 0
-    cosines = 0 if predictor else 2 * 4 * processes * (2 * part) ** 2
+    heads += 0 if is_contrastive else 2 * recipe.predictor_hidden + recipe.projector_out
+    cosines = 2 * 4 * processes * (2 * part) ** 2 if is_contrastive else 0
     waiting = size * (recipe.accumulate > 1) + 4 * (processes > 1)
     activations = 2 * part * ((cost.kept + heads) * size + cost.indices * 8) + cosines
     images, view = (batch * 3 * pixels**2 for pixels in (stored_size(recipe.image_size), recipe.image_size))

@@ -138,7 +138,7 @@ RECIPES: dict[str, tuple[str, Recipe]] = {
         Recipe(backbone="wrn16_4_half", epochs=150, batch_size=256, lr=0.06, warmup_epochs=2, precision="bfloat16"),
     ),
     "simclr_cifar_cpu": (
-        "SimCLR, WRN-16-4 at half the resolution, bfloat16, for CIFAR-10 in an hour or more on a CPU; 60 epochs",
+        "SimCLR, WRN-16-4 at half the resolution, bfloat16, for CIFAR-10 in some three CPU hours; 60 epochs",
         Recipe(
             method="simclr",
             backbone="wrn16_4_half",

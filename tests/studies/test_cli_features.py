@@ -64,10 +64,13 @@ def together(tmp_path):
 
 
 @pytest.mark.slow
-def test_several_processes_share_each_batch_and_one_of_them_speaks(together, tmp_path):
+@pytest.mark.parametrize("method", ["simsiam", "simclr"])
+def test_several_processes_share_each_batch_and_one_of_them_speaks(method, together, tmp_path):
     out = tmp_path / "encoder.pt"
     for _ in range(2):
-        done = subprocess.run(together(pretrain(out, 1)), capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            together(pretrain(out, 1, "--method", method)), capture_output=True, text=True, check=True
+        )
         assert done.stdout.count("finished: 1 epoch") == 1
     assert read_checkpoint(out)["run"]["processes"] == 2
     assert [row["epoch"] for row in read_checkpoint(out)["history"]] == [0, 1]

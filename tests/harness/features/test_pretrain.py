@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import distributed as dist
 
 from harness.exceptions import CheckpointError, DataError, SpecError
 from harness.features import vision
@@ -98,11 +99,37 @@ def test_a_run_keeps_the_precision_that_it_began_with(digits, recipe, tmp_path):
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
 def test_the_contrast_is_that_of_lightly(temperature):
-    first, second = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    first.requires_grad_(True)
+    first, second = views()
     losses = contrast(first, second, temperature), vision.load("lightly.loss").NTXentLoss(temperature)(first, second)
     torch.testing.assert_close(*losses)
     torch.testing.assert_close(*(torch.autograd.grad(loss, first)[0] for loss in losses))
+
+
+def views():
+    """Projections of two views of 12 images, of which the first need a gradient."""
+    first, second = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return first.requires_grad_(True), second
+
+
+def contrast_share(rank, folder):
+    """Loss of one of two processes and gradients of all, as DistributedDataParallel would average them."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    first, second = views()
+    loss = contrast(first[rank::2], second[rank::2], 0.2)
+    (gradient,) = torch.autograd.grad(loss, first)
+    torch.save((loss.detach(), gradient), folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_the_contrast_of_two_processes_is_that_of_one(tmp_path):
+    first, second = views()
+    whole = contrast(first, second, 0.2)
+    expected = whole.detach(), torch.autograd.grad(whole, first)[0]
+    torch.multiprocessing.spawn(contrast_share, (tmp_path,), nprocs=2)
+    shares = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    for found, wanted in zip(zip(*shares, strict=True), expected, strict=True):
+        torch.testing.assert_close(sum(found) / 2, wanted)
 
 
 class TestParts:
