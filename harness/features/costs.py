@@ -134,8 +134,8 @@ def training_memory(recipe: Recipe, *, is_half: bool, processes: int = 1) -> Mem
     part with those of all processes, and their softmax.
 
     The sum is no less than what is alive at once at any moment of a step, and about a quarter more at most, since
-    gradients, activations and the largest outputs are not all there at one time. What an operation itself takes to work in, and
-    what the allocator of CUDA rounds up, is not in it.
+    gradients, activations and the largest outputs are not all there at one time. What an operation itself takes to
+    work in, and what the allocator of CUDA rounds up, is not in it.
 
     Args:
         recipe: what is trained.
