@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -33,6 +34,8 @@ from analysis.tables import without_baseline
 from analysis.words import counted
 
 RESAMPLING_SEED = 20230604
+_FIGURES_OF_A_PROCESS = 16
+"""Figures that are worth a process, which takes as long to start as four of them to draw."""
 
 
 @dataclass(frozen=True)
@@ -224,8 +227,12 @@ def report_files(report: Report, formats: Sequence[str] = FORMATS) -> Iterator[t
                 yield _below("tables", place, f"{table.name}.{kind}"), WRITERS[kind](table).encode()
     kinds = [kind for kind in FIGURE_FORMATS if kind in formats]
     drawn: dict[tuple[str, str], str] = {}
-    for name, place, figure in _placed_figures(report):
-        images = figure.images({*kinds, *(["svg"] if "html" in formats else [])})
+    placed = list(_placed_figures(report))
+    asked = frozenset({*kinds, *(["svg"] if "html" in formats else [])})
+    n_processes = max(1, min(joblib.cpu_count(), len(placed) // _FIGURES_OF_A_PROCESS))
+    draw = joblib.Parallel(n_jobs=n_processes, return_as="generator")
+    all_images = draw(joblib.delayed(figure.images)(asked) for _, _, figure in placed)
+    for (name, place, figure), images in zip(placed, all_images, strict=True):
         for kind in kinds:
             yield _below("figures", place, f"{figure.name}.{kind}"), images[kind]
         drawn[name, figure.name] = base64.b64encode(images.get("svg", b"")).decode()

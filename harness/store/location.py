@@ -41,7 +41,7 @@ _GCS_SECONDS = LONGEST_SECONDS / 2 / ATTEMPTS
 UNREACHABLE = (OSError, pa.ArrowException)
 """What pyarrow raises where a server does not answer."""
 _SMALL_BYTES = 2**20
-"""A file on a server that is fetched whole; of a larger one only what is asked for."""
+"""A file that is read at once; of a larger one only what is asked for."""
 _GROUP_ROWS = 50_000
 """Rows of a table that are read together; a trajectory in a merged file costs the reading of a group or two."""
 _PASSWORD = re.compile(r":/+[^@]*:[^@]*@")
@@ -208,15 +208,17 @@ def list_files(folder: Location, pattern: str) -> list[Location]:
 
 
 def source(path: Location, whole: bool = False) -> pa.NativeFile:
-    """A file to read, or, of a large one on a server, what is asked of it; the `whole` of it in one request.
+    """A file to read, a small one at once; the `whole` of a large one on a server in one request.
 
     Raises:
         FileNotFoundError: it has gone.
         OSError: the server does not answer.
     """
     if isinstance(path, Path):
-        return pa.OSFile(str(path))
-    file = path.filesystem.open_input_file(path.path)
+        file = pa.OSFile(str(path))
+        whole = False
+    else:
+        file = path.filesystem.open_input_file(path.path)
     return pa.BufferReader(file.read_buffer()) if whole or file.size() <= _SMALL_BYTES else file
 
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import Parallel
 
 from analysis import load
 from analysis.exceptions import SelectionError
 from analysis.report import FORMATS, make_report, write_report
+from analysis.report import page as page_module
 from harness.exceptions import StoreError
 from studies.report import report_store
 
@@ -102,6 +104,19 @@ def test_a_report_is_the_same_each_time(small, tmp_path):
         for name in ("a", "b")
     )
     assert first == second
+
+
+def test_many_figures_are_drawn_by_several_processes_into_the_same_bytes(small, tmp_path, monkeypatch):
+    report = make_report(load(small))
+    here = dict(page_module.report_files(report))
+    monkeypatch.setattr(page_module, "_FIGURES_OF_A_PROCESS", 2)
+    monkeypatch.setattr(page_module.joblib, "cpu_count", lambda: 2)
+    drawn_by = set()
+    monkeypatch.setattr(
+        page_module.joblib, "Parallel", lambda n_jobs, **options: drawn_by.add(n_jobs) or Parallel(n_jobs, **options)
+    )
+    assert dict(page_module.report_files(report)) == here
+    assert drawn_by == {2}
 
 
 def test_formats_are_chosen_and_checked(small, tmp_path):
