@@ -11,8 +11,8 @@ demo: $(VENV)/.installed  ## the main job on scikit-learn's digits: a table, a p
 	$(BIN)/ntkcpl compare --data digits --schedule 10x10 --seeds 3 --out $(DEMO_OUT) \
 	    --strategies recommended
 
-test: $(VENV)/.installed  ## all tests but the slow ones, in three processes, since many of them wait for others
-	$(BIN)/pytest -n 3 --dist worksteal
+test: $(VENV)/.installed  ## all tests but the slow ones, in two processes, since many of them wait for others
+	$(BIN)/pytest -n 2 --dist worksteal
 
 slow: $(VENV)/.installed  ## the tests that take minutes
 	$(BIN)/pytest -m slow
