@@ -95,7 +95,7 @@ def write_store(root: Path, layout: str, n_data: int, n_configurations: int, n_s
     made = list(trajectories(n_data, n_configurations, n_seeds))
     for start in range(0, len(made), size):
         batch = made[start : start + size]
-        name = f"{start:06d}.parquet"
+        name = f"{batch[0][0]['trajectory_id']}.parquet"
         rows = {"trajectories": [row for row, _ in batch], "rounds": [each for _, rounds in batch for each in rounds]}
         for table, content in rows.items():
             pq.write_table(pa.Table.from_pylist(content, schema=schema.TABLES[table]), root / table / name)

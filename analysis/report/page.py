@@ -35,7 +35,7 @@ from analysis.words import counted
 
 RESAMPLING_SEED = 20230604
 _FIGURES_OF_A_PROCESS = 16
-"""Figures that are worth a process, which takes as long to start as four of them to draw."""
+"""Figures that are worth a process, which takes as long to start as six of them to draw."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def report_files(report: Report, formats: Sequence[str] = FORMATS) -> Iterator[t
     kinds = [kind for kind in FIGURE_FORMATS if kind in formats]
     drawn: dict[tuple[str, str], str] = {}
     placed = list(_placed_figures(report))
-    asked = frozenset({*kinds, *(["svg"] if "html" in formats else [])})
+    asked = {*kinds, *(["svg"] if "html" in formats else [])}
     n_processes = max(1, min(joblib.cpu_count(), len(placed) // _FIGURES_OF_A_PROCESS))
     draw = joblib.Parallel(n_jobs=n_processes, return_as="generator")
     all_images = draw(joblib.delayed(figure.images)(asked) for _, _, figure in placed)
