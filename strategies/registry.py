@@ -25,6 +25,7 @@ from strategies.dcom import DCoM
 from strategies.dropquery import DropQuery
 from strategies.entropy import Entropy
 from strategies.exceptions import InvalidParameterError, UnknownStrategyError, did_you_mean
+from strategies.graphherding import GraphHerding
 from strategies.least_confidence import LeastConfidence
 from strategies.lookahead import LookAhead
 from strategies.margin import Margin
@@ -68,6 +69,7 @@ GROUPS: dict[str, dict[type[Strategy], Budget]] = {
     "need both": {
         UHerding: "any",
         CoverHerding: "any",
+        GraphHerding: "any",
         DropQuery: "any",
         DCoM: "any",
         TCM: "any",

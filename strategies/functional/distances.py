@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategies.functional.arrays import FloatArray
-from strategies.functional.tiles import TILE_ROWS
+from strategies.functional.arrays import FloatArray, IndexArray
+from strategies.functional.tiles import TILE_ROWS, map_tiles
 
 _SAFE_EXPONENT = 40
 """Largest entries up to 2^40 and down to 2^-40 have squares that float32 can add up."""
@@ -91,3 +91,33 @@ def squared_distances_to(centre: FloatArray, points: FloatArray, *, tile_rows: i
     for start in range(0, len(points), tile_rows):
         distances[start : start + tile_rows] = squared_norms(points[start : start + tile_rows] - centre)
     return distances
+
+
+def nearest_others(
+    points: FloatArray, n_near: int, *, tile_rows: int = TILE_ROWS, n_threads: int = 1
+) -> tuple[IndexArray, FloatArray]:
+    """The nearest other points of each point, and how far they are.
+
+    Distances are taken by differences once the neighbours are known, so duplicates are at exactly 0.
+
+    Args:
+        points: `n x dim`.
+        n_near: from 1 to `n - 1`.
+        tile_rows: points handled at once; memory is O(tile_rows x n).
+        n_threads: tiles handled at once.
+
+    Returns:
+        Rows of `points` and Euclidean distances, both `n x n_near`, in no order.
+    """
+    norms = squared_norms(points)
+
+    def of_tile(tile: slice) -> tuple[IndexArray, FloatArray]:
+        block = squared_distances(points[tile], points, norms)
+        rows = np.arange(len(block))
+        block[rows, rows + tile.start] = np.inf
+        near = np.argpartition(block, n_near - 1, axis=1)[:, :n_near]
+        return near, np.linalg.norm(points[near] - points[tile, None], axis=2)
+
+    found = map_tiles(of_tile, len(points), tile_rows=tile_rows, n_threads=n_threads)
+    near, gaps = zip(*found, strict=True)
+    return np.concatenate(near), np.concatenate(gaps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import itertools
 import math
 from collections.abc import Callable
@@ -60,13 +61,33 @@ def herd(
 
     Source: Bae et al. 2024, arXiv 2407.12212, algorithm 1; weights: Bae et al. 2025, arXiv 2412.20644.
     """
-    coverage = _Coverage(points, covering, sigma, weights, n_threads)
-    nearest = coverage.largest_to_covering()
+    coverage = _Gaussian(points, covering, sigma, weights, n_threads)
+    return _herd(coverage, coverage.largest_to_covering(), n)
+
+
+def herd_in(
+    kernel: FloatArray, covered: FloatArray, n: int, *, weights: FloatArray | None = None, n_threads: int = 1
+) -> tuple[IndexArray, FloatArray]:
+    """`herd` by any kernel between the points; gains are means over the points alone.
+
+    Args:
+        kernel: `n_points x n_points` float32, symmetric, not negative.
+        covered: the largest similarity of each point to what covers already, `n_points` float32; 0 where nothing does.
+        n: picks, at most `n_points`.
+        weights: as for `herd`.
+        n_threads: tiles handled at once.
+    """
+    return _herd(_Given(kernel, weights, n_threads), covered.copy(), n)
+
+
+def _herd(coverage: _Coverage, nearest: FloatArray, n: int) -> tuple[IndexArray, FloatArray]:
+    """Lazy greedy; `nearest` is overwritten."""
+    nothing_covers = not nearest.any()
     gains = coverage.all_gains(nearest)
-    right_at = np.zeros(len(points), dtype=np.int64)
+    right_at = np.zeros(len(gains), dtype=np.int64)
     picks, scores = np.empty(n, dtype=np.int64), np.empty(n)
     for step in range(n):
-        if step == 1 and not len(covering):
+        if step == 1 and nothing_covers:
             gains = np.where(gains < 0, gains, coverage.all_gains(nearest))
             right_at[:] = step
         for batch in itertools.chain(BATCHES, itertools.repeat(BATCHES[-1])):
@@ -113,10 +134,20 @@ def exchange(
     Returns:
         As many rows, each in the place of the one that it was exchanged for, and the gain of each over all others.
     """
-    coverage = _Coverage(points, covering, sigma, weights, n_threads)
+    coverage = _Gaussian(points, covering, sigma, weights, n_threads)
+    return _exchange(coverage, coverage.largest_to_covering(), picks)
+
+
+def exchange_in(
+    kernel: FloatArray, covered: FloatArray, picks: IndexArray, *, weights: FloatArray | None = None, n_threads: int = 1
+) -> tuple[IndexArray, FloatArray]:
+    """`exchange` by any kernel between the points; arguments as for `herd_in` and `exchange`."""
+    return _exchange(_Given(kernel, weights, n_threads), covered, picks)
+
+
+def _exchange(coverage: _Coverage, base: FloatArray, picks: IndexArray) -> tuple[IndexArray, FloatArray]:
     picks = picks.copy()
     similarities = coverage.kernel_to(picks)
-    base = coverage.largest_to_covering()
     owner, largest, second = _two_largest(similarities, base)
     gains = coverage.all_gains(largest, rounded=False)
     scores = np.zeros(len(picks))
@@ -154,27 +185,26 @@ def _two_largest(similarities: FloatArray, base: FloatArray) -> tuple[IndexArray
     return np.where(largest > base, owner, -1), np.maximum(largest, base), second
 
 
-class _Coverage:
-    """Gains of points in coverage, and the kernel behind them; see `herd`."""
+class _Coverage(abc.ABC):
+    """Gains of points in coverage by some kernel between them; see `herd`."""
 
-    def __init__(
-        self, points: FloatArray, covering: FloatArray, sigma: float, weights: FloatArray | None, n_threads: int
-    ) -> None:
-        factor = np.float32(math.sqrt(2) / sigma)
-        self._points, self._covering = points * factor, covering * factor
-        self._halves = _half_norms(self._points)
-        self._lowered = self._halves - np.float32(ROUNDING / sigma**2)
-        self._weights = np.ones(len(points), dtype=np.float32) if weights is None else weights.astype(np.float32)
-        self._unit = 1 / (RESOLUTION * (len(points) + len(covering)))
+    def __init__(self, n_points: int, n_covering: int, weights: FloatArray | None, n_threads: int) -> None:
+        self._n_points = n_points
+        self._weights = np.ones(n_points, dtype=np.float32) if weights is None else weights.astype(np.float32)
+        self._unit = 1 / (RESOLUTION * (n_points + n_covering))
         self._n_threads = n_threads
+
+    @abc.abstractmethod
+    def _kernel(self, rows: IndexArray | slice, columns: slice) -> FloatArray:
+        """Kernel of some points with others; nobody writes to it."""
 
     def all_gains(self, nearest: FloatArray, *, rounded: bool = True) -> FloatArray:
         """Gain of each point where `nearest` is the largest similarity; not rounded, in units of `RESOLUTION`."""
 
         def of_upper_tiles(rows: slice) -> FloatArray:
-            sums = np.zeros(len(self._points))
-            for columns in slices(rows.start, len(self._points), TILE):
-                block = self._kernel(self._points[rows], self._halves[rows], columns)
+            sums = np.zeros(self._n_points)
+            for columns in slices(rows.start, self._n_points, TILE):
+                block = self._kernel(rows, columns)
                 above = _excess(block, nearest[columns])
                 sums[rows] += above @ self._weights[columns]
                 if columns != rows:
@@ -186,10 +216,9 @@ class _Coverage:
 
     def gains_of(self, candidates: IndexArray, nearest: FloatArray) -> FloatArray:
         """Gains of some points."""
-        rows, row_halves = self._points[candidates], self._halves[candidates]
 
         def in_tile(columns: slice) -> FloatArray:
-            above = _excess(self._kernel(rows, row_halves, columns), nearest[columns])
+            above = _excess(self._kernel(candidates, columns), nearest[columns])
             sums: FloatArray = above @ self._weights[columns]
             return sums
 
@@ -197,10 +226,9 @@ class _Coverage:
 
     def difference(self, which: IndexArray, low: FloatArray, high: FloatArray) -> FloatArray:
         """By how much unrounded gains are larger where the similarities of `which` are `low` instead of `high`."""
-        rows, row_halves = self._points[which], self._halves[which]
 
         def in_tile(columns: slice) -> FloatArray:
-            block = self._kernel(rows, row_halves, columns)
+            block = self._kernel(which, columns)
             more = _excess(block, low[which, None]) - _excess(block, high[which, None])
             sums: FloatArray = self._weights[which] @ more
             return sums
@@ -209,30 +237,55 @@ class _Coverage:
 
     def kernel_to(self, rows: IndexArray) -> FloatArray:
         """Kernel of some points with all, `len(rows) x n_points`."""
-        row_halves = self._halves[rows]
-        blocks = self._map(lambda columns: self._kernel(self._points[rows], row_halves, columns))
-        return np.concatenate(blocks, axis=1)
+        return np.concatenate(self._map(lambda columns: self._kernel(rows, columns)), axis=1)
+
+    def _map(self, work: Callable[[slice], FloatArray]) -> list[FloatArray]:
+        return map_tiles(work, self._n_points, tile_rows=TILE, n_threads=self._n_threads)
+
+    def _units(self, sums: list[FloatArray]) -> FloatArray:
+        """Means over all points, in units of `RESOLUTION`."""
+        return np.asarray(np.sum(sums, axis=0, dtype=np.float64)) * self._unit
+
+
+class _Given(_Coverage):
+    """By a kernel that is there already."""
+
+    def __init__(self, kernel: FloatArray, weights: FloatArray | None, n_threads: int) -> None:
+        super().__init__(len(kernel), 0, weights, n_threads)
+        self._matrix = kernel
+
+    def _kernel(self, rows: IndexArray | slice, columns: slice) -> FloatArray:
+        return self._matrix[rows, columns]
+
+
+class _Gaussian(_Coverage):
+    """By exp(-(||i - j|| / sigma)^2), computed whenever it is needed."""
+
+    def __init__(
+        self, points: FloatArray, covering: FloatArray, sigma: float, weights: FloatArray | None, n_threads: int
+    ) -> None:
+        super().__init__(len(points), len(covering), weights, n_threads)
+        factor = np.float32(math.sqrt(2) / sigma)
+        self._points, self._covering = points * factor, covering * factor
+        self._halves = _half_norms(self._points)
+        self._lowered = self._halves - np.float32(ROUNDING / sigma**2)
 
     def largest_to_covering(self) -> FloatArray:
         """The largest similarity of each point to what covers already; 0 where nothing does."""
         if not len(self._covering):
             return np.zeros(len(self._points), dtype=np.float32)
-        row_halves = _half_norms(self._covering)
-        return np.concatenate(self._map(lambda columns: self._kernel(self._covering, row_halves, columns).max(axis=0)))
+        halves = _half_norms(self._covering)
+        return np.concatenate(self._map(lambda columns: self._between(self._covering, halves, columns).max(axis=0)))
 
-    def _kernel(self, rows: FloatArray, row_halves: FloatArray, columns: slice) -> FloatArray:
+    def _kernel(self, rows: IndexArray | slice, columns: slice) -> FloatArray:
+        return self._between(self._points[rows], self._halves[rows], columns)
+
+    def _between(self, rows: FloatArray, row_halves: FloatArray, columns: slice) -> FloatArray:
         # -(||i - j|| / sigma)^2 = a.b - |a|^2 / 2 - |b|^2 / 2 of points multiplied by sqrt(2) / sigma.
         block: FloatArray = rows @ self._points[columns].T
         block -= self._lowered[columns]
         block -= row_halves[:, None]
         return np.exp(np.minimum(block, 0, out=block), out=block)
-
-    def _map(self, work: Callable[[slice], FloatArray]) -> list[FloatArray]:
-        return map_tiles(work, len(self._points), tile_rows=TILE, n_threads=self._n_threads)
-
-    def _units(self, sums: list[FloatArray]) -> FloatArray:
-        """Means over all points, in units of `RESOLUTION`."""
-        return np.asarray(np.sum(sums, axis=0, dtype=np.float64)) * self._unit
 
 
 def _excess(block: FloatArray, covered: FloatArray, out: FloatArray | None = None) -> FloatArray:

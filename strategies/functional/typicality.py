@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from strategies.functional.arrays import FloatArray
-from strategies.functional.distances import squared_distances, squared_norms
-from strategies.functional.tiles import TILE_ROWS, map_tiles
+from strategies.functional.distances import nearest_others
+from strategies.functional.tiles import TILE_ROWS
 
 EPSILON = 1e-5
 """Added to the mean distance, so that duplicates have a finite typicality."""
@@ -32,17 +32,7 @@ def typicality(
     n_near = min(n_neighbours, len(points) // 2)
     if n_near == 0:
         return np.full(len(points), 1 / EPSILON)
-    norms = squared_norms(points)
-
-    def mean_distances(tile: slice) -> FloatArray:
-        block = squared_distances(points[tile], points, norms)
-        rows = np.arange(len(block))
-        block[rows, rows + tile.start] = np.inf
-        near = np.argpartition(block, n_near - 1, axis=1)[:, :n_near]
-        gaps = np.linalg.norm(points[near] - points[tile, None], axis=2)
-        means: FloatArray = np.sort(gaps, axis=1).mean(axis=1, dtype=np.float64)
-        return means
-
-    means = np.concatenate(map_tiles(mean_distances, len(points), tile_rows=tile_rows, n_threads=n_threads))
+    _, gaps = nearest_others(points, n_near, tile_rows=tile_rows, n_threads=n_threads)
+    means: FloatArray = np.sort(gaps, axis=1).mean(axis=1, dtype=np.float64)
     scores: FloatArray = 1 / (means + EPSILON)
     return scores

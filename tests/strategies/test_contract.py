@@ -7,6 +7,7 @@ STRATEGIES = [
     *((name, {}) for name in BUILT_IN if name != "refine"),
     ("refine", {"n_batches": 9, "n_filters": 2}),
     ("coverherding", {"candidates": 30}),
+    ("graphherding", {"candidates": 30, "neighbours": 3, "stay": 0.5}),
     ("dcom", {"candidates": 30}),
     ("uherding", {"candidates": 30, "quantile": 0.1}),
     ("bait_binary", {"oversampling": 1}),

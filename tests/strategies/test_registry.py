@@ -43,6 +43,7 @@ NAMES = [
     "alfamix",
     "uherding",
     "coverherding",
+    "graphherding",
     "dropquery",
     "dcom",
     "tcm",

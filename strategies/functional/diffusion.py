@@ -1,0 +1,88 @@
+"""Similarity by random walks on the graph of nearest neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import lapack
+
+from strategies.functional.arrays import FloatArray
+from strategies.functional.distances import nearest_others
+from strategies.functional.tiles import TILE_ROWS, slices
+
+SMALLEST_SCALE = 1e-6
+"""Of the distances around a point, so that a point with enough copies has one."""
+
+
+def neighbour_weights(points: FloatArray, n_near: int, *, n_threads: int = 1) -> FloatArray:
+    """Weights of the graph that joins each point to its nearest others, dense and symmetric.
+
+    w_ij = exp(-||i - j||^2 / (s_i s_j)) where j is one of the nearest of i or the other way round, and 0 elsewhere; s_i
+    is the distance of i to the last of its nearest, so that the unit of length is that of the place.
+
+    Args:
+        points: `n x dim` float32.
+        n_near: others that each point is joined to, where there are as many.
+        n_threads: tiles handled at once.
+
+    Returns:
+        `n x n` float32, 0 on the diagonal.
+
+    Source: Zelnik-Manor and Perona 2004, Self-Tuning Spectral Clustering, NeurIPS.
+    """
+    n = len(points)
+    weights = np.zeros((n, n), dtype=np.float32)
+    if n == 1:
+        return weights
+    near, gaps = nearest_others(points, min(n_near, n - 1), n_threads=n_threads)
+    scales = np.maximum(gaps.max(axis=1), np.float32(SMALLEST_SCALE))
+    rows = np.arange(n)[:, None]
+    found = np.exp(-np.square(gaps) / (scales[:, None] * scales[near]))
+    weights[rows, near] = found
+    # The union of both directions: a weight is the same from either end, so writing it twice changes nothing.
+    weights[near, rows] = found
+    return weights
+
+
+def diffusion_kernel(points: FloatArray, *, n_near: int = 10, stay: float = 0.95, n_threads: int = 1) -> FloatArray:
+    """How surely random walks on the graph of `neighbour_weights` get from one point to another.
+
+    A walk goes on with probability `stay` before each step and then takes an edge with a probability proportional to
+    its weight. If h_ij is the probability that a walk from i ever reaches j, k_ij = sqrt(h_ij h_ji): 1 on the diagonal,
+    and 0 between points that no path joins.
+
+    With S = D^-1/2 W D^-1/2, D the sums of the rows of W, and G = (I - stay S)^-1, which has a Cholesky factor,
+    h_ij = G_ij / G_jj sqrt(d_j / d_i), so k_ij = G_ij / sqrt(G_ii G_jj). G is the kernel of label spreading.
+
+    Args:
+        points: `n x dim` float32.
+        n_near: others that each point is joined to.
+        stay: probability of each further step, below 1; 1 / (1 - stay) steps are expected.
+        n_threads: tiles handled at once; they do not change the result.
+
+    Returns:
+        `n x n` float32, symmetric, from 0 to 1. Time O(n^3), memory two matrices of this size at most.
+
+    Source: Zhou et al. 2004, Learning with Local and Global Consistency, NeurIPS.
+    """
+    weights = neighbour_weights(points, n_near, n_threads=n_threads)
+    roots = np.sqrt(weights.sum(axis=1))
+    roots[roots == 0] = 1  # A point that nothing is near: all its weights are 0.
+    weights /= roots
+    weights /= -roots[:, None] / np.float32(stay)
+    np.fill_diagonal(weights, 1)
+    # LAPACK works by columns, and the matrix is its own transpose. Only one triangle is written.
+    factor, failed = lapack.spotrf(weights.T, lower=0, clean=0, overwrite_a=1)
+    assert failed == 0, failed
+    inverse, failed = lapack.spotri(factor, lower=0, overwrite_c=1)
+    assert failed == 0, failed
+    kernel: FloatArray = inverse.T
+    roots = np.sqrt(np.diag(kernel))
+    for tile in slices(0, len(kernel), TILE_ROWS):
+        rows = kernel[tile, : tile.stop]
+        rows /= roots[tile, None] * roots[None, : tile.stop]
+        np.clip(rows, 0, 1, out=rows)
+        kernel[: tile.start, tile] = rows[:, : tile.start].T
+        square = rows[:, tile.start :]
+        square[:] = np.maximum(np.tril(square), np.tril(square).T)
+    np.fill_diagonal(kernel, 1)
+    return kernel

@@ -1,0 +1,64 @@
+"""GraphHerding: the points that random walks on the pool's neighbour graph connect with most of what is uncertain."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from strategies.base import PoolView, Selection, Strategy
+from strategies.functional.calibration import tempered
+from strategies.functional.diffusion import diffusion_kernel
+from strategies.functional.distances import normalise_rows
+from strategies.functional.herding import exchange_in, herd_in
+from strategies.functional.uncertainty import margin
+from strategies.subpool import draw_candidates
+from strategies.uherding import temperature_of
+
+
+@dataclass(frozen=True)
+class GraphHerding(Strategy):
+    """Maximum of the mean of u_x max_l k(x, l) over points x, l a label, k from random walks on the neighbour graph.
+
+    k(x, l) is the geometric mean of the probabilities that a walk from x reaches l and that one from l reaches x
+    (`strategies.functional.diffusion`): two points are similar if a path of near neighbours joins them. The graph is that
+    of unit features. Picks are greedy; those of the first query, when nothing is labelled, are then exchanged one by one
+    until no exchange raises the mean. From the second query on, u is one minus the margin of the classifier at the
+    temperature of `uherding`, 0 on labelled points; before, it is 1.
+
+    The mean runs over the labelled points and the candidates. Scores are its increases. How it was found, what was
+    measured and where it fails: docs/explanation/graphherding.md.
+    """
+
+    name: ClassVar[str] = "graphherding"
+    source: ClassVar[str] = "this project, after Bae et al. 2024, arXiv 2407.12212, and 2025, arXiv 2412.20644"
+    chooses_first_round: ClassVar[bool] = True
+
+    candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 5_000
+    """Points, labelled ones included, that are candidates and averaged over; redrawn each round. Time is cubic in it."""
+    neighbours: Annotated[int, Field(ge=1)] = 10
+    """Nearest points that each point is joined to in the graph."""
+    stay: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Probability that a walk goes on before each step."""
+
+    def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
+        n_threads = view.compute.n_threads
+        candidates = draw_candidates(view, self.candidates, n, rng)
+        points = np.concatenate([candidates, view.labelled])
+        kernel = diffusion_kernel(
+            normalise_rows(view.features[points]), n_near=self.neighbours, stay=self.stay, n_threads=n_threads
+        )
+        between = kernel[: len(candidates), : len(candidates)]
+        covered = kernel[len(candidates) :, : len(candidates)].max(axis=0, initial=0)
+        share = len(candidates) / len(points)
+        if view.model is None:
+            picks, _ = herd_in(between, covered, n, n_threads=n_threads)
+            picks, gains = exchange_in(between, covered, picks, n_threads=n_threads)
+            return Selection(candidates[picks], gains * share)
+        temperature = temperature_of(view.model, view)
+        uncertainty = 1 - margin(tempered(view.model.probabilities[candidates], temperature))
+        mean = float(uncertainty.mean()) or 1.0
+        picks, gains = herd_in(between, covered, n, weights=uncertainty / mean, n_threads=n_threads)
+        return Selection(candidates[picks], gains * mean * share, stats={"temperature": temperature})
