@@ -161,9 +161,12 @@ def _exchange(coverage: _Coverage, base: FloatArray, picks: IndexArray) -> tuple
             best = int(without.argmax())
             scores[place] = without[best]
             if without[best] > without[pick]:
-                picks[place], similarities[place] = best, coverage.kernel_to(np.array([best]))[0]
-                before = largest
-                owner, largest, second = _two_largest(similarities, base)
+                row = coverage.kernel_to(np.array([best]))[0]
+                # Elsewhere the two largest are those of other picks.
+                at = np.flatnonzero((owner == place) | (np.maximum(similarities[place], row) >= second))
+                picks[place], similarities[place] = best, row
+                before = largest.copy()
+                owner[at], largest[at], second[at] = _two_largest(similarities[:, at], base[at])
                 gains += coverage.difference(np.flatnonzero(before != largest), largest, before)
                 is_changed = True
         if not is_changed:
