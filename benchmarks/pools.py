@@ -1,0 +1,184 @@
+"""Strategies compared on a pool of its own for each seed, and GraphHerding with a part of it taken out.
+
+Strategies that choose by features alone buy nearly the same points from the same pool for every seed, so that seeds of
+one pool say little about another pool. Here each seed draws its pool, a random part of the training data. Accuracy
+is that of the default learner on one half of the test data. What is in OUT/results.csv is not run again.
+
+    python benchmarks/pools.py digits features.npz features.npz@longtail:20 --seeds 10-29 --half confirm --out runs/pools
+    python benchmarks/pools.py digits --rows graphherding "one pick after the other" --out runs/pools
+
+DATA is a built-in data set or a feature file, and may say what is done to it: `@longtail:RATIO` as for --pool of
+`ntkcpl compare`, or `@pull:SHARE`, all points moved towards the mean of their class by a share of the way (stronger
+features). `made:C` are C classes in 32 dimensions, each of three Gaussians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the package, not the script of that name.
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import t
+from sklearn.datasets import make_blobs
+from threadpoolctl import threadpool_limits
+
+from harness.data import Dataset, Fields, load_dataset
+from harness.pools import PoolSpec
+from harness.spec import LearnerSpec, TrajectorySpec
+from harness.trajectory import run_trajectory
+from strategies import graphherding
+from strategies.functional.distances import squared_distances
+from strategies.registry import make_strategy, resolved_parameters
+
+OURS = "graphherding"
+OTHERS = ["random", "margin", "badge", "typiclust", "probcover", "maxherding", "uherding", "bait_binary", "dropquery"]
+OTHERS += ["ntkcpl_self", "ntkcpl_al"]
+
+
+def gaussian(points: np.ndarray, **_: object) -> np.ndarray:
+    """MaxHerding's kernel in place of the random walks."""
+    return np.exp(-squared_distances(points, points))
+
+
+def not_exchanged(kernel: object, covered: object, picks: np.ndarray, **_: object) -> tuple[np.ndarray, np.ndarray]:
+    """The greedy picks as they are."""
+    return picks, np.zeros(len(picks))
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Certain points count as much as uncertain ones."""
+    with patch.object(graphherding, "margin", lambda probabilities: np.zeros(len(probabilities))):
+        yield
+
+
+PARTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "a Gaussian kernel": partial(patch.object, graphherding, "diffusion_kernel", gaussian),
+    "one pick after the other": partial(patch.object, graphherding, "exchange_in", not_exchanged),
+    "all points count alike": without_weights,
+    "the classifier alone": partial(patch.object, graphherding, "N_PARTS", 0),
+}
+SETTINGS: dict[str, dict[str, str]] = {
+    f"{name}={value}": {name: value}
+    for name, values in {"stay": ("0.9", "0.99"), "neighbours": ("5", "20"), "candidates": ("2500",)}.items()
+    for value in values
+}
+
+
+def loaded(word: str) -> Dataset:
+    """A data set by its word."""
+    name, _, change = word.partition("@")
+    kind, _, number = change.partition(":")
+    if name.startswith("made:"):
+        return made(int(name.removeprefix("made:")))
+    data = load_dataset(name)
+    if kind == "pull":
+        means = np.stack([data.x_train[data.y_train == c].mean(axis=0) for c in range(data.n_classes)])
+        share = float(number)
+        pairs = {"train": (data.x_train, data.y_train), "test": (data.x_test, data.y_test)}
+        x = {f"x_{split}": ((1 - share) * x + share * means[y]).astype(np.float32) for split, (x, y) in pairs.items()}
+        return Dataset.from_arrays(word, Fields(x["x_train"], data.y_train, x["x_test"], data.y_test))
+    return PoolSpec(pool=change).apply(data) if change else data
+
+
+def made(n_classes: int) -> Dataset:
+    """Classes of three Gaussians each, half of whose points are test data."""
+    x, y = make_blobs(20_000, 32, centers=3 * n_classes, cluster_std=3.0, center_box=(-5, 5), random_state=0)
+    x, y = x.astype(np.float32), y % n_classes
+    return Dataset.from_arrays(f"made:{n_classes}", Fields(x[::2], y[::2], x[1::2], y[1::2]))
+
+
+def run(word: str, seed: int, rows: Sequence[str], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Trajectories of one pool; one row for each label count."""
+    whole = loaded(word)
+    size = min(options.size, 5 * len(whole.y_train) // 6)
+    data = PoolSpec(pool=f"subset:{size}", pool_seed=seed).apply(whole)
+    found = []
+    for row in rows:
+        name, context = (OURS, PARTS[row]) if row in PARTS else (OURS if row in SETTINGS else row, nullcontext)
+        strategy = make_strategy(name, SETTINGS.get(row, {}))
+        spec = TrajectorySpec(
+            data=data.name,
+            data_hash=data.content_hash,
+            strategy=name,
+            strategy_version=strategy.version,
+            params=resolved_parameters(strategy),
+            schedule=options.schedule,
+            seed=seed,
+            learner=LearnerSpec(),
+            evaluate_on=options.half,
+        )
+        torch.set_num_threads(1)
+        with context(), threadpool_limits(1):
+            for record in run_trajectory(spec, data):
+                found.append({"data": word, "row": row, "seed": seed, "labels": record.n_labels})
+                found[-1] |= {"accuracy": 100 * record.accuracy, "seconds": record.select_seconds}
+    return found
+
+
+def interval(differences: pd.DataFrame) -> pd.DataFrame:
+    """Means and halves of 95 % intervals (Student's t) of paired differences, one column each."""
+    half = differences.sem() * t.ppf(0.975, len(differences) - 1)
+    return pd.DataFrame({"mean": differences.mean(), "half": half})
+
+
+def tables(results: pd.DataFrame) -> Iterator[str]:
+    """Markdown: accuracies of each data set, and what all others have less than GraphHerding."""
+    for word, of_data in results.groupby("data", sort=False):
+        wide = of_data.pivot(index="seed", columns=["row", "labels"], values="accuracy").dropna(axis=0)
+        counts = wide[OURS].columns
+        yield f"\n{word}, {len(wide)} seeds: accuracy in %; {OURS} less the row, with 95 % intervals\n"
+        yield "| | " + " | ".join(map(str, counts)) + " | area | less |\n|" + "---|" * (len(counts) + 3)
+        for row in dict.fromkeys(wide.columns.get_level_values(0)):
+            less = wide[OURS] - wide[row]
+            less["area"] = less.mean(axis=1)
+            bounds = interval(less)
+            cells = []
+            for count in counts:
+                worse = bounds["mean"][count] < -bounds["half"][count]
+                cells.append(f"{wide[row][count].mean():.1f}" + (" (ahead)" if worse else ""))
+            area = f"{bounds['mean']['area']:+.1f} ± {bounds['half']['area']:.1f}" if row != OURS else ""
+            yield f"| {row} | " + " | ".join(cells) + f" | {wide[row].mean().mean():.1f} | {area} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="+")
+    parser.add_argument("--rows", nargs="+", default=[OURS, *OTHERS], help=f"strategies, {[*PARTS, *SETTINGS]}")
+    parser.add_argument("--size", type=int, default=5_000, help="points of a pool, at most 5/6 of what there is")
+    parser.add_argument("--schedule", default="20x5,100x4")
+    parser.add_argument("--seeds", default="0-9", help="first and last")
+    parser.add_argument("--half", choices=["tune", "confirm"], default="tune")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "results.csv"
+    known = pd.read_csv(path) if path.exists() else pd.DataFrame({"data": [], "seed": [], "row": []})
+    done = set(zip(known["data"], known["seed"], known["row"], strict=True))
+    first, last = map(int, options.seeds.split("-"))
+    tasks = []
+    for seed in range(first, last + 1):
+        for word in options.data:
+            if rows := [row for row in options.rows if (word, seed, row) not in done]:
+                tasks.append(joblib.delayed(run)(word, seed, rows, options))
+    for found in joblib.Parallel(options.processes, return_as="generator_unordered", batch_size=1)(tasks):
+        pd.DataFrame(found).to_csv(path, mode="a", header=not path.exists(), index=False)
+        print(found[0]["data"], found[0]["seed"], file=sys.stderr, flush=True)
+    print(*tables(pd.read_csv(path)), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
