@@ -4,7 +4,7 @@ Strategies that choose by features alone buy nearly the same points from the sam
 one pool say little about another pool. Here each seed draws its pool, a random part of the training data. Accuracy
 is that of the default learner on one half of the test data. What is in OUT/results.csv is not run again.
 
-    python benchmarks/pools.py digits features.npz features.npz@longtail:20 --seeds 10-29 --half confirm --out runs/pools
+    python benchmarks/pools.py digits some.npz some.npz@longtail:20 --seeds 10-29 --half confirm --out runs/pools
     python benchmarks/pools.py digits --rows graphherding "one pick after the other" --out runs/pools
 
 DATA is a built-in data set or a feature file, and may say what is done to it: `@longtail:RATIO` as for --pool of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -39,9 +39,8 @@ class GraphHerding(Strategy):
     source: ClassVar[str] = "this project, after Bae et al. 2024, arXiv 2407.12212, and 2025, arXiv 2412.20644"
     chooses_first_round: ClassVar[bool] = True
 
-    candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 5_000
-    """Points, labelled ones included, that are candidates and averaged over; redrawn each round.
-    Time is cubic in it."""
+    candidates: Annotated[int, Field(ge=2, le=30_000)] = 5_000
+    """Points, labelled ones included, that are candidates and averaged over; redrawn. Time grows with its cube."""
     neighbours: Annotated[int, Field(ge=1)] = 10
     """Nearest points that each point is joined to in the graph."""
     stay: Annotated[float, Field(gt=0, lt=1)] = 0.95

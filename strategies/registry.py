@@ -87,7 +87,16 @@ ORACLES: dict[str, type[Oracle]] = {Boss.name: Boss}
 """Bounds that see true labels and test data; never among strategies."""
 
 SETS: dict[str, tuple[str, ...]] = {
-    "recommended": ("random", "badge", "typiclust", "maxherding", "uherding", "bait_binary", "ntkcpl_al"),
+    "recommended": (
+        "random",
+        "badge",
+        "typiclust",
+        "maxherding",
+        "uherding",
+        "graphherding",
+        "bait_binary",
+        "ntkcpl_al",
+    ),
     "all": tuple(BUILT_IN),
 }
 """Names for several: one strategy of each kind, those that are compared with most often; and all there are."""
