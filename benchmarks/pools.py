@@ -152,6 +152,34 @@ def tables(results: pd.DataFrame) -> Iterator[str]:
             yield f"| {row} | " + " | ".join(cells) + f" | {wide[row].mean().mean():.1f} | {area} |"
 
 
+def draw(results: pd.DataFrame, path: Path) -> None:
+    """Gains over Random of each data set: GraphHerding's line, the band of all other strategies, the best of them."""
+    from matplotlib.figure import Figure
+
+    words = list(dict.fromkeys(results["data"]))
+    figure = Figure(figsize=(3.2 * len(words), 3.2), layout="constrained")
+    for axes, (word, of_data) in zip(
+        np.atleast_1d(figure.subplots(1, len(words), sharey=True)), results.groupby("data", sort=False), strict=True
+    ):
+        wide = of_data[of_data["row"].isin([OURS, *OTHERS])].pivot(
+            index="seed", columns=["row", "labels"], values="accuracy"
+        )
+        gains = wide.dropna(axis=0).mean().unstack("labels")
+        gains -= gains.loc["random"]
+        others = gains.drop([OURS, "random"])
+        axes.axhline(0, color="0.4", linewidth=0.8)
+        for name, line in others.iterrows():
+            axes.plot(line.index, line, color="0.75", linewidth=0.9, label="others" if name == "margin" else None)
+        axes.plot(gains.columns, others.max(), color="tab:orange", linestyle="--", label="best of the others")
+        axes.plot(gains.columns, gains.loc[OURS], color="tab:blue", linewidth=2.2, label=OURS)
+        axes.set(title=word.replace(".npz", ""), xscale="log", xlabel="labels")
+        axes.set_xticks([20, 50, 100, 200, 500], ["20", "50", "100", "200", "500"])
+        axes.minorticks_off()
+    figure.axes[0].set_ylabel("accuracy less Random's, points")
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -162,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", default="0-9", help="first and last")
     parser.add_argument("--half", choices=["tune", "confirm"], default="tune")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--figure", type=Path, help="where to draw gains over Random")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -177,7 +206,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for found in joblib.Parallel(options.processes, return_as="generator_unordered", batch_size=1)(tasks):
         pd.DataFrame(found).to_csv(path, mode="a", header=not path.exists(), index=False)
         print(found[0]["data"], found[0]["seed"], file=sys.stderr, flush=True)
-    print(*tables(pd.read_csv(path)), sep="\n")
+    results = pd.read_csv(path)
+    print(*tables(results), sep="\n")
+    if options.figure:
+        draw(results, options.figure)
 
 
 if __name__ == "__main__":
