@@ -50,7 +50,7 @@ def test_later_queries_cover_what_is_uncertain():
 
 
 def test_a_path_of_near_points_counts_and_the_distance_does_not():
-    # Two rings, one in the other: MaxHerding's two points would lie anywhere.
+    # Two rings, one in the other: no path of three near points leads across.
     angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     features = np.concatenate([0.15 * ring[::3], ring]).astype(np.float32)
