@@ -30,6 +30,12 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
+try:
+    import pytest
+except ImportError as error:
+    raise ImportError(
+        "Expected pytest for `strategies.testing`, but it is not installed: pip install 'ntkcpl[testing]'."
+    ) from error
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
@@ -50,13 +56,6 @@ from strategies.base import (
 from strategies.exceptions import InvalidParameterError, InvalidQuestionError, PoolExhaustedError
 from strategies.random import Random
 from strategies.registry import ENTRY_POINT_GROUP, make_strategy, parameter_names, resolved_parameters
-
-try:
-    import pytest
-except ImportError as error:
-    raise ImportError(
-        "Expected pytest for `strategies.testing`, but it is not installed: pip install 'ntkcpl[testing]'."
-    ) from error
 
 __all__ = ["StrategyContract", "choose", "make_view"]
 

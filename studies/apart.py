@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from harness.exceptions import ResourceError
+from harness.workers.collector import collect_rarely
 
 
 def apart(function: str, *args: Any, **options: Any) -> Any:
@@ -57,6 +58,7 @@ def apart(function: str, *args: Any, **options: Any) -> Any:
 def _call(pipe: Connection, function: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both processes; the caller ends this one
     threading.Thread(target=_end_with_the_caller, daemon=True).start()
+    collect_rarely()
     module, _, name = function.partition(":")
     try:
         pipe.send((getattr(importlib.import_module(module), name)(*args, **options), None))

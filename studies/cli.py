@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.words import counted
+from harness.workers.collector import collect_rarely
 from studies import features_cli
 from studies.ending import FAILED, one_line_errors, stop_on_signals
 from studies.once import OnceCommand
@@ -39,6 +40,7 @@ app.add_typer(features_cli.app, name="features")
 
 def main() -> None:
     """Entry point of `ntkcpl`."""
+    collect_rarely()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no ± shows a question mark

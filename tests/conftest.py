@@ -1,5 +1,6 @@
 """A tiny pool, specifications on it, and one Ray for all tests that need one."""
 
+import gc
 import itertools
 import os
 import sys
@@ -29,6 +30,17 @@ def pytest_configure() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH")]))
     # Before the first import of Triton, whoever makes it.
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from walking all libraries and tests again and again: none of them goes."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Let the end of the process find what libraries say was never put away."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

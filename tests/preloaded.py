@@ -1,8 +1,11 @@
 """`ntkcpl` in a fork of a process that has imported everything: a start takes seconds, and the documents have many.
 
+So does the end of an interpreter that has torch and Ray in it; a fork does what is registered for its end, no more.
 A comparison runs without Ray (`in_this_process`); a sweep needs Tune, so it starts a cluster.
 """
 
+import atexit
+import gc
 import json
 import os
 import signal
@@ -89,11 +92,18 @@ def main():
 
     for name in IMPORTED:
         import_module(name)
+    gc.freeze()  # a collection in a fork would copy the memory of all that was imported
     serve(socket.socket(fileno=int(sys.argv[1])))
     if sys.argv[1] != "sweep":
         in_this_process.without_ray(pytest.MonkeyPatch())
     sys.argv[0] = "ntkcpl"
-    import_module("studies.cli").main()
+    try:
+        import_module("studies.cli").main()
+    except SystemExit as end:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code or 0)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ HEAVY = {"ray", "torch", "sklearn", "numba", "pandas", "matplotlib"}
 def loaded_by(*codes):
     """Modules that are loaded after each piece of code, all of them run in turn in one new process."""
     script = f"""
-import json, sys
+import gc, json, sys
+gc.disable()
 for code in {codes!r}:
     exec(code)
     print("LOADED", json.dumps(sorted(sys.modules)))
+gc.freeze()
 """
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     lines = [line.removeprefix("LOADED") for line in printed.splitlines() if line.startswith("LOADED")]
@@ -47,8 +49,9 @@ def test_what_is_imported_loads_little_more():
 def run_in_turn(commands):
     """Exit code of each command, and the heavy libraries that are loaded after it, in one new process for all."""
     script = f"""
-import json, sys
+import gc, json, sys
 from studies.cli import app
+gc.disable()
 ended = []
 for words in {commands!r}:
     try:
@@ -56,6 +59,7 @@ for words in {commands!r}:
     except SystemExit as end:
         ended.append([end.code, sorted({HEAVY} & set(sys.modules))])
 print("ENDED", json.dumps(ended))
+gc.freeze()
 """
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     return json.loads(printed.rpartition("ENDED")[2])

@@ -28,6 +28,7 @@ from harness.exceptions import ResourceError, in_one_line, reason
 from harness.plan import Job
 from harness.record import History, RoundRecord
 from harness.spec import TrajectorySpec
+from harness.workers.collector import collect_rarely
 from harness.workers.events import Event, Failed, Finished, Paused, RoundDone, Started, Summary
 
 _RESERVATION_SECONDS = 60
@@ -171,6 +172,7 @@ class TrajectoryActor:
     """A `harness.workers.worker.Worker` in a process of its own, which alone imports what trajectories need."""
 
     def __init__(self, data: Dataset, resources: Resources, group: PlacementGroup | None) -> None:
+        collect_rarely()
         from harness.workers.worker import Worker
 
         self._worker = Worker(data, resources, group)

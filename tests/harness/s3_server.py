@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import make_server
 
 BUCKET = "studies"
@@ -25,7 +25,7 @@ class Server:
 
     def __init__(self):
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = create_backend_app("s3")
         self._stopped = threading.Event()
         self.well()
         get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(BUCKET, "us-east-1")

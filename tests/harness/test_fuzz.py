@@ -78,7 +78,7 @@ def test_times_and_sizes(text):
     assert size is None or size >= 0
 
 
-@FUZZ
+@SLOWER
 @given(st.one_of(st.text(alphabet="abcrandom_, :.\x00/", max_size=20), words))
 def test_names_of_strategies(text):
     attempt(parse_strategies, text)
@@ -267,7 +267,7 @@ def test_words_of_a_split(tmp_path, words, is_import):
         assert len({word.strip().lower() for word in np.array(words)[~is_train]}) <= 1
 
 
-@pytest.mark.parametrize("n_examples", [50, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_examples", [25, pytest.param(400, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("table", ["trajectories", "rounds", "queries", "studies"])
 def test_stores(run_serially, make_spec, tmp_path, table, n_examples):
     spec = make_spec(schedule="5x2")

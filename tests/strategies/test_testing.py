@@ -545,7 +545,9 @@ def test_an_entry_point_of_another_name_is_found(monkeypatch):
 
 
 def run_python(*words, **options):
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, **options)
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, **options)
 
 
 def test_a_class_without_the_fixture_is_told_so(tmp_path):

@@ -68,7 +68,7 @@ def test_harder_pools_of_a_study(ntkcpl_without_ray, pool_file, fields, tmp_path
     assert metrics.set_index(["configuration", "n_labels"])["n_no_class"].to_dict() == lost.to_dict()
     assert metrics["n_no_class"].max() > 0
     assert page.count("labels of no class</button>") == 1
-    again = ntkcpl_without_ray(*words)
+    again = ntkcpl_without_ray(*words, "--dry-run")
     assert again.stderr.count("4 trajectories: 4 already done") == 3
     assert ntkcpl_without_ray("store", "check", tmp_path / "out").stdout.endswith("0 problems\n")
 
