@@ -53,12 +53,14 @@ class GraphHerding(Strategy):
         kernel = diffusion_kernel(
             normalise_rows(view.features[points]), n_near=self.neighbours, stay=self.stay, n_threads=n_threads
         )
-        between = kernel[: len(candidates), : len(candidates)]
-        covered = kernel[len(candidates) :, : len(candidates)].max(axis=0, initial=0)
+        between, to_labels = kernel[: len(candidates), : len(candidates)], kernel[len(candidates) :, : len(candidates)]
+        covered = to_labels.max(axis=0, initial=0)
         weights, mean, stats = None, 1.0, dict[str, float | int | str]()
         if view.model is not None:
             temperature = temperature_of(view.model, view)
-            uncertainty = 1 - margin(self._probabilities(view, candidates, temperature, rng))
+            probabilities = self._probabilities(view, candidates, temperature, rng)
+            covered = agreed(to_labels, view.labels, probabilities)
+            uncertainty = 1 - margin(probabilities)
             mean = float(uncertainty.mean()) or 1.0
             weights, stats = uncertainty / mean, {"temperature": temperature}
         picks, _ = herd_in(between, covered, n, weights=weights, n_threads=n_threads)
@@ -78,3 +80,21 @@ class GraphHerding(Strategy):
         found += [view.model.refit(part).predict_proba(features) for part in parts]
         mean: FloatArray = np.mean([tempered(each, temperature) for each in found], axis=0)
         return mean
+
+
+def agreed(similarities: FloatArray, labels: IndexArray, probabilities: FloatArray) -> FloatArray:
+    """How far each point is covered by the labels on which the classifier agrees with them.
+
+    Args:
+        similarities: of each label to each point, `n_labels x n`.
+        labels: class of each label.
+        probabilities: of each class at each point, `n x C`.
+
+    Returns:
+        The largest over the labels of similarity times p(class of the label) / max_c p(c), `n` float32.
+    """
+    agreement = (probabilities / probabilities.max(axis=1, keepdims=True)).astype(np.float32)
+    covered = np.zeros(similarities.shape[1], dtype=np.float32)
+    for label in np.unique(labels):
+        np.maximum(covered, similarities[labels == label].max(axis=0) * agreement[:, label], out=covered)
+    return covered
