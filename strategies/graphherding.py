@@ -1,4 +1,4 @@
-"""GraphHerding: the points that random walks on the pool's neighbour graph connect with most of what is uncertain."""
+"""GraphHerding: coverage of what is uncertain, by random walks on the graph of nearest neighbours."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ N_PARTS, KEPT = 3, 0.8
 
 @dataclass(frozen=True)
 class GraphHerding(Strategy):
-    """Maximum of the mean of u_x max_l k(x, l) over points x, l a label, k from random walks on the neighbour graph.
+    """Maximum of the mean of u_x max_l a_xl k(x, l) over points x, l a label, k from walks on the neighbour graph.
 
     k(x, l) is the geometric mean of the probabilities that a walk from x reaches l and that one from l reaches x
     (`strategies.functional.diffusion`): two points are similar if a path of near neighbours joins them, by unit
-    features. Picks are greedy, and are then exchanged one by one until no exchange raises the mean. While nothing is
-    labelled, u is 1. Then it is one minus the margin of mean probabilities, and 0 on labelled points. They are those of
-    the classifier and of three that are trained on random four fifths of its labels, at the temperature of `uherding`.
+    features. Picks are greedy, and are then exchanged one by one until no exchange raises the mean.
+
+    While nothing is labelled, u and a are 1. Then, with p the mean probabilities of the classifier and of three that
+    are trained on random four fifths of its labels, at the temperature of `uherding`: u_x is one minus the margin of
+    p_x, 0 on labelled points, and a_xl = p_x(class of l) / max_c p_x(c), 1 for the picks, whose labels are unknown.
 
     The mean runs over the labelled points and the candidates. A score is what the mean loses without that pick. How the
     strategy was found, what was measured and where it fails: docs/explanation/graphherding.md.
