@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -133,29 +133,52 @@ def run(word: str, seed: int, rows: Sequence[str], options: argparse.Namespace) 
     return found
 
 
-def interval(differences: pd.DataFrame) -> pd.DataFrame:
-    """Means and halves of 95 % intervals (Student's t) of paired differences, one column each."""
-    half = differences.sem() * t.ppf(0.975, len(differences) - 1)
-    return pd.DataFrame({"mean": differences.mean(), "half": half})
-
-
 def tables(results: pd.DataFrame) -> Iterator[str]:
-    """Markdown: accuracies of each data set, and what all others have less than GraphHerding."""
+    """Markdown: GraphHerding less each row in area, and less the best of the others at each label count."""
+    paired = {}
     for word, of_data in results.groupby("data", sort=False):
-        wide = of_data.pivot(index="seed", columns=["row", "labels"], values="accuracy").dropna(axis=0)
-        counts = wide[OURS].columns
-        yield f"\n{word}, {len(wide)} seeds: accuracy in %; {OURS} less the row, with 95 % intervals\n"
-        yield "| | " + " | ".join(map(str, counts)) + " | area | less |\n|" + "---|" * (len(counts) + 3)
-        for row in dict.fromkeys(wide.columns.get_level_values(0)):
-            less = wide[OURS] - wide[row]
-            less["area"] = less.mean(axis=1)
-            bounds = interval(less)
-            cells = []
-            for count in counts:
-                worse = bounds["mean"][count] < -bounds["half"][count]
-                cells.append(f"{wide[row][count].mean():.1f}" + (" (ahead)" if worse else ""))
-            area = f"{bounds['mean']['area']:+.1f} ± {bounds['half']['area']:.1f}" if row != OURS else ""
-            yield f"| {row} | " + " | ".join(cells) + f" | {wide[row].mean().mean():.1f} | {area} |"
+        paired[word] = of_data.pivot(index="seed", columns=["row", "labels"], values="accuracy").dropna(axis=0)
+    rows = [row for row in dict.fromkeys(results["row"]) if row != OURS]
+    yield f"\nArea of {OURS} less that of the row, in points, with 95 % intervals\n"
+    yield from heading("", [f"{word} ({len(wide)} seeds)" for word, wide in paired.items()])
+    yield table_row(f"*{OURS}, %*", (f"{wide[OURS].mean().mean():.1f}" for wide in paired.values()))
+    for row in rows:
+        areas = {word: (wide[OURS] - wide[row]).mean(axis=1) for word, wide in paired.items() if row in wide}
+        yield table_row(row, (shown(interval(areas[word])) if word in areas else "" for word in paired))
+    others = [row for row in rows if row in OTHERS]
+    if not others:
+        return
+    yield f"\n{OURS} less the best of the other strategies at each label count (bold: clear of zero)\n"
+    counts = next(iter(paired.values()))[OURS].columns
+    yield from heading("", counts)
+    for word, wide in paired.items():
+        best = {count: max(others, key=lambda row: wide[row][count].mean()) for count in counts}
+        cells = (f"{shown(interval(wide[OURS][n] - wide[best[n]][n]))} ({best[n]})" for n in counts)
+        yield table_row(word, cells)
+
+
+def interval(differences: pd.Series) -> tuple[float, float]:
+    """Mean and half of the 95 % interval (Student's t) of paired differences."""
+    return differences.mean(), differences.sem() * t.ppf(0.975, len(differences) - 1)
+
+
+def shown(bounds: tuple[float, float]) -> str:
+    """As text, bold if clear of zero."""
+    mean, half = bounds
+    text = f"{mean:+.1f} ± {half:.1f}".replace("-", "−")
+    return f"**{text}**" if abs(mean) > half else text
+
+
+def heading(corner: str, columns: Iterable[object]) -> Iterator[str]:
+    """The first two lines of a table."""
+    names = [corner, *map(str, columns)]
+    yield table_row(names[0], names[1:])
+    yield "|" + "---|" * len(names)
+
+
+def table_row(name: str, cells: Iterable[str]) -> str:
+    """A line of a table."""
+    return "| " + " | ".join([name, *cells]) + " |"
 
 
 def draw(results: pd.DataFrame, path: Path) -> None:
@@ -163,10 +186,12 @@ def draw(results: pd.DataFrame, path: Path) -> None:
     from matplotlib.figure import Figure
 
     words = list(dict.fromkeys(results["data"]))
-    figure = Figure(figsize=(3.2 * len(words), 3.2), layout="constrained")
-    for axes, (word, of_data) in zip(
-        np.atleast_1d(figure.subplots(1, len(words), sharey=True)), results.groupby("data", sort=False), strict=True
-    ):
+    n_lines = -(-len(words) // 4)
+    figure = Figure(figsize=(11, 3 * n_lines), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(n_lines, min(4, len(words)), sharey=True)).ravel()
+    for axes in panels[len(words) :]:
+        axes.remove()
+    for axes, (word, of_data) in zip(panels, results.groupby("data", sort=False), strict=False):
         wide = of_data[of_data["row"].isin([OURS, *OTHERS])].pivot(
             index="seed", columns=["row", "labels"], values="accuracy"
         )
@@ -181,7 +206,7 @@ def draw(results: pd.DataFrame, path: Path) -> None:
         axes.set(title=word.replace(".npz", ""), xscale="log", xlabel="labels")
         axes.set_xticks([20, 50, 100, 200, 500], ["20", "50", "100", "200", "500"])
         axes.minorticks_off()
-    figure.axes[0].set_ylabel("accuracy less Random's, points")
+    figure.supylabel("accuracy less Random's, points")
     figure.axes[0].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
 
@@ -213,6 +238,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pd.DataFrame(found).to_csv(path, mode="a", header=not path.exists(), index=False)
         print(found[0]["data"], found[0]["seed"], file=sys.stderr, flush=True)
     results = pd.read_csv(path)
+    results = results[results["data"].isin(options.data)]
+    results = results.sort_values("data", key=lambda words: words.map(options.data.index), kind="stable")
     print(*tables(results), sep="\n")
     if options.figure:
         draw(results, options.figure)
