@@ -6,6 +6,7 @@ compiling is not counted.
 
     python benchmarks/strategies.py
     python benchmarks/strategies.py --data features.npz --strategies typiclust,badge --json
+    python benchmarks/strategies.py --strategies 'graphherding?candidates=10000' --points 10000
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def run_round(
         reset_peak()
         before = peak_bytes()
         began = time.perf_counter()
-        make_strategy(name).select(view, n, rng=rng)
+        word, _, settings = name.partition("?")
+        parameters = dict(setting.split("=", 1) for setting in settings.split("&") if setting)
+        make_strategy(word, parameters).select(view, n, rng=rng)
         return time.perf_counter() - began, peak_bytes() - before
 
 

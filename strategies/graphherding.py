@@ -77,10 +77,8 @@ class GraphHerding(Strategy):
         n_labels = len(view.labels)
         n_kept = max(int(KEPT * n_labels), 1)
         parts = [np.sort(rng.choice(n_labels, n_kept, replace=False)) for _ in range(N_PARTS)]
-        features = view.features[candidates]
-        found = [view.model.probabilities[candidates]]
-        found += [view.model.refit(part).predict_proba(features) for part in parts]
-        mean: FloatArray = np.mean([tempered(each, temperature) for each in found], axis=0)
+        models = [view.model, *map(view.model.refit, parts)]
+        mean: FloatArray = np.mean([tempered(model.probabilities[candidates], temperature) for model in models], axis=0)
         return mean
 
 
