@@ -8,8 +8,7 @@ is that of the default learner on one half of the test data. What is in OUT/resu
     python benchmarks/pools.py digits --rows graphherding "one pick after the other" --out runs/pools
 
 DATA is a built-in data set or a feature file, and may say what is done to it: `@longtail:RATIO` as for --pool of
-`ntkcpl compare`, or `@pull:SHARE`, all points moved towards the mean of their class by a share of the way (stronger
-features). `made:C` are C classes in 32 dimensions, each of three Gaussians.
+`ntkcpl compare`. `made:C` are C classes in 32 dimensions, each of three Gaussians.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,18 +27,17 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the pa
 import joblib
 import numpy as np
 import pandas as pd
-import torch
-from scipy.stats import t
 from sklearn.datasets import make_blobs
-from threadpoolctl import threadpool_limits
 
+from analysis.statistics import Interval, paired_difference
+from benchmarks.first_query import spec_of
 from harness.data import Dataset, Fields, load_dataset
 from harness.pools import PoolSpec
-from harness.spec import LearnerSpec, TrajectorySpec
+from harness.schedule import parse_seeds
 from harness.trajectory import run_trajectory
 from strategies import graphherding
 from strategies.functional.distances import squared_distances
-from strategies.registry import make_strategy, resolved_parameters
+from strategies.registry import make_strategy
 
 OURS = "graphherding"
 OTHERS = ["random", "margin", "badge", "typiclust", "probcover", "maxherding", "uherding", "bait_binary", "dropquery"]
@@ -56,13 +54,6 @@ def not_exchanged(kernel: object, covered: object, picks: np.ndarray, **_: objec
     return picks, np.zeros(len(picks))
 
 
-@contextmanager
-def without_weights() -> Iterator[None]:
-    """Certain points count as much as uncertain ones."""
-    with patch.object(graphherding, "margin", lambda probabilities: np.zeros(len(probabilities))):
-        yield
-
-
 def covered_anyway(similarities: np.ndarray, *_: object) -> np.ndarray:
     """A label covers whatever is similar to it, whatever the classifier says."""
     return similarities.max(axis=0)
@@ -71,7 +62,7 @@ def covered_anyway(similarities: np.ndarray, *_: object) -> np.ndarray:
 PARTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "a Gaussian kernel": partial(patch.object, graphherding, "diffusion_kernel", gaussian),
     "one pick after the other": partial(patch.object, graphherding, "exchange_in", not_exchanged),
-    "all points count alike": without_weights,
+    "all points count alike": partial(patch.object, graphherding, "margin", lambda each: np.zeros(len(each))),
     "no agreement": partial(patch.object, graphherding, "agreed", covered_anyway),
     "the classifier alone": partial(patch.object, graphherding, "N_PARTS", 0),
 }
@@ -85,16 +76,9 @@ SETTINGS: dict[str, dict[str, str]] = {
 def loaded(word: str) -> Dataset:
     """A data set by its word."""
     name, _, change = word.partition("@")
-    kind, _, number = change.partition(":")
     if name.startswith("made:"):
         return made(int(name.removeprefix("made:")))
     data = load_dataset(name)
-    if kind == "pull":
-        means = np.stack([data.x_train[data.y_train == c].mean(axis=0) for c in range(data.n_classes)])
-        share = float(number)
-        pairs = {"train": (data.x_train, data.y_train), "test": (data.x_test, data.y_test)}
-        x = {f"x_{split}": ((1 - share) * x + share * means[y]).astype(np.float32) for split, (x, y) in pairs.items()}
-        return Dataset.from_arrays(word, Fields(x["x_train"], data.y_train, x["x_test"], data.y_test))
     return PoolSpec(pool=change).apply(data) if change else data
 
 
@@ -114,19 +98,8 @@ def run(word: str, seed: int, rows: Sequence[str], options: argparse.Namespace) 
     for row in rows:
         name, context = (OURS, PARTS[row]) if row in PARTS else (OURS if row in SETTINGS else row, nullcontext)
         strategy = make_strategy(name, SETTINGS.get(row, {}))
-        spec = TrajectorySpec(
-            data=data.name,
-            data_hash=data.content_hash,
-            strategy=name,
-            strategy_version=strategy.version,
-            params=resolved_parameters(strategy),
-            schedule=options.schedule,
-            seed=seed,
-            learner=LearnerSpec(),
-            evaluate_on=options.half,
-        )
-        torch.set_num_threads(1)
-        with context(), threadpool_limits(1):
+        spec = spec_of(name, strategy, options.schedule, seed, data, options.half)
+        with context():
             for record in run_trajectory(spec, data):
                 found.append({"data": word, "row": row, "seed": seed, "labels": record.n_labels})
                 found[-1] |= {"accuracy": 100 * record.accuracy, "seconds": record.select_seconds}
@@ -143,8 +116,10 @@ def tables(results: pd.DataFrame) -> Iterator[str]:
     yield from heading("", [f"{word} ({len(wide)} seeds)" for word, wide in paired.items()])
     yield table_row(f"*{OURS}, %*", (f"{wide[OURS].mean().mean():.1f}" for wide in paired.values()))
     for row in rows:
-        areas = {word: (wide[OURS] - wide[row]).mean(axis=1) for word, wide in paired.items() if row in wide}
-        yield table_row(row, (shown(interval(areas[word])) if word in areas else "" for word in paired))
+        means = {
+            word: [wide[name].mean(axis=1) for name in (OURS, row)] for word, wide in paired.items() if row in wide
+        }
+        yield table_row(row, (shown(paired_difference(*means[word])) if word in means else "" for word in paired))
     others = [row for row in rows if row in OTHERS]
     if not others:
         return
@@ -153,18 +128,13 @@ def tables(results: pd.DataFrame) -> Iterator[str]:
     yield from heading("", counts)
     for word, wide in paired.items():
         best = {count: max(others, key=lambda row: wide[row][count].mean()) for count in counts}
-        cells = (f"{shown(interval(wide[OURS][n] - wide[best[n]][n]))} ({best[n]})" for n in counts)
+        cells = (f"{shown(paired_difference(wide[OURS][n], wide[best[n]][n]))} ({best[n]})" for n in counts)
         yield table_row(word, cells)
 
 
-def interval(differences: pd.Series) -> tuple[float, float]:
-    """Mean and half of the 95 % interval (Student's t) of paired differences."""
-    return differences.mean(), differences.sem() * t.ppf(0.975, len(differences) - 1)
-
-
-def shown(bounds: tuple[float, float]) -> str:
-    """As text, bold if clear of zero."""
-    mean, half = bounds
+def shown(difference: Interval) -> str:
+    """Mean and half of the interval, bold if clear of zero."""
+    mean, half = difference.estimate, difference.high - difference.estimate
     text = f"{mean:+.1f} ± {half:.1f}".replace("-", "−")
     return f"**{text}**" if abs(mean) > half else text
 
@@ -218,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", nargs="+", default=[OURS, *OTHERS], help=f"strategies, {[*PARTS, *SETTINGS]}")
     parser.add_argument("--size", type=int, default=5_000, help="points of a pool, at most 5/6 of what there is")
     parser.add_argument("--schedule", default="20x5,100x4")
-    parser.add_argument("--seeds", default="0-9", help="first and last")
+    parser.add_argument("--seeds", default="0-9", help="as for `ntkcpl compare`")
     parser.add_argument("--half", choices=["tune", "confirm"], default="tune")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--figure", type=Path, help="where to draw gains over Random")
@@ -228,9 +198,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = options.out / "results.csv"
     known = pd.read_csv(path) if path.exists() else pd.DataFrame({"data": [], "seed": [], "row": []})
     done = set(zip(known["data"], known["seed"], known["row"], strict=True))
-    first, last = map(int, options.seeds.split("-"))
     tasks = []
-    for seed in range(first, last + 1):
+    for seed in parse_seeds(options.seeds):
         for word in options.data:
             if rows := [row for row in options.rows if (word, seed, row) not in done]:
                 tasks.append(joblib.delayed(run)(word, seed, rows, options))
