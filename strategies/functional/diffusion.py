@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack
 
 from strategies.functional.arrays import FloatArray
 from strategies.functional.distances import nearest_others
-from strategies.functional.tiles import TILE_ROWS, slices
+from strategies.functional.tiles import TILE_ROWS, map_tiles, slices
 
 SMALLEST_SCALE = 1e-6
 """Of the distances around a point, so that a point with enough copies has one."""
@@ -50,7 +49,7 @@ def diffusion_kernel(points: FloatArray, *, n_near: int = 10, stay: float = 0.95
     its weight. If h_ij is the probability that a walk from i ever reaches j, k_ij = sqrt(h_ij h_ji): 1 on the diagonal,
     and 0 between points that no path joins.
 
-    With S = D^-1/2 W D^-1/2, D the sums of the rows of W, and G = (I - stay S)^-1, which has a Cholesky factor,
+    With S = D^-1/2 W D^-1/2, D the sums of the rows of W, and G = (I - stay S)^-1,
     h_ij = G_ij / G_jj sqrt(d_j / d_i), so k_ij = G_ij / sqrt(G_ii G_jj). G is the kernel of label spreading.
 
     Args:
@@ -70,19 +69,46 @@ def diffusion_kernel(points: FloatArray, *, n_near: int = 10, stay: float = 0.95
     weights /= roots
     weights /= -roots[:, None] / np.float32(stay)
     np.fill_diagonal(weights, 1)
-    # LAPACK works by columns, and the matrix is its own transpose. Only one triangle is written.
-    factor, failed = lapack.spotrf(weights.T, lower=0, clean=0, overwrite_a=1)
-    assert failed == 0, failed
-    inverse, failed = lapack.spotri(factor, lower=0, overwrite_c=1)
-    assert failed == 0, failed
-    kernel: FloatArray = inverse.T
-    roots = np.sqrt(np.diag(kernel))
+    kernel = negative_inverse(weights, n_threads=n_threads)
+    roots = np.sqrt(-np.diag(kernel))
     for tile in slices(0, len(kernel), TILE_ROWS):
-        rows = kernel[tile, : tile.stop]
-        rows /= roots[tile, None] * roots[None, : tile.stop]
+        rows = kernel[tile, tile.start :]
+        rows /= -roots[tile, None] * roots[tile.start :]
         np.clip(rows, 0, 1, out=rows)
-        kernel[: tile.start, tile] = rows[:, : tile.start].T
-        square = rows[:, tile.start :]
-        square[:] = np.maximum(np.tril(square), np.tril(square).T)
+        square = np.triu(rows[:, : len(rows)])
+        rows[:, : len(rows)] = np.maximum(square, square.T)
+        kernel[tile.stop :, tile] = rows[:, len(rows) :].T
     np.fill_diagonal(kernel, 1)
     return kernel
+
+
+def negative_inverse(matrix: FloatArray, *, n_threads: int = 1) -> FloatArray:
+    """Minus the inverse of a positive definite matrix, of which only the upper triangle is read and written.
+
+    Each block of rows in turn is swept: with P the inverse of its square on the diagonal and B its columns, the rest
+    becomes A - B P B^T, B becomes B P, and the square -P. These are n^3 operations, as many as Cholesky's factor and
+    the inverse from it take, but all of them are products of tiles, which can be worked on at once.
+
+    Args:
+        matrix: `n x n` float32, overwritten. It must not be nearly singular: there is no pivoting.
+        n_threads: tiles handled at once; they do not change the result.
+
+    Source: Goodnight 1979, A Tutorial on the SWEEP Operator, The American Statistician.
+    """
+    n = len(matrix)
+    for block in slices(0, n, TILE_ROWS):
+        columns = np.concatenate([matrix[: block.start, block], matrix[block, block.start :].T])
+        square = np.triu(matrix[block, block]).astype(np.float64)
+        inverse = np.linalg.inv(square + np.triu(square, 1).T).astype(np.float32)
+        swept = columns @ inverse
+
+        def subtract(rows: slice, block: slice = block, swept: FloatArray = swept, others: FloatArray = columns) -> None:
+            if rows != block:
+                for part in (slice(rows.start, block.start), slice(max(rows.start, block.stop), n)):
+                    matrix[rows, part] -= swept[rows] @ others[part].T
+
+        map_tiles(subtract, n, n_threads=n_threads)
+        matrix[: block.start, block] = swept[: block.start]
+        matrix[block, block.start :] = swept[block.start :].T
+        matrix[block, block] = -inverse
+    return matrix

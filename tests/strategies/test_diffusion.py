@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from strategies.functional.diffusion import diffusion_kernel, neighbour_weights
+from strategies.functional.diffusion import diffusion_kernel, negative_inverse, neighbour_weights
 
 
 def some_points(n=60, dim=3, seed=0):
@@ -46,7 +46,7 @@ def test_the_kernel_is_the_mean_of_the_probabilities_of_reaching_each_other(seed
     assert (np.diag(kernel) == 1).all()
 
 
-@pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 600])
+@pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 1100])
 def test_threads_and_tiles_do_not_change_a_bit(n):
     points = some_points(n)
     kernel = diffusion_kernel(points)
@@ -73,3 +73,14 @@ def test_copies_and_points_beside_them_are_no_problem():
     assert np.isfinite(kernel).all()
     assert (kernel >= 0).all()
     assert (kernel <= 1).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 511, 512, 513, 1300])
+def test_the_inverse_is_that_of_the_upper_triangle(n):
+    rng = np.random.default_rng(n)
+    matrix = np.eye(n) + 0.9 / n * rng.uniform(-1, 1, size=(n, n))
+    matrix = np.triu(matrix) + np.triu(matrix, 1).T
+    upper = (np.triu(matrix) + np.tril(np.full((n, n), 7), -1)).astype(np.float32)
+    found = [np.triu(negative_inverse(upper.copy(), n_threads=n_threads)) for n_threads in (1, 3)]
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_allclose(found[0], np.triu(-np.linalg.inv(matrix)), atol=1e-5)
