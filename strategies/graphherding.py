@@ -45,8 +45,8 @@ class GraphHerding(Strategy):
     """Points, labelled ones included, that are candidates and averaged over; redrawn. Time grows with its cube."""
     neighbours: Annotated[int, Field(ge=1)] = 10
     """Nearest points that each point is joined to in the graph."""
-    stay: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    """Probability that a walk goes on before each step."""
+    stay: Annotated[float, Field(gt=0, le=0.999)] = 0.95
+    """Probability that a walk goes on before each step. Nearer to 1, float32 does not resolve the kernel."""
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         n_threads = view.compute.n_threads

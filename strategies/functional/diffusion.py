@@ -55,7 +55,7 @@ def diffusion_kernel(points: FloatArray, *, n_near: int = 10, stay: float = 0.95
     Args:
         points: `n x dim` float32.
         n_near: others that each point is joined to.
-        stay: probability of each further step, below 1; stay / (1 - stay) steps are expected.
+        stay: probability of each further step, at most 0.999; stay / (1 - stay) steps are expected.
         n_threads: tiles handled at once; they do not change the result.
 
     Returns:

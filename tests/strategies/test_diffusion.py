@@ -67,9 +67,10 @@ def test_points_that_no_path_joins_have_nothing_in_common():
     assert (kernel[:20, :20] > 0).any()
 
 
-def test_copies_and_points_beside_them_are_no_problem():
+@pytest.mark.parametrize("stay", [0.95, 0.999])
+def test_copies_and_points_beside_them_are_no_problem(stay):
     points = np.concatenate([np.ones((30, 3)), some_points(5) + 50, np.zeros((1, 3))]).astype(np.float32)
-    kernel = diffusion_kernel(points, n_near=5)
+    kernel = diffusion_kernel(points, n_near=5, stay=stay)
     assert np.isfinite(kernel).all()
     assert (kernel >= 0).all()
     assert (kernel <= 1).all()

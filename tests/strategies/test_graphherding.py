@@ -89,7 +89,7 @@ def test_threads_do_not_change_the_picks():
     np.testing.assert_array_equal(one.scores, three.scores)
 
 
-@pytest.mark.parametrize("wrong", [{"candidates": 1}, {"neighbours": 0}, {"stay": 1}, {"stay": 0}])
+@pytest.mark.parametrize("wrong", [{"candidates": 1}, {"neighbours": 0}, {"stay": 0.9999}, {"stay": 0}])
 def test_hyperparameters_are_validated(wrong):
     with pytest.raises(ValidationError):
         GraphHerding(**wrong)
