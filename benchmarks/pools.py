@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import make_blobs
 
+from analysis.metrics import areas_under_curves
 from analysis.statistics import Interval, paired_difference
 from benchmarks.first_query import spec_of
 from harness.data import Dataset, Fields, load_dataset
@@ -107,19 +108,19 @@ def run(word: str, seed: int, rows: Sequence[str], options: argparse.Namespace) 
 
 
 def tables(results: pd.DataFrame) -> Iterator[str]:
-    """Markdown: GraphHerding less each row in area, and less the best of the others at each label count."""
+    """Markdown: GraphHerding less each row in areas, and less the best of the others at each label count."""
     paired = {}
     for word, of_data in results.groupby("data", sort=False):
         paired[word] = of_data.pivot(index="seed", columns=["row", "labels"], values="accuracy").dropna(axis=0)
     rows = [row for row in dict.fromkeys(results["row"]) if row != OURS]
-    yield f"\nArea of {OURS} less that of the row, in points, with 95 % intervals\n"
-    yield from heading("", [f"{word} ({len(wide)} seeds)" for word, wide in paired.items()])
-    yield table_row(f"*{OURS}, %*", (f"{wide[OURS].mean().mean():.1f}" for wide in paired.values()))
-    for row in rows:
-        means = {
-            word: [wide[name].mean(axis=1) for name in (OURS, row)] for word, wide in paired.items() if row in wide
-        }
-        yield table_row(row, (shown(paired_difference(*means[word])) if word in means else "" for word in paired))
+    for log, axis in ((False, "labels"), (True, "the logarithm of labels")):
+        areas = {word: areas_of(wide, log=log) for word, wide in paired.items()}
+        yield f"\nArea of {OURS} over {axis} less that of the row, in points, with 95 % intervals\n"
+        yield from heading("", [f"{word} ({len(wide)} seeds)" for word, wide in paired.items()])
+        yield table_row(f"*{OURS}, %*", (f"{of[OURS].mean():.1f}" for of in areas.values()))
+        for row in rows:
+            cells = (shown(paired_difference(of[OURS], of[row])) if row in of else "" for of in areas.values())
+            yield table_row(row, cells)
     others = [row for row in rows if row in OTHERS]
     if not others:
         return
@@ -130,6 +131,13 @@ def tables(results: pd.DataFrame) -> Iterator[str]:
         best = {count: max(others, key=lambda row: wide[row][count].mean()) for count in counts}
         cells = (f"{shown(paired_difference(wide[OURS][n], wide[best[n]][n]))} ({best[n]})" for n in counts)
         yield table_row(word, cells)
+
+
+def areas_of(wide: pd.DataFrame, *, log: bool) -> pd.DataFrame:
+    """Area under the curve, in %, of each seed and row."""
+    rows = wide.columns.unique("row")
+    of_rows = {row: 100 * areas_under_curves(wide[row].columns, wide[row] / 100, log=log) for row in rows}
+    return pd.DataFrame(of_rows, index=wide.index)
 
 
 def shown(difference: Interval) -> str:
