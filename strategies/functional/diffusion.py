@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from strategies.functional.arrays import FloatArray
@@ -83,7 +85,7 @@ def diffusion_kernel(points: FloatArray, *, n_near: int = 10, stay: float = 0.95
 
 
 def negative_inverse(matrix: FloatArray, *, n_threads: int = 1) -> FloatArray:
-    """Minus the inverse of a positive definite matrix, of which only the upper triangle is read and written.
+    """Minus the inverse of a positive definite matrix, right in the upper triangle, which alone is read.
 
     Each block of rows in turn is swept: with P the inverse of its square on the diagonal and B its columns, the rest
     becomes A - B P B^T, B becomes B P, and the square -P. These are n^3 operations, as many as Cholesky's factor and
@@ -101,14 +103,15 @@ def negative_inverse(matrix: FloatArray, *, n_threads: int = 1) -> FloatArray:
         square = np.triu(matrix[block, block]).astype(np.float64)
         inverse = np.linalg.inv(square + np.triu(square, 1).T).astype(np.float32)
         swept = columns @ inverse
-
-        def subtract(rows: slice, block: slice = block, swept: FloatArray = swept, others: FloatArray = columns) -> None:
-            if rows != block:
-                for part in (slice(rows.start, block.start), slice(max(rows.start, block.stop), n)):
-                    matrix[rows, part] -= swept[rows] @ others[part].T
-
-        map_tiles(subtract, n, n_threads=n_threads)
+        map_tiles(partial(_subtract, matrix, swept, columns, block), n, n_threads=n_threads)
         matrix[: block.start, block] = swept[: block.start]
         matrix[block, block.start :] = swept[block.start :].T
         matrix[block, block] = -inverse
     return matrix
+
+
+def _subtract(matrix: FloatArray, swept: FloatArray, columns: FloatArray, block: slice, rows: slice) -> None:
+    """A - B P B^T in some rows, right of the diagonal and outside the block."""
+    if rows != block:
+        for part in (slice(rows.start, block.start), slice(max(rows.start, block.stop), len(matrix))):
+            matrix[rows, part] -= swept[rows] @ columns[part].T
