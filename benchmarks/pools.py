@@ -2,7 +2,8 @@
 
 Strategies that choose by features alone buy nearly the same points from the same pool for every seed, so that seeds of
 one pool say little about another pool. Here each seed draws its pool, a random part of the training data. Accuracy
-is that of the default learner on one half of the test data. What is in OUT/results.csv is not run again.
+is that of the default learner on one half of the test data. What is in OUT is not run again: each half, size and
+schedule has a CSV file of its own there.
 
     python benchmarks/pools.py digits some.npz some.npz@longtail:20 --seeds 10-29 --half confirm --out runs/pools
     python benchmarks/pools.py digits --rows graphherding "one pick after the other" --out runs/pools
@@ -203,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / "results.csv"
+    path = options.out / f"{options.half}_{options.size}_{options.schedule}.csv"
     known = pd.read_csv(path) if path.exists() else pd.DataFrame({"data": [], "seed": [], "row": []})
     done = set(zip(known["data"], known["seed"], known["row"], strict=True))
     tasks = []
