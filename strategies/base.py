@@ -60,7 +60,7 @@ class Model(Protocol):
     def refit(self, positions: IndexArray) -> Model:
         """The same classifier, trained anew on some of its labels, with a random stream of its own.
 
-        The `refit` of the result counts positions among these labels.
+        The `refit` of the result counts positions among these labels. Threads may ask for several at once.
 
         Args:
             positions: the labels to train on, as indices into `PoolView.labelled` (the order of purchase), not into

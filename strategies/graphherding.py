@@ -13,9 +13,10 @@ from strategies.functional.calibration import tempered
 from strategies.functional.diffusion import diffusion_kernel
 from strategies.functional.distances import normalise_rows
 from strategies.functional.herding import exchange_in, herd_in
+from strategies.functional.tiles import map_each
 from strategies.functional.uncertainty import margin
 from strategies.subpool import draw_candidates
-from strategies.uherding import temperature_of
+from strategies.uherding import earlier_labels, temperature_of
 
 N_PARTS, KEPT = 3, 0.8
 """Parts of the labels that classifiers are trained on beside the whole, and what share of the labels each has."""
@@ -59,8 +60,7 @@ class GraphHerding(Strategy):
         covered = to_labels.max(axis=0, initial=0)
         weights, mean, stats = None, 1.0, dict[str, float | int | str]()
         if view.model is not None:
-            temperature = temperature_of(view.model, view)
-            probabilities = self._probabilities(view, candidates, temperature, rng)
+            probabilities, temperature = self._probabilities(view, candidates, rng)
             covered = agreed(to_labels, view.labels, probabilities)
             uncertainty = 1 - margin(probabilities)
             mean = float(uncertainty.mean()) or 1.0
@@ -70,16 +70,19 @@ class GraphHerding(Strategy):
         return Selection(candidates[picks], gains * mean * len(candidates) / len(points), stats)
 
     def _probabilities(
-        self, view: PoolView, candidates: IndexArray, temperature: float, rng: np.random.Generator
-    ) -> FloatArray:
-        """Mean probabilities of the classifier and of those that know a part of its labels, `len(candidates) x C`."""
+        self, view: PoolView, candidates: IndexArray, rng: np.random.Generator
+    ) -> tuple[FloatArray, float]:
+        """Mean over the classifier and those that know a part of its labels, `len(candidates) x C`; the temperature."""
         assert view.model is not None
         n_labels = len(view.labels)
         n_kept = max(int(KEPT * n_labels), 1)
         parts = [np.sort(rng.choice(n_labels, n_kept, replace=False)) for _ in range(N_PARTS)]
-        models = [view.model, *map(view.model.refit, parts)]
-        mean: FloatArray = np.mean([tempered(model.probabilities[candidates], temperature) for model in models], axis=0)
-        return mean
+        known = [earlier_labels(view), *parts]
+        earlier, *others = map_each(view.model.refit, known, n_threads=view.compute.n_threads)
+        temperature = temperature_of(earlier, view)
+        each = [tempered(model.probabilities[candidates], temperature) for model in (view.model, *others)]
+        mean: FloatArray = np.mean(each, axis=0)
+        return mean, temperature
 
 
 def agreed(similarities: FloatArray, labels: IndexArray, probabilities: FloatArray) -> FloatArray:

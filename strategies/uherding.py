@@ -9,7 +9,7 @@ import scipy
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from strategies.base import Model, PoolView, Selection, Strategy
+from strategies.base import IndexArray, Model, PoolView, Selection, Strategy
 from strategies.functional.calibration import best_temperature, tempered
 from strategies.functional.distances import normalise_rows
 from strategies.functional.herding import SMALLEST_SIGMA, herd
@@ -53,7 +53,7 @@ class UHerding(Strategy):
             distances = distances[distances > 0]
             sigma = float(np.quantile(distances, self.quantile)) if len(distances) else sigma
             sigma = max(sigma, SMALLEST_SIGMA)
-            temperature = temperature_of(view.model, view)
+            temperature = temperature_of(view.model.refit(earlier_labels(view)), view)
             uncertainty = 1 - margin(tempered(view.model.probabilities[candidates], temperature))
             mean = float(uncertainty.mean()) or 1.0
             weights = uncertainty / mean
@@ -61,12 +61,15 @@ class UHerding(Strategy):
         return Selection(candidates[rows], gains * mean, stats={"sigma": sigma, "temperature": temperature})
 
 
-def temperature_of(model: Model, view: PoolView) -> float:
-    """The temperature of the classifier, from one trained on the labels bought first; 1 for up to three labels."""
-    n_held_out = int(HELD_OUT * len(view.labelled))
-    if n_held_out == 0:
+def earlier_labels(view: PoolView) -> IndexArray:
+    """Positions of all labels but the last 30 % in the order of purchase: on the rest, a temperature is chosen."""
+    return np.arange(len(view.labelled) - int(HELD_OUT * len(view.labelled)))
+
+
+def temperature_of(earlier: Model, view: PoolView) -> float:
+    """The temperature of the classifier, from one that was trained on `earlier_labels`; 1 for up to three labels."""
+    n_kept = len(earlier_labels(view))
+    if n_kept == len(view.labelled):
         return 1.0
-    n_kept = len(view.labelled) - n_held_out
-    earlier = model.refit(np.arange(n_kept))
     held_out = earlier.probabilities[view.labelled[n_kept:]]
     return best_temperature(held_out, view.labels[n_kept:], view.n_classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from harness.learners.registry import make_learner
 from harness.spec import NamedLearner
 from strategies.base import FloatArray, IndexArray, check_classes, check_features
 from strategies.exceptions import InvalidQuestionError
+from strategies.functional.libraries import one_thread
 from strategies.functional.tiles import slices
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _ROWS = 4096
 """Rows of a prediction; part of the arithmetic."""
 _SUM_TOLERANCE = 1e-3
+_TURN = Lock()
+"""Learners fit one at a time, as they may change what the whole process has, such as the filters of warnings."""
 
 
 def fit(
@@ -44,7 +48,9 @@ def fit(
     if len(np.unique(labels)) == 1:
         predictor: Predictor = _OneClass(int(labels[0]), n_classes)
     else:
-        predictor = learner.fit(inputs.pool.numpy()[labelled], labels, n_classes, rng=rng)
+        points = inputs.pool.numpy()[labelled]
+        with _TURN, one_thread():  # again, since each thread has an OpenMP limit of its own
+            predictor = learner.fit(points, labels, n_classes, rng=rng)
     return FittedLearner(spec.name, predictor, inputs, n_classes, retrain, has_gradient=learner.has_gradient)
 
 

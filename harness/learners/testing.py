@@ -29,6 +29,7 @@ from harness.spec import AnyLearner, LearnerSpec, NamedLearner
 from harness.streams import stream
 from strategies.base import FloatArray, IndexArray
 from strategies.exceptions import InvalidQuestionError
+from strategies.functional.tiles import map_each
 from strategies.registry import parameter_names, resolved_parameters
 from strategies.testing import (
     N_CLASSES,
@@ -207,6 +208,15 @@ class LearnerContract:
             few, many = (first.refit(np.arange(n)).probabilities for n in (9, 15))
             same(again.refit(np.arange(15)).probabilities, many, "the same refit in another order")
             same(again.refit(np.arange(20)).refit(np.arange(9)).probabilities, few, "the same refit of a refit")
+
+    def test_refits_at_once(self, learner: Learner | LearnerSpec) -> None:
+        """A strategy with several threads may ask for several at the same time."""
+        parts = [np.arange(start, 12 + start) for start in range(4)]
+        with one_thread():
+            one_by_one = [fitted(learner).refit(part).probabilities for part in parts]
+            at_once = map_each(fitted(learner).refit, parts, n_threads=4)
+            for alone, together in zip(one_by_one, at_once, strict=True):
+                same(together.probabilities, alone, "the same refit in a thread")
 
     # Labels that are not nice.
 

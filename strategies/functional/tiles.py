@@ -6,10 +6,11 @@ run in parallel; how many run at once changes the time and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 TILE_ROWS = 256
@@ -22,9 +23,7 @@ def slices(first: int, last: int, size: int) -> list[slice]:
 
 
 def map_tiles(work: Callable[[slice], T], n_rows: int, *, tile_rows: int = TILE_ROWS, n_threads: int = 1) -> list[T]:
-    """`work` on consecutive slices of `tile_rows` rows; the first exception is raised.
-
-    To gain from more than one thread the work must release the GIL, as numpy's products and compiled code do.
+    """`work` on consecutive slices of `tile_rows` rows, as `map_each` does.
 
     Args:
         work: called with each slice; the last one may be shorter.
@@ -35,8 +34,20 @@ def map_tiles(work: Callable[[slice], T], n_rows: int, *, tile_rows: int = TILE_
     Returns:
         What `work` returned, in the order of the rows.
     """
-    tiles = slices(0, n_rows, tile_rows)
-    if n_threads == 1 or len(tiles) == 1:
-        return [work(tile) for tile in tiles]
+    return map_each(work, slices(0, n_rows, tile_rows), n_threads=n_threads)
+
+
+def map_each(work: Callable[[S], T], items: Sequence[S], *, n_threads: int = 1) -> list[T]:
+    """`work` on each item; what it returns is in the order of the items, and the first exception is raised.
+
+    To gain from more than one thread the work must release the GIL, as numpy's products and compiled code do.
+
+    Args:
+        work: called with each item.
+        items: what to work on.
+        n_threads: items worked on at once.
+    """
+    if n_threads == 1 or len(items) == 1:
+        return [work(item) for item in items]
     with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(work, tiles))
+        return list(pool.map(work, items))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies.functional.tiles import TILE_ROWS, map_tiles, slices
+from strategies.functional.tiles import TILE_ROWS, map_each, map_tiles, slices
 
 
 @settings(deadline=None, max_examples=100)
@@ -34,6 +34,12 @@ def test_the_first_exception_is_raised(n_threads):
 
     with pytest.raises(ValueError, match=r"^20$"):
         map_tiles(work, 60, tile_rows=10, n_threads=n_threads)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_each_item_has_its_result(n_threads):
+    assert map_each(str.upper, ["b", "a", "c"], n_threads=n_threads) == ["B", "A", "C"]
+    assert map_each(str.upper, [], n_threads=n_threads) == []
 
 
 def test_threads_work_at_once():
