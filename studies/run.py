@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -14,7 +16,7 @@ from rich.console import Console
 from analysis.registration import COMPARE
 from analysis.words import counted
 from harness.data import Dataset
-from harness.plan import Origin, Plan, make_plan
+from harness.plan import Job, Origin, Plan, make_plan
 from harness.spec import canonical_json, study_name
 from harness.store.location import Location
 from harness.store.reading import from_json
@@ -104,7 +106,8 @@ def run_comparison(
                 registering(keep=True)
                 store.write_study(study, command, [spec.trajectory_id for spec in specs])
                 with StudyProgress(plan.jobs, progress_console) as progress:
-                    failures = drive(plan.jobs, data, store, settled, progress)
+                    jobs = loading_meanwhile(plan.jobs, "studies.summary")
+                    failures = drive(jobs, data, store, settled, progress)
     else:
         say(progress_console, describe(plan))
         if dry_run:
@@ -146,6 +149,17 @@ def machine(resources: Resources, data: Dataset, n_jobs: int, *, dry_run: bool) 
     data_bytes = sum(array.nbytes for array in (data.x_train, data.x_test, data.y_train, data.y_test, data.labels))
     with cluster(resources, data_bytes):
         yield settle(resources, n_jobs)
+
+
+def loading_meanwhile(jobs: Iterable[Job | None], *modules: str) -> Iterator[Job | None]:
+    """The jobs; a thread imports what is needed after them as soon as a worker has to wait for one, or has no more."""
+    loading = Thread(target=lambda: [import_module(module) for module in modules])
+    for job in jobs:
+        if job is None and loading.ident is None:
+            loading.start()
+        yield job
+    if loading.ident is None:
+        loading.start()
 
 
 def show_plan(console: Console, text: str, settled: Resources, plan: Plan) -> None:

@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.backend_bases import get_registered_canvas_class
 
 from analysis.exceptions import AnalysisError
 from analysis.figures import axes, comparison, curves, diagnostics, plane
@@ -22,7 +20,6 @@ from analysis.formats import slug
 from analysis.report.estimates import Estimates
 
 MOST_DRAWN = 12
-_CANVASES = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}
 _MOST_PANELS = 4
 
 
@@ -50,7 +47,7 @@ class ReportFigure(NamedTuple):
                 buffer = io.BytesIO()
                 # Not Figure.savefig, which draws everything twice. A canvas of vectors leaves its own dpi behind.
                 figure.set_dpi(axes.DPI)
-                getattr(_CANVASES[kind](figure), f"print_{kind}")(buffer, metadata=undated)
+                getattr(get_registered_canvas_class(kind)(figure), f"print_{kind}")(buffer, metadata=undated)
                 images[kind] = buffer.getvalue()
         return images
 

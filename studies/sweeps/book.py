@@ -100,6 +100,11 @@ class TrialBook:
         """Whether every configuration is known before the others have ended."""
         return self.sweep.search in ("grid", "random")
 
+    @property
+    def runs_anyway(self) -> bool:
+        """Whether every trial runs to its end, with a configuration that is known before."""
+        return self._is_foreseen and self.sweep.scheduler == "none"
+
     def is_done(self, spec: TrajectorySpec) -> bool:
         """Whether a trajectory is finished."""
         return bool(self.known.get(spec.trajectory_id, {}).get("status") == "ok")

@@ -61,13 +61,17 @@ class Bridge:
         queue: of its jobs.
         tuning: Tune, which says what trials ask for and when they end.
         progress: told of each event and trial.
+        n_ahead: trials that may begin before Tune starts them, which it does in the same order.
     """
 
-    def __init__(self, book: TrialBook, queue: JobQueue, tuning: Tuning, progress: SweepProgress) -> None:
+    def __init__(
+        self, book: TrialBook, queue: JobQueue, tuning: Tuning, progress: SweepProgress, *, n_ahead: int = 0
+    ) -> None:
         self._book = book
         self._queue = queue
         self._tuning = tuning
         self._progress = progress
+        self._n_ahead = n_ahead
         self._open: dict[int, _Open] = {}
         self._answered: set[int] = set()
 
@@ -79,7 +83,8 @@ class Bridge:
         """
         while self._book.pending:
             error = self._tuning.error
-            for number, position in self._tuning.requests():
+            ahead = [(number, 0) for number in self._book.pending[: self._n_ahead] if number not in self._open]
+            for number, position in [*ahead, *self._tuning.requests()]:
                 if number not in self._answered:
                     trial = self._open.get(number) or self._begin(number)
                     trial.asked = max(trial.asked, position + 1)

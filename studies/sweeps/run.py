@@ -18,7 +18,7 @@ from harness.store.writing import Store
 from harness.workers.events import Failed
 from harness.workers.resources import Resources
 from studies.compare import LEARNER, learner_notes
-from studies.run import machine, show_plan
+from studies.run import loading_meanwhile, machine, show_plan
 from studies.sweeps.book import SweepRun, TrialBook
 from studies.sweeps.bridge import Bridge, start_tuning
 from studies.sweeps.legs import JobQueue
@@ -84,10 +84,15 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
                     bridge = None
                     if book.pending:
                         n_busy = math.ceil((settled.workers or 1) / len(sweep.seeds)) + 1
-                        tuning = start_tuning(book, options.concurrent_trials or n_busy)
+                        n_concurrent = options.concurrent_trials or n_busy
+                        n_ahead = n_concurrent if book.runs_anyway else 0
+                        # Each trial in Tune is a process, and where the driver runs ahead of it one is enough.
+                        tuning = start_tuning(book, 1 if n_ahead else n_concurrent)
                         stack.callback(tuning.close)
-                        bridge = Bridge(book, JobQueue(store, book.known), tuning, progress)
+                        bridge = Bridge(book, JobQueue(store, book.known), tuning, progress, n_ahead=n_ahead)
                     jobs, listen = _jobs(book, bridge, progress), bridge.listen if bridge else progress
+                    # Importances, in the summary, are estimated with a forest.
+                    jobs = loading_meanwhile(jobs, "studies.sweeps.summary", "optuna.importance", "sklearn.ensemble")
                     failures = drive(jobs, data, store, settled, listen)
                 book.confirm()
     else:

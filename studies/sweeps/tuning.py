@@ -6,7 +6,6 @@ and hands it to Tune. What a trial's number means, and all training, is the driv
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import shutil
@@ -30,40 +29,12 @@ from ray.tune.progress_reporter import TrialProgressCallback  # noqa: E402
 from ray.tune.schedulers import ASHAScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
+from studies.sweeps.broker import Broker, Report  # noqa: E402
+
 LABELS, OBJECTIVE = "n_labels", "objective"
 _CONFIGURATION, _NUMBER = "configuration", "trial"
 _RETRIES = 2
 _ENDING_SECONDS = 10
-
-Report = dict[str, float]
-
-
-@ray.remote(num_cpus=0)
-class Broker:
-    """Carries requests of trials to the driver, and its answers back."""
-
-    def __init__(self) -> None:
-        self._requests: list[tuple[int, int]] = []
-        self._answers: dict[int, list[Report | None]] = {}
-        self._answered = asyncio.Condition()
-
-    async def answer(self, number: int, position: int) -> Report | None:
-        """The report of a trial at a position, once it is there; None where there is none any more."""
-        self._requests.append((number, position))
-        async with self._answered:
-            await self._answered.wait_for(lambda: position < len(self._answers.get(number, [])))
-        return self._answers[number][position]
-
-    async def requests(self) -> list[tuple[int, int]]:
-        """Numbers and positions asked for since the last call."""
-        requests, self._requests = self._requests, []
-        return requests
-
-    async def reply(self, number: int, answers: Sequence[Report | None]) -> None:
-        """Add answers to a trial."""
-        async with self._answered:
-            self._answers.setdefault(number, []).extend(answers)
-            self._answered.notify_all()
 
 
 def _run_trial(config: dict[str, Any], broker: Any) -> None:

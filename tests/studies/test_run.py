@@ -1,7 +1,9 @@
+import threading
+
 from harness.learners.registry import named
 from harness.plan import Job, Plan
 from harness.workers.resources import Resources
-from studies.run import describe_resources
+from studies.run import describe_resources, loading_meanwhile
 
 RESOURCES = Resources(workers=2, gpus_per_trajectory=0)
 
@@ -24,3 +26,28 @@ def test_the_time_of_something_new_is_not(make_spec):
     shown = "2 at a time, with 1 CPU each; no estimate of the time yet"
     assert describe_resources(RESOURCES, Plan([], [Job(make_spec("margin"))], {})) == shown
     assert describe_resources(RESOURCES, Plan([], [], {})) == shown
+
+
+def test_what_comes_after_the_jobs_is_loaded_while_a_worker_waits(monkeypatch):
+    loaded, has_loaded = [], threading.Event()
+
+    def load(module):
+        loaded.append(module)
+        if module == "two":
+            has_loaded.set()
+
+    monkeypatch.setattr("studies.run.import_module", load)
+    jobs = loading_meanwhile(iter(["first", None, "second", None]), "one", "two")
+    assert next(jobs) == "first"
+    assert not loaded
+    assert next(jobs) is None
+    assert has_loaded.wait(30)
+    assert list(jobs) == ["second", None]
+    assert loaded == ["one", "two"]
+
+
+def test_what_comes_after_the_jobs_is_loaded_at_their_end(monkeypatch):
+    has_loaded = threading.Event()
+    monkeypatch.setattr("studies.run.import_module", lambda module: has_loaded.set())
+    assert list(loading_meanwhile(["only"], "one")) == ["only"]
+    assert has_loaded.wait(30)

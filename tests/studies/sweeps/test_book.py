@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from queue import SimpleQueue
 
 import pytest
@@ -36,6 +37,16 @@ def test_a_grid_is_known_from_the_start(pool, tmp_path):
     )
     assert [book.configure(number) for number in book.pending] == list(book.sweep.space.grid())
     assert (book.n_trials, len(book.plan().jobs)) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("search", "scheduler", "expected"),
+    [("grid", "none", True), ("random", "none", True), ("grid", "asha", False), ("tpe", "none", False)],
+)
+def test_trials_run_anyway_where_no_result_changes_the_next_one(searched, pool, tmp_path, search, scheduler, expected):
+    space = make_space("3,6", "5x4", None) if search == "grid" else searched.space
+    sweep = replace(searched, space=space, search=search, scheduler=scheduler)
+    assert TrialBook(sweep, pool, Store(tmp_path), SweepRun()).runs_anyway == expected
 
 
 def test_two_threads_that_ask_for_one_trial_get_one_configuration(book, monkeypatch):

@@ -52,7 +52,7 @@ class FakeTune:
 
 @pytest.fixture
 def run(pool, tmp_path):
-    """`run(sweep, tune, failing=seeds)`: the book, after all trials have ended."""
+    """`run(sweep, tune, failing=seeds, n_ahead=0)`: the book, after all trials have ended."""
 
     def execute(jobs, failing):
         for job in jobs:
@@ -66,12 +66,12 @@ def run(pool, tmp_path):
                 yield RoundDone(job, replace(done, stats={**done.stats, "fingerprint": "f"}))
             yield Finished(job, Summary("cpu", {"fingerprint": "f"}, 0)) if job.is_last_leg else Paused(job)
 
-    def run(sweep, tune, failing=()):
+    def run(sweep, tune, failing=(), n_ahead=0):
         store = Store(tmp_path)
         with store.writing():
             book = TrialBook(sweep, pool, store, SweepRun())
             with SweepProgress(book.n_trials, [], Console(file=StringIO())) as progress:
-                bridge = Bridge(book, JobQueue(store, book.known), tune, progress)
+                bridge = Bridge(book, JobQueue(store, book.known), tune, progress, n_ahead=n_ahead)
                 record(execute(bridge.jobs(), failing), store, bridge.listen)
         return book
 
@@ -91,6 +91,21 @@ def test_trials_get_their_reports_in_order_and_end(run):
     for number, got in tune.got.items():
         assert [labels for labels, _ in got] == [5, 10, 15, 20]
         assert tuple(got) == book.records[number].reports
+
+
+@pytest.mark.parametrize("n_ahead", [1, 2])
+def test_trials_may_begin_before_tune_starts_them(run, n_ahead):
+    class LateTune(FakeTune):
+        """Starts no trial before all have ended."""
+
+        def requests(self):
+            return []
+
+    tune = LateTune([0, 1, 2])
+    book = run(sweep("3,6,9"), tune, n_ahead=n_ahead)
+    assert [record.status for record in book.records.values()] == ["complete"] * 3
+    assert tune.closed == [0, 1, 2]
+    assert all([labels for labels, _ in got] == [5, 10, 15, 20] for got in tune.got.values())
 
 
 def test_trials_of_one_trajectory_run_it_once(run):
