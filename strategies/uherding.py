@@ -53,7 +53,9 @@ class UHerding(Strategy):
             distances = distances[distances > 0]
             sigma = float(np.quantile(distances, self.quantile)) if len(distances) else sigma
             sigma = max(sigma, SMALLEST_SIGMA)
-            temperature = temperature_of(view.model.refit(earlier_labels(view)), view)
+            kept = earlier_labels(view)
+            earlier = view.model.refit(kept) if len(kept) < len(view.labelled) else view.model
+            temperature = temperature_of(earlier, view)
             uncertainty = 1 - margin(tempered(view.model.probabilities[candidates], temperature))
             mean = float(uncertainty.mean()) or 1.0
             weights = uncertainty / mean
@@ -62,7 +64,7 @@ class UHerding(Strategy):
 
 
 def earlier_labels(view: PoolView) -> IndexArray:
-    """Positions of all labels but the last 30 % in the order of purchase: on the rest, a temperature is chosen."""
+    """Positions of the labels bought first: all but the last 30 %, on which the temperature is chosen."""
     return np.arange(len(view.labelled) - int(HELD_OUT * len(view.labelled)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from threading import Thread
@@ -152,8 +152,14 @@ def machine(resources: Resources, data: Dataset, n_jobs: int, *, dry_run: bool) 
 
 
 def loading_meanwhile(jobs: Iterable[Job | None], *modules: str) -> Iterator[Job | None]:
-    """The jobs; a thread imports what is needed after them as soon as a worker has to wait for one, or has no more."""
-    loading = Thread(target=lambda: [import_module(module) for module in modules])
+    """The jobs. As soon as there is none for a free worker, a thread imports modules that are needed afterwards."""
+
+    def load() -> None:
+        with suppress(Exception):  # Whoever needs it imports it again, and says what is wrong.
+            for module in modules:
+                import_module(module)
+
+    loading = Thread(target=load)
     for job in jobs:
         if job is None and loading.ident is None:
             loading.start()

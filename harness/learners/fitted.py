@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _ROWS = 4096
 """Rows of a prediction; part of the arithmetic."""
 _SUM_TOLERANCE = 1e-3
-_TURN = Lock()
-"""Learners fit one at a time, as they may change what the whole process has, such as the filters of warnings."""
+_TURN = RLock()
+"""Learners fit one at a time, since a fit may change settings of the whole process, such as the filters of warnings."""
 
 
 def fit(
@@ -49,7 +49,7 @@ def fit(
         predictor: Predictor = _OneClass(int(labels[0]), n_classes)
     else:
         points = inputs.pool.numpy()[labelled]
-        with _TURN, one_thread():  # again, since each thread has an OpenMP limit of its own
+        with _TURN, one_thread():  # The caller's limit on OpenMP does not reach another thread.
             predictor = learner.fit(points, labels, n_classes, rng=rng)
     return FittedLearner(spec.name, predictor, inputs, n_classes, retrain, has_gradient=learner.has_gradient)
 

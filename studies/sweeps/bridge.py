@@ -24,7 +24,7 @@ def start_tuning(book: TrialBook, n_concurrent: int) -> Tuning:
 
     Args:
         book: of the sweep; Tune's thread asks it for configurations.
-        n_concurrent: trials at once.
+        n_concurrent: trials that Tune runs at once, each in a process.
     """
     from studies.sweeps.tuning import Tuning  # late: where nothing is left to run, Tune is not even loaded
 
@@ -43,7 +43,7 @@ def start_tuning(book: TrialBook, n_concurrent: int) -> Tuning:
 
 @dataclass(eq=False)
 class _Open:
-    """A trial that Tune has started: reports that it has asked for, and label counts of those it got."""
+    """A trial that has begun: reports that Tune has asked for, and label counts of those it got."""
 
     number: int
     specs: list[TrajectorySpec]
@@ -52,7 +52,7 @@ class _Open:
 
 
 class Bridge:
-    """Serves the trials that Tune has started.
+    """Serves the trials that have begun.
 
     One thread, the driver's, asks it for jobs and tells it what became of them.
 
@@ -61,7 +61,8 @@ class Bridge:
         queue: of its jobs.
         tuning: Tune, which says what trials ask for and when they end.
         progress: told of each event and trial.
-        n_ahead: trials that may begin before Tune starts them, which it does in the same order.
+        n_ahead: trials that may have begun at once although Tune has not started them yet; it starts them later, in the
+            same order. 0 waits for Tune.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Running a sweep: Tune decides which trials run, one pool of workers runs their trajectories."""
+"""Running a sweep: Tune starts and stops trials, one pool of workers runs their trajectories."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
         say(progress_console, text)
     failures: list[Failed] = []
     if n_left := book.n_left:
-        # The stack is outside: Tune's thread ends with the cluster.
+        # The stack is outside: after an error, Tune's thread ends with the cluster.
         with ExitStack() as stack, machine(resources, data, n_left, dry_run=options.dry_run) as settled:
             show_plan(progress_console, str(book), settled, book.plan())
             if options.dry_run:
@@ -94,6 +94,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
                     # Importances, in the summary, are estimated with a forest.
                     jobs = loading_meanwhile(jobs, "studies.sweeps.summary", "optuna.importance", "sklearn.ensemble")
                     failures = drive(jobs, data, store, settled, listen)
+                    stack.close()  # Tune has nothing more to do, and is to end before the cluster.
                 book.confirm()
     else:
         say(progress_console, str(book))
@@ -121,7 +122,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
 
 
 def _jobs(book: TrialBook, bridge: Bridge | None, progress: SweepProgress) -> Iterator[Job | None]:
-    """Jobs of the trials that Tune starts, then those of the confirmation."""
+    """Jobs of the trials, then those of the confirmation."""
     if bridge is not None:
         yield from bridge.jobs()
     if specs := book.confirmation:

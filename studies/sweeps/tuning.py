@@ -53,7 +53,7 @@ class Tuning:
         numbers: of the trials, in the order in which they start.
         configure: the configuration of a number; called in this order, each once the trials may start.
         grid: whether all configurations are known from the start.
-        n_concurrent: trials at once.
+        n_concurrent: trials that Tune runs at once, each in a process.
         window: label counts of the objective.
         reduction: ASHA lets one trial in so many go on at each rung, and its rungs are so many times the label
             count apart; None stops nothing early.
@@ -72,6 +72,7 @@ class Tuning:
         self._broker: Any = Broker.remote()  # type: ignore[attr-defined]
         self._ended: SimpleQueue[tuple[int, int, bool]] = SimpleQueue()
         self._error: BaseException | None = None
+        self._over = _Over()
         self._folder = tempfile.mkdtemp(prefix="ntkcpl-tune-")
         scheduler = None
         if reduction is not None:
@@ -99,6 +100,7 @@ class Tuning:
             run_config=tune.RunConfig(
                 storage_path=self._folder,
                 verbose=0,
+                stop=self._over,
                 callbacks=[_Ends(self._ended), _Silent()],
                 failure_config=tune.FailureConfig(max_failures=_RETRIES),
             ),
@@ -139,9 +141,29 @@ class Tuning:
                 return found
 
     def close(self) -> None:
-        """Forget Tune's files, once Tune has put its trials away or the cluster is gone."""
+        """End Tune and forget its files. To shut down Ray while Tune is at work may end the process."""
+        self._over.set()
         self._thread.join(_ENDING_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class _Over(tune.Stopper):
+    """Ends all trials once the driver needs none."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        """From now on."""
+        self._is_set = True
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No trial ends before the others."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether it is over."""
+        return self._is_set
 
 
 class _Numbers(Searcher):

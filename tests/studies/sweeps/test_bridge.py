@@ -94,17 +94,29 @@ def test_trials_get_their_reports_in_order_and_end(run):
 
 
 @pytest.mark.parametrize("n_ahead", [1, 2])
-def test_trials_may_begin_before_tune_starts_them(run, n_ahead):
+def test_so_many_trials_may_begin_before_tune_starts_them(run, monkeypatch, n_ahead):
     class LateTune(FakeTune):
         """Starts no trial before all have ended."""
 
+        n_calls = 0
+
         def requests(self):
+            self.n_calls += 1
+            assert self.n_calls < 500  # else the driver waits for it
             return []
 
-    tune = LateTune([0, 1, 2])
-    book = run(sweep("3,6,9"), tune, n_ahead=n_ahead)
-    assert [record.status for record in book.records.values()] == ["complete"] * 3
-    assert tune.closed == [0, 1, 2]
+    tune, begun, n_open = LateTune([0, 1, 2, 3]), [], []
+
+    def started(progress, number, specs):
+        begun.append(number)
+        n_open.append(len(begun) - len(tune.closed))
+
+    monkeypatch.setattr(SweepProgress, "trial_started", started)
+    book = run(sweep("3,6,9,12"), tune, n_ahead=n_ahead)
+    assert [record.status for record in book.records.values()] == ["complete"] * 4
+    assert begun == [0, 1, 2, 3]
+    assert sorted(tune.closed) == begun
+    assert max(n_open) == n_ahead
     assert all([labels for labels, _ in got] == [5, 10, 15, 20] for got in tune.got.values())
 
 
