@@ -28,6 +28,7 @@ from ray import tune  # noqa: E402
 from ray.tune.progress_reporter import TrialProgressCallback  # noqa: E402
 from ray.tune.schedulers import ASHAScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
+from ray.tune.stopper import NoopStopper  # noqa: E402
 
 from studies.sweeps.broker import Broker, Report  # noqa: E402
 
@@ -142,28 +143,19 @@ class Tuning:
 
     def close(self) -> None:
         """End Tune and forget its files. To shut down Ray while Tune is at work may end the process."""
-        self._over.set()
+        self._over.is_set = True
         self._thread.join(_ENDING_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class _Over(tune.Stopper):
+class _Over(NoopStopper):
     """Ends all trials once the driver needs none."""
 
-    def __init__(self) -> None:
-        self._is_set = False
-
-    def set(self) -> None:
-        """From now on."""
-        self._is_set = True
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No trial ends before the others."""
-        return False
+    is_set = False
 
     def stop_all(self) -> bool:
-        """Whether it is over."""
-        return self._is_set
+        """Whether the driver needs none."""
+        return self.is_set
 
 
 class _Numbers(Searcher):
