@@ -7,6 +7,7 @@ seeds, so what a seed does to both sides and to all label counts stays together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -96,7 +97,7 @@ def gain_table(results: Results, data: str | None = None, *, baseline: str = "ra
     for pair in pairs(results, data, baseline=baseline):
         gains = pair.gains
         p = t_test(gains)
-        intervals = [mean_interval(gains[n_labels]) for n_labels in gains]
+        intervals = [mean_interval(values) for values in gains.to_numpy().T]
         frame = pd.DataFrame([(i.estimate, i.low, i.high) for i in intervals], columns=["gain", "low", "high"])
         frame = frame.assign(p=p, p_holm=holm(p), n_pairs=len(gains))
         frame.insert(0, "n_labels", gains.columns)
@@ -219,23 +220,28 @@ def labels_saved(
     """
     columns = ["configuration", "share", "target", "labels", "baseline_labels", "saved", "low", "high", "n_pairs"]
     rows = []
+    results = results.only(data)
     weights = _Weights(n_resamples, rng)
-    spent = spending_table(results, data).set_index("configuration")
-    for pair in pairs(results, data, baseline=baseline):
-        sides = (pair.own, pair.other)
-        resampled = [weights[len(side)] @ side.to_numpy() for side in sides]
+    spent = dict(iter(spending_table(results).groupby("configuration")))
+
+    @cache  # a baseline is that of many configurations
+    def reach(name: str, target: float) -> tuple[float, FloatArray, float]:
+        """Label counts at which the mean curve and the resampled ones reach the target; seconds up to the former."""
+        side = results.seed_curves[name]
+        curves = side.to_numpy()
+        needed = float(first_reach(side.columns, curves.mean(axis=0), target))
+        resampled = first_reach(side.columns, weights[len(curves)] @ curves, target)
+        return needed, resampled, _spent_by(spent[name], needed)
+
+    for pair in pairs(results, baseline=baseline):
+        final = float(pair.other.mean().iloc[-1])
         for share in shares:
-            target = share * float(pair.other.mean().iloc[-1])
-            needed, reference = (float(first_reach(side.columns, side.mean(), target)) for side in sides)
-            own, other = (
-                first_reach(side.columns, curves, target) for side, curves in zip(sides, resampled, strict=True)
-            )
+            target = share * final
+            needed, own, seconds = reach(pair.configuration, target)
+            reference, other, others_seconds = reach(pair.baseline, target)
             low, high = bootstrap_interval(other - own, len(pair.own))
-            saved = reference - needed
-            extra = _spent_by(spent.loc[[pair.configuration]], needed) - _spent_by(
-                spent.loc[[pair.baseline]], reference
-            )
-            rows.append((pair.configuration, share, target, needed, reference, saved, low, high, len(pair.own), extra))
+            measured = (needed, reference, reference - needed, low, high, len(pair.own), seconds - others_seconds)
+            rows.append((pair.configuration, share, target, *measured))
     return pd.DataFrame(rows, columns=[*columns, "extra_seconds"])
 
 
@@ -336,7 +342,8 @@ def with_missing_seeds(results: Results) -> list[Excluded]:
 
 def _spent_by(spent: pd.DataFrame, labels: float) -> float:
     """Seconds of selection when a round has brought so many labels; `spent` is one curve of `spending_table`."""
-    return float(spent.loc[spent["n_labels"] >= labels, "select_seconds"].min())  # NaN where labels are
+    seconds = spent["select_seconds"].to_numpy()[spent["n_labels"].to_numpy() >= labels]
+    return float(np.fmin.reduce(seconds, initial=np.nan))  # NaN where labels are
 
 
 class _Weights(dict[int, FloatArray]):

@@ -97,11 +97,10 @@ class Results:
         cells = pd.DataFrame([row for frame in frames for row in frame.to_dict("records")], columns=columns)
         if self.named is not None:
             return self.named[self.named.index.isin(cells["trajectory_id"])]
-        parameters = cells["params"].map(_parse)
-        settings = [
-            {**params, "schedule": schedule, "evaluate_on": evaluate_on}
-            for params, schedule, evaluate_on in zip(parameters, cells["schedule"], cells["evaluate_on"], strict=True)
-        ]
+        parameters = {text: _parse(text) for text in cells["params"].unique()}
+        given = list(zip(cells["params"], cells["schedule"], cells["evaluate_on"], strict=True))
+        distinct = {each: {**parameters[each[0]], "schedule": each[1], "evaluate_on": each[2]} for each in set(given)}
+        settings = [distinct[each] for each in given]
         presets = [_preset(spec) for spec in cells["spec"]]
         names, keys = {}, {}
         for name, rows in cells.groupby("strategy").indices.items():
@@ -115,12 +114,12 @@ class Results:
                 names[row] = f"{name}[{','.join(shown)}]" if shown else str(name)
                 keys[row] = (name, preset, [_sort_key(setting.get(key)) for key in differing], cells["seed"][row])
         cells["configuration"] = [names[row] for row in range(len(cells))]
-        cells["params"] = parameters.map(_canonical)
+        cells["params"] = cells["params"].map({text: _canonical(params) for text, params in parameters.items()})
         order = sorted(range(len(cells)), key=keys.__getitem__)
         leading = ["configuration", "strategy", "params", "schedule", "evaluate_on", "seed", "message"]
         return cells.iloc[order].set_index("trajectory_id")[leading]
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Names of the configurations in display order: by strategy, then by the settings that differ."""
         return list(self.configurations["configuration"].unique())
@@ -162,17 +161,16 @@ class Results:
         if data not in names:
             got = "none was named" if data is None else f"got `{data}`"
             raise SelectionError(f"Expected the name of a data set in these results ({_listing(names)}), but {got}.")
-        cells = pd.concat([self.trajectories, self.failures])
-        wanted = cells["data"] == data
-        if evaluate_on is not None:
-            wanted &= cells["evaluate_on"] == evaluate_on
-        seen = self.bounds["data"] == data
-        if evaluate_on is not None:
-            seen &= self.bounds["evaluate_on"] == evaluate_on
-        return self.cached(
-            ("only", data, evaluate_on),
-            lambda: replace(self._keep(cells.loc[wanted, "trajectory_id"]), bounds=self.bounds[seen]),
-        )
+
+        def is_wanted(frame: pd.DataFrame) -> pd.Series[bool]:
+            chosen = frame["data"] == data
+            return chosen if evaluate_on is None else chosen & (frame["evaluate_on"] == evaluate_on)
+
+        def restricted() -> Results:
+            ids = [frame.loc[is_wanted(frame), "trajectory_id"] for frame in (self.trajectories, self.failures)]
+            return replace(self._keep(pd.concat(ids)), bounds=self.bounds[is_wanted(self.bounds)])
+
+        return self.cached(("only", data, evaluate_on), restricted)
 
     def of(self, names: Iterable[str]) -> Results:
         """Restrict to configurations by their names, which they keep."""
@@ -506,9 +504,10 @@ def _distinct(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _differing(settings: Sequence[dict[str, Any]]) -> list[str]:
     """Keys, sorted, that not all settings share with an equal value."""
-    keys = sorted({key for setting in settings for key in setting})
+    distinct = list({id(setting): setting for setting in settings}.values())  # many are one and the same object
+    keys = sorted({key for setting in distinct for key in setting})
     return [
-        key for key in keys if len({_canonical(setting[key]) if key in setting else "" for setting in settings}) > 1
+        key for key in keys if len({_canonical(setting[key]) if key in setting else "" for setting in distinct}) > 1
     ]
 
 

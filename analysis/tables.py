@@ -361,7 +361,7 @@ def baselines(results: Results, baseline: str) -> dict[str, str]:
     references, lacking = _references(results, baseline)
     if lacking:
         raise NoBaselineError(" ".join(each.reason for each in lacking))
-    return references
+    return dict(references)
 
 
 class Excluded(NamedTuple):
@@ -373,10 +373,14 @@ class Excluded(NamedTuple):
 
 def without_baseline(results: Results, baseline: str) -> list[Excluded]:
     """Finished configurations of one data set for which `baselines` raises, by schedule and evaluation data."""
-    return _references(results, baseline)[1]
+    return list(_references(results, baseline)[1])
 
 
 def _references(results: Results, baseline: str) -> tuple[dict[str, str], list[Excluded]]:
+    return results.cached(("references", baseline), lambda: _find_references(results, baseline))
+
+
+def _find_references(results: Results, baseline: str) -> tuple[dict[str, str], list[Excluded]]:
     finished = results.configurations[results.configurations.index.isin(results.trajectories["trajectory_id"])]
     configurations = finished.drop_duplicates("configuration")
     named = (configurations["strategy"] == baseline) | (configurations["configuration"] == baseline)

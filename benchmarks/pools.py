@@ -2,8 +2,8 @@
 
 Strategies that choose by features alone buy nearly the same points from the same pool for every seed, so that seeds of
 one pool say little about another pool. Here each seed draws its pool, a random part of the training data. Accuracy
-is that of the default learner on one half of the test data. What is in OUT is not run again: each half, size and
-schedule has a CSV file of its own there.
+is that of the learner on one half of the test data. What is in OUT is not run again: each half, size, schedule and
+learner has a CSV file of its own there.
 
     python benchmarks/pools.py digits some.npz some.npz@longtail:20 --seeds 10-29 --half confirm --out runs/pools
     python benchmarks/pools.py digits --rows graphherding "one pick after the other" --out runs/pools
@@ -34,6 +34,7 @@ from analysis.metrics import areas_under_curves
 from analysis.statistics import Interval, paired_difference
 from benchmarks.first_query import spec_of
 from harness.data import Dataset, Fields, load_dataset
+from harness.learners.registry import MLP, learner_names, named
 from harness.pools import PoolSpec
 from harness.schedule import parse_seeds
 from harness.trajectory import run_trajectory
@@ -101,6 +102,8 @@ def run(word: str, seed: int, rows: Sequence[str], options: argparse.Namespace) 
         name, context = (OURS, PARTS[row]) if row in PARTS else (OURS if row in SETTINGS else row, nullcontext)
         strategy = make_strategy(name, SETTINGS.get(row, {}))
         spec = spec_of(name, strategy, options.schedule, seed, data, options.half)
+        if options.learner != MLP:
+            spec = spec.model_copy(update={"learner": named(options.learner)})
         with context():
             for record in run_trajectory(spec, data):
                 found.append({"data": word, "row": row, "seed": seed, "labels": record.n_labels})
@@ -199,12 +202,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--schedule", default="20x5,100x4")
     parser.add_argument("--seeds", default="0-9", help="as for `ntkcpl compare`")
     parser.add_argument("--half", choices=["tune", "confirm"], default="tune")
+    parser.add_argument("--learner", choices=learner_names(), default=MLP)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--figure", type=Path, help="where to draw gains over Random")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / f"{options.half}_{options.size}_{options.schedule}.csv"
+    learner = "" if options.learner == MLP else f"_{options.learner}"
+    path = options.out / f"{options.half}_{options.size}_{options.schedule}{learner}.csv"
     known = pd.read_csv(path) if path.exists() else pd.DataFrame({"data": [], "seed": [], "row": []})
     done = set(zip(known["data"], known["seed"], known["row"], strict=True))
     tasks = []

@@ -53,8 +53,8 @@ def parts(results: Results, baseline: str | None) -> list[Part]:
     """
     wholes = {
         (evaluate_on != _ALL, name, evaluate_on != _TUNE): (evaluate_on, results.only(name, evaluate_on))
-        for name in results.data_names
-        for evaluate_on in results.only(name).configurations["evaluate_on"].unique()
+        for frame in (results.trajectories, results.failures)
+        for name, evaluate_on in set(zip(frame["data"], frame["evaluate_on"], strict=True))
     }
     found: list[Part] = []
     for evaluate_on, whole in (wholes[key] for key in sorted(wholes)):
