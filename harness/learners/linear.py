@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass as plain
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -138,8 +139,11 @@ def _regression(tolerance: float, penalty: float = 1.0) -> Any:
     return LogisticRegression(C=1 / penalty, tol=tolerance, max_iter=_STEPS, warm_start=True)
 
 
-def _quiet() -> warnings.catch_warnings:
-    """Nothing is said of a solver that stops at its last bits."""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing is said of a solver that stops at its last bits, nor of classes with a label or two, as in a first round."""
     from sklearn.exceptions import ConvergenceWarning
 
-    return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
+        yield

@@ -67,3 +67,10 @@ def test_the_folds_come_from_the_stream_of_the_training():
     """One seed gives one penalty; another may give another, and with a given penalty no seed matters."""
     one, other = (fitted(Linear(penalty=0.1), seed=seed).probabilities for seed in (0, 1))
     np.testing.assert_array_equal(one, other)
+
+
+def test_says_nothing_of_many_classes_with_a_label_or_two():
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 30
+    found = Linear().fit(rng.normal(size=(40, 5)), labels, 30, rng=rng)  # a warning is an error in the tests
+    assert found.predict_proba(np.zeros((1, 5))).shape == (1, 30)
