@@ -31,18 +31,24 @@ _ROUGH, _EXACT = 1e-3, 1e-8
 class Linear(Learner):
     """The sum of the cross entropies plus `penalty`/2 times the squared weights is as small as it gets (L-BFGS).
 
-    Features are divided by sqrt(dim), so that their mean squared norm is 1 with the scaling `rms`; the intercepts are
-    free. The penalty is the one of `PENALTIES` with the least cross entropy on held-out labels: folds are stratified
-    and drawn from the stream of the training, as many as the largest class has labels, five at most. The label of a
-    class that has one only is never held out. A class without labels has the probability 0.
+    Features are divided by sqrt(dim), so that their mean squared norm is 1 with the scaling `rms`, and centred at the
+    mean of the labelled points. The penalty is the one of `PENALTIES` with the least cross entropy on held-out labels:
+    folds are stratified and drawn from the stream of the training, as many as the largest class has labels, five at
+    most. The label of a class that has one only is never held out. A class without labels has the probability 0.
+
+    A class has no intercept unless asked for. One without a penalty learns how often each class was bought, which a
+    strategy decides; where most classes have a label or two, it decides the prediction (`benchmarks/linear.py`).
     """
 
     name: ClassVar[str] = "linear"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "logistic regression, the linear head on frozen features; scikit-learn's solver"
     has_gradient: ClassVar[bool] = True
 
     penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["chosen"] = "chosen"
     """Strength of the penalty, 1/C of scikit-learn; or `chosen` anew in every round."""
+    intercept: bool = False
+    """Whether each class has an intercept, without a penalty."""
 
     def fit(
         self, features: FloatArray, labels: IndexArray, n_classes: int, *, rng: np.random.Generator
@@ -50,8 +56,10 @@ class Linear(Learner):
         """Choose the penalty, then fit all labels with it."""
         seen, targets = np.unique(labels, return_inverse=True)
         mean, directions, points = _reduced(features.astype(np.float64) / math.sqrt(features.shape[1]))
-        penalty = choose_penalty(points, targets, rng) if self.penalty == "chosen" else self.penalty
-        model = _regression(_EXACT, penalty)
+        penalty = self.penalty
+        if penalty == "chosen":
+            penalty = choose_penalty(points, targets, rng, intercept=self.intercept)
+        model = _regression(_EXACT, self.intercept, penalty)
         with _quiet():
             model.fit(points, targets)
         weights, shift = model.coef_ @ directions, model.intercept_
@@ -89,17 +97,20 @@ class LinearPredictor:
         return gradient
 
 
-def choose_penalty(points: FloatArray, targets: IndexArray, rng: np.random.Generator) -> float:
+def choose_penalty(
+    points: FloatArray, targets: IndexArray, rng: np.random.Generator, *, intercept: bool = False
+) -> float:
     """The penalty with the least cross entropy on held-out points.
 
     Args:
-        points: `n x dim` float64.
+        points: `n x dim` float64, centred.
         targets: classes 0 to C-1, each there.
         rng: source of the folds.
+        intercept: whether each class has one.
     """
     losses = np.zeros(len(PENALTIES))
     for left in held_out(targets, rng):
-        model = _regression(_ROUGH)
+        model = _regression(_ROUGH, intercept)
         for position, penalty in enumerate(PENALTIES):  # each starts from the one before
             model.set_params(C=1 / penalty)
             with _quiet():
@@ -124,7 +135,7 @@ def held_out(targets: IndexArray, rng: np.random.Generator) -> Iterator[np.ndarr
 def _reduced(points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Mean, orthonormal directions and coordinates of points: `dim`, `r x dim`, `n x r`, with r at most n.
 
-    Neither the loss nor the penalty knows the difference, since the weights lie in the span of the points.
+    Neither the loss nor the penalty knows the difference, since the weights lie in the span of the centred points.
     """
     import scipy.linalg
 
@@ -133,10 +144,10 @@ def _reduced(points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return mean, directions, left * sizes
 
 
-def _regression(tolerance: float, penalty: float = 1.0) -> Any:
+def _regression(tolerance: float, intercept: bool, penalty: float = 1.0) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=1 / penalty, tol=tolerance, max_iter=_STEPS, warm_start=True)
+    return LogisticRegression(C=1 / penalty, tol=tolerance, max_iter=_STEPS, warm_start=True, fit_intercept=intercept)
 
 
 @contextmanager

@@ -11,32 +11,47 @@ from strategies.testing import DIM, N_CLASSES
 SCALED = fit_scaling(FEATURES, "rms")(FEATURES).astype(np.float64) / np.sqrt(DIM)
 
 
-def regression(penalty, rows, labels):
+def regression(points, labels, penalty, *, intercept=False):
     with one_thread():
-        return LogisticRegression(C=1 / penalty, tol=1e-8, max_iter=10_000).fit(SCALED[rows], labels)
+        return LogisticRegression(C=1 / penalty, tol=1e-8, max_iter=10_000, fit_intercept=intercept).fit(points, labels)
 
 
+@pytest.mark.parametrize("intercept", [False, True])
 @pytest.mark.parametrize("penalty", [1.0, 1e-2, 1e-4])
 @pytest.mark.parametrize("classes", [[0, 1, 2], [0, 2]], ids=str)
-def test_agrees_with_scikit_learn(penalty, classes):
+def test_agrees_with_scikit_learn(penalty, classes, intercept):
     labelled = LABELLED[np.isin(TRUTH[LABELLED], classes)]
-    found = fitted(Linear(penalty=penalty), labelled)
+    found = fitted(Linear(penalty=penalty, intercept=intercept), labelled)
+    centred = SCALED - SCALED[labelled].mean(axis=0)
+    model = regression(centred[labelled], TRUTH[labelled], penalty, intercept=intercept)
     expected = np.zeros((len(FEATURES), N_CLASSES))
-    expected[:, classes] = regression(penalty, labelled, TRUTH[labelled]).predict_proba(SCALED)
+    expected[:, classes] = model.predict_proba(centred)
     np.testing.assert_allclose(found.probabilities, expected, atol=2e-3)
     np.testing.assert_array_equal(found.probabilities[:, np.setdiff1d(range(N_CLASSES), classes)], 0)
 
 
-def test_the_penalty_is_the_best_on_held_out_labels():
-    targets = TRUTH[LABELLED]
+@pytest.mark.parametrize("intercept", [False, True])
+def test_the_penalty_is_the_best_on_held_out_labels(intercept):
+    points, targets = SCALED[LABELLED] - SCALED[LABELLED].mean(axis=0), TRUTH[LABELLED]
     losses = np.zeros(len(PENALTIES))
     for left in held_out(targets, np.random.default_rng(3)):
         for position, penalty in enumerate(PENALTIES):
-            likelihood = regression(penalty, LABELLED[~left], targets[~left]).predict_proba(SCALED[LABELLED[left]])
-            losses[position] -= np.log(likelihood[range(left.sum()), targets[left]]).sum()
-    chosen = choose_penalty(SCALED[LABELLED], targets, np.random.default_rng(3))
+            model = regression(points[~left], targets[~left], penalty, intercept=intercept)
+            likelihood = model.predict_proba(points[left])[range(left.sum()), targets[left]]
+            losses[position] -= np.log(likelihood).sum()
+    chosen = choose_penalty(points, targets, np.random.default_rng(3), intercept=intercept)
     assert chosen == PENALTIES[int(np.argmin(losses))]
     assert chosen not in (PENALTIES[0], PENALTIES[-1])
+
+
+def test_a_class_that_was_bought_twice_is_not_predicted_everywhere():
+    """Where second labels are of another mode of their class, the held-out ones ask for the strongest penalty."""
+    rng = np.random.default_rng(0)
+    modes, bought, there = rng.normal(size=(80, 20)), np.arange(50), np.arange(80).repeat(5)
+    points, others = (modes[each] + rng.normal(0, 0.5, (len(each), 20)) for each in (bought, there))
+    models = [each.fit(points, bought % 40, 40, rng=rng) for each in (Linear(), Linear(intercept=True))]
+    right, with_intercept = ((model.predict_proba(others).argmax(axis=1) == there % 40).mean() for model in models)
+    assert right > 0.45 > 0.35 > with_intercept
 
 
 @pytest.mark.parametrize("seed", range(20))
