@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}
+_ONE = ["trajectory_id", "_store"]
+"""A trajectory as one store has it."""
 _BOUNDS = ["data", "strategy", "params", "evaluate_on", "seed", "n_labels", "accuracy"]
 
 
@@ -305,6 +307,11 @@ def load(
         members = known.loc[known["study"] == study, "trajectory_id"]
         trajectories = trajectories[trajectories["trajectory_id"].isin(members)]
 
+    import pandas as pd
+
+    # Rounds are written first: where they are missing, somebody has removed their file, or it is damaged.
+    written, listed = (pd.MultiIndex.from_frame(frame[_ONE]) for frame in (read["rounds"], trajectories))
+    trajectories = trajectories[listed.isin(written.unique()) | (trajectories["status"] != "ok")]
     preferred = trajectories.assign(_failed=trajectories["status"] != "ok").sort_values(
         ["_failed", "_store"], kind="stable"
     )
@@ -319,13 +326,11 @@ def load(
     is_oracle = trajectories["strategy"].isin(schema.ORACLES)
     oracles, trajectories = trajectories[is_oracle], trajectories[~is_oracle]
     finished = trajectories[trajectories["status"] == "ok"]
-    if damaged:
-        finished = finished[finished["trajectory_id"].isin(read["rounds"]["trajectory_id"])]
     failures = trajectories[trajectories["status"] != "ok"]
     # A trajectory's rounds come from the store that its row came from, never from two.
-    source = finished[["trajectory_id", "_store"]]
+    source = finished[_ONE]
     details = {
-        name: read[name].merge(source, on=["trajectory_id", "_store"]).drop_duplicates(keys).drop(columns="_store")
+        name: read[name].merge(source, on=_ONE).drop_duplicates(keys).drop(columns="_store")
         for name, keys in _KEYS.items()
     }
     pictures = read["coverage"].drop(columns="_store").iloc[: None if study is None else 0]
@@ -404,8 +409,8 @@ def _bounds(oracles: pd.DataFrame, finished: pd.DataFrame, rounds: pd.DataFrame)
             )
         else:
             kept.append(row.trajectory_id)
-    parts = oracles.loc[oracles["trajectory_id"].isin(kept), ["trajectory_id", "_store", "evaluate_on"]]
-    found = parts.merge(rounds, on=["trajectory_id", "_store"]).drop_duplicates(["trajectory_id", "round"])
+    parts = oracles.loc[oracles["trajectory_id"].isin(kept), [*_ONE, "evaluate_on"]]
+    found = parts.merge(rounds, on=_ONE).drop_duplicates(["trajectory_id", "round"])
     return found[_BOUNDS].dropna(subset="accuracy").reset_index(drop=True), remarks
 
 

@@ -115,8 +115,10 @@ class StoreReader:
         self._members: dict[Location, frozenset[str]] = {}
 
     def trajectories(self) -> dict[str, Row]:
-        """Rows of `trajectories` by id, failed ones too."""
-        return {row["trajectory_id"]: row for row in read_rows(self.root, "trajectories")}
+        """Rows of `trajectories` by id, failed ones too; without those that are ok but whose rounds somebody removed."""
+        rows = {row["trajectory_id"]: row for row in read_rows(self.root, "trajectories")}
+        there = self._written("rounds") & self._written("queries")
+        return {name: row for name, row in rows.items() if row["status"] != "ok" or name in there}
 
     def trajectory(self, trajectory_id: str) -> Row:
         """The row of one trajectory that has ended."""
@@ -186,6 +188,16 @@ class StoreReader:
             column = read_file(path, columns=["trajectory_id"]).column(0)
             self._members[path] = frozenset(column.unique().to_pylist())
         return self._members[path]
+
+    def _written(self, table: str) -> frozenset[str]:
+        """The trajectories that have rows in a table, by the names of its files and what is in merged ones."""
+        for _ in range(ATTEMPTS):
+            paths = self.files(table)
+            with suppress(FileNotFoundError):
+                names = frozenset(path.stem for path in paths).union(*map(self.members, merged(paths)))
+                if merged(paths) == self.merged_files(table):
+                    return names
+        raise _restless(self.root / table)
 
     def _path(self, table: str, name: str) -> Location:
         return self.root / table / f"{name}.parquet"

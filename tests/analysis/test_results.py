@@ -243,6 +243,20 @@ def test_damaged_files_are_skipped_only_on_request(tmp_path, trajectory, write_s
     assert [os.path.basename(path) for path in results.unread] == [file.name]
 
 
+def test_without_its_rounds_a_trajectory_is_not_finished(tmp_path, trajectory, write_store):
+    """Somebody has removed the damaged file of its rounds, as the message says."""
+    store = write_store(tmp_path, [trajectory(seed=0), trajectory(seed=1)])
+    whole = write_store(tmp_path / "whole", [trajectory(seed=0)])
+    file = min((store / "rounds").iterdir())
+    file.unlink()
+    results = load(store)
+    assert results.trajectories["seed"].tolist() == [1]
+    assert any("1 of 2 trajectories" in note for note in results.notes)
+    both = load(store, whole)
+    assert sorted(both.trajectories["seed"]) == [0, 1]
+    assert len(both.rounds) == 6
+
+
 def test_skipping_takes_no_other_schema(tmp_path, trajectory, write_store):
     store = write_store(tmp_path, [trajectory()])
     file = next((store / "rounds").iterdir())

@@ -113,3 +113,21 @@ def test_a_terminal_without_unicode_shows_question_marks():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"70.1?2.3\n", b"")
+
+
+@pytest.mark.parametrize("table", ["rounds", "queries"])
+def test_what_a_removed_file_held_is_run_again(ntkcpl_without_ray, command, tmp_path, table):
+    words = command(tmp_path, schedule="5x2", seeds=2)
+    assert ntkcpl_without_ray(*words).exit_code == 0
+    before = (tmp_path / "results.csv").read_bytes()
+    path = min((tmp_path / table).iterdir())
+    path.write_bytes(path.read_bytes()[:-20])
+    result = ntkcpl_without_ray(*words)
+    assert (result.exit_code, path.name in result.stderr, "remove it" in result.stderr) == (2, True, True)
+    path.unlink()
+    assert "3/4" in ntkcpl_without_ray("status", tmp_path).stdout
+    result = ntkcpl_without_ray(*words)
+    assert result.exit_code == 0
+    assert "3 already done" in result.stderr
+    assert (tmp_path / "results.csv").read_bytes() == before
+    assert ntkcpl_without_ray("store", "check", tmp_path).stdout.endswith("0 problems\n")

@@ -6,7 +6,7 @@ from test_writing import query_rows, round_row, trajectory_row
 from harness.exceptions import DamagedFileError, StoreError
 from harness.store import schema
 from harness.store.location import write
-from harness.store.reading import read_file, read_files, read_rows, read_table
+from harness.store.reading import StoreReader, read_file, read_files, read_rows, read_table
 from harness.store.writing import Store
 
 
@@ -89,3 +89,13 @@ def test_files_that_change_all_along_are_told(root, monkeypatch):
         StoreError, match=r"Expected files that do not change while they are read, but `.*rounds` keeps changing"
     ):
         read_table(root, "rounds")
+
+
+@pytest.mark.parametrize("table", ["rounds", "queries"])
+def test_what_has_lost_its_rounds_has_not_ended(root, table):
+    assert set(StoreReader(root).trajectories()) == {"a", "b"}
+    (root / table / "a.parquet").unlink()
+    assert set(StoreReader(root).trajectories()) == {"b"}
+    write(root / table / f"{schema.MERGED}x.parquet", read_file(root / table / "b.parquet"))
+    (root / table / "b.parquet").unlink()
+    assert set(StoreReader(root).trajectories()) == {"b"}
