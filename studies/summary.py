@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -24,6 +24,10 @@ from harness.store.reading import from_json
 from studies.terminal import plain_table, say, show_table
 
 _MARKS = {1: "bold", 2: "underline"}
+_NAME_WIDTH = 12
+"""Columns of the terminal that a name has before it is broken."""
+_GAP, _MARGINS = 3, 2
+"""Columns of the terminal between two columns of a plain table, and around all of them."""
 
 
 def write_summary(
@@ -56,7 +60,9 @@ def show_summary(results: Results, console: Console) -> None:
     n_seeds = "/".join(str(n) for n in sorted(table["n_seeds"].unique()))
     noun = "seed" if n_seeds == "1" else "seeds"
     title = f"Accuracy in %, mean ± std over {n_seeds} {noun} (ddof = 1); the best mean is bold, the second underlined"
-    show_table(console, title, _accuracies(table))
+    say(console, title, "italic")
+    for block in _accuracies(table, console.width):
+        console.print(block)
     try:
         summary, paired = summary_table(results), True
     except NoBaselineError:
@@ -80,22 +86,46 @@ def show_summary(results: Results, console: Console) -> None:
         say(console, line)
 
 
-def _accuracies(table: pd.DataFrame) -> Table:
-    shown = plain_table()
-    shown.add_column("labels", justify="right")
+def _accuracies(table: pd.DataFrame, width: int) -> Iterator[Table]:
+    """Label counts x configurations, in as many tables as it takes to break no number."""
     means, stds, places = wide(table), wide(table, "std"), ranks(table)
-    for name in means.columns:
-        shown.add_column(escape(str(name)), justify="right", overflow="fold")
-    columns = [zip(means[name], stds[name], places[name], strict=True) for name in means.columns]
-    for n_labels, *cells in zip(means.index, *columns, strict=True):
-        shown.add_row(str(n_labels), *(Text(_percent(mean, std), _style(place)) for mean, std, place in cells))
-    return shown
+    columns = {
+        str(name): [
+            Text(_percent(mean, std), _style(place))
+            for mean, std, place in zip(means[name], stds[name], places[name], strict=True)
+        ]
+        for name in means.columns
+    }
+    widths = {
+        name: max(*(len(cell) for cell in cells), min(len(name), _NAME_WIDTH)) for name, cells in columns.items()
+    }
+    counts = ["labels", *map(str, means.index)]
+    for names in _blocks(widths, width - max(map(len, counts)) - _MARGINS):
+        shown = plain_table()
+        shown.add_column(counts[0], justify="right", no_wrap=True)
+        for name in names:
+            shown.add_column(escape(name), justify="right", overflow="fold", min_width=widths[name])
+        for n_labels, *cells in zip(counts[1:], *(columns[name] for name in names), strict=True):
+            shown.add_row(n_labels, *cells)
+        yield shown
+
+
+def _blocks(widths: Mapping[str, int], room: int) -> Iterator[list[str]]:
+    """Names of columns that fit side by side, each after a gap; at least one."""
+    names: list[str] = []
+    for name in widths:
+        if names and sum(widths[each] + _GAP for each in [*names, name]) > room:
+            yield names
+            names = []
+        names.append(name)
+    yield names
 
 
 def _totals(summary: pd.DataFrame, *, paired: bool) -> Table:
     shown = plain_table()
     for heading in ("configuration", "area", "final", *(("gain", "won") if paired else ()), "select", "train"):
-        shown.add_column(heading, justify="left" if heading == "configuration" else "right", overflow="fold")
+        is_name = heading == "configuration"
+        shown.add_column(heading, justify="left" if is_name else "right", overflow="fold", no_wrap=not is_name)
     for row in summary.to_dict("records"):
         cells = [_percent(row["area_mean"], row["area_std"]), _percent(row["final_mean"], row["final_std"])]
         if paired:
