@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -185,6 +186,7 @@ def import_(
         from harness.features.importing import Field, import_features
 
         check_suffix(out)
+        _refuse_input(out, files)
         names: dict[Field, str | None] = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
         imported = import_features(files, {field: name for field, name in names.items() if name is not None})
         table = Table(box=None, pad_edge=False)
@@ -217,6 +219,7 @@ def compact(
         from studies.reading import read_dataset
 
         check_suffix(out)
+        _refuse_input(out, [Path(data)])
         loaded = read_dataset(data)
         fields, scale = reduce_features(loaded, dim)
         about = {"made_by": "ntkcpl features compact", "dim": dim, "from": read_about(Path(data))}
@@ -239,6 +242,13 @@ def recipes() -> None:
         values = recipe.model_dump(exclude={"first", "second"})
         table.add_row(name, escape(text), escape("\n".join(f"{key}={value}" for key, value in values.items())))
     Console().print(table)
+
+
+def _refuse_input(out: Path, files: Sequence[Path]) -> None:
+    from harness.exceptions import DataError
+
+    if out.exists() and any(path.exists() and path.samefile(out) for path in files):
+        raise DataError(f"Expected a file for --out that is not read, but `{out}` is; choose another name.")
 
 
 def _end(out: Path, probe: bool) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from analysis import load
 from analysis.formats import FORMATS, check_formats
 from harness.exceptions import StoreError
-from harness.store.location import Location, write
+from harness.store.location import Location, require_folder, write
 
 _MANIFEST = "files.json"
 _OWN = re.compile(r"index\.html|(?:tables|figures)/[^\\]+")
@@ -60,6 +60,7 @@ def report_store(
     """
     check_formats(formats)
     folder = stores[0] / "report" if out is None else out
+    require_folder(folder)
     results = load(
         *stores,
         study=study,

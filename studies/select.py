@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.words import counted
+from analysis.words import counted, listed
 from harness.exceptions import DataError
 from harness.query import select
 from harness.spec import AnyLearner
@@ -64,7 +64,10 @@ def cross_validate(model: Classifier, labelled: IndexArray, labels: IndexArray) 
 
     n_folds = min(MOST_FOLDS, int(np.bincount(labels).max()))
     if len(labels) < LEAST_LABELS or n_folds < 2 or len(np.unique(labels)) < 2:
-        return f"No accuracy by cross-validation yet: it takes at least {LEAST_LABELS} labels of two classes or more."
+        return (
+            f"No accuracy by cross-validation yet: it takes at least {LEAST_LABELS} labels of two classes or more,"
+            " and a class with two labels."
+        )
     n_right = 0
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # about classes with fewer labels than folds
@@ -157,6 +160,8 @@ def _so_far(bought: Bought) -> str:
     if not len(bought.rows):
         return f"No labels yet; {len(bought.classes)} classes."
     counts = np.bincount(bought.labels, minlength=len(bought.classes))
-    shown = ", ".join(f"{name} {count}" for name, count in zip(bought.classes, counts, strict=True))
+    shown = ", ".join(f"{name} {count}" for name, count in zip(bought.classes, counts, strict=True) if count)
+    if without := [name for name, count in zip(bought.classes, counts, strict=True) if not count]:
+        shown += f"; none of {listed(without)}"
     n_rounds = len(bought.queries)
     return f"{counted(len(bought.rows), 'label')} so far, in {counted(n_rounds, 'round')}: {shown}."

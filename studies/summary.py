@@ -96,9 +96,7 @@ def _accuracies(table: pd.DataFrame, width: int) -> Iterator[Table]:
         ]
         for name in means.columns
     }
-    widths = {
-        name: max(*(len(cell) for cell in cells), min(len(name), _NAME_WIDTH)) for name, cells in columns.items()
-    }
+    widths = {name: max(*(len(cell) for cell in cells), min(len(name), _NAME_WIDTH)) for name, cells in columns.items()}
     counts = ["labels", *map(str, means.index)]
     for names in _blocks(widths, width - max(map(len, counts)) - _MARGINS):
         shown = plain_table()

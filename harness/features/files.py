@@ -112,8 +112,9 @@ def hold_out(labels: NDArray[Any], where: str) -> tuple[IndexArray, IndexArray]:
     try:
         rows = train_test_split(np.arange(len(labels)), test_size=TEST_SHARE, stratify=labels, random_state=0)
     except ValueError as error:
+        classes, counts = np.unique(labels, return_counts=True)
         raise DataError(
-            f"Expected classes in {where} large enough to hold out a fifth as test data, but got: {error} "
-            "Name test data."
+            f"Expected classes in {where} large enough to hold out a fifth as test data, but the smallest of "
+            f"{len(classes)}, `{classes[counts.argmin()]}`, has {counts.min()} of {len(labels)} rows; name test data."
         ) from error
     return np.sort(rows[0]), np.sort(rows[1])

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.columns import is_list_of_numbers, matrix, plain, vector
-from harness.data import SCALE, Fields, unreadable
+from harness.data import SCALE, Fields, as_features, unreadable
 from harness.exceptions import DataError
 from harness.features.files import hold_out
 
@@ -63,12 +63,13 @@ def import_features(paths: Sequence[Path], chosen: Mapping[Field, str] | None = 
             " it as it is."
         )
     uses = _choose(arrays, dict(chosen or {}))
-    x, y = _matrix(uses["x"], arrays[uses["x"]]), _vector(uses["y"], arrays[uses["y"]])
+    source = ", ".join(map(str, paths))
+    x, y = _matrix(uses["x"], arrays[uses["x"]], source), _vector(uses["y"], arrays[uses["y"]])
     splits = [name for name in arrays if _last(name).casefold() == SPLIT]
     held_out = False
     if "x_test" in uses:
         names = uses["x_test"], uses["y_test"]
-        fields = Fields(x, y, _matrix(names[0], arrays[names[0]]), _vector(names[1], arrays[names[1]]))
+        fields = Fields(x, y, _matrix(names[0], arrays[names[0]], source), _vector(names[1], arrays[names[1]]))
     elif len(x) != len(y):
         raise DataError(f"Expected a label for each of the {len(x)} rows of {uses['x']}, but got {len(y)}.")
     elif splits:
@@ -173,10 +174,12 @@ def _only(names: list[str], what: str, option: str, arrays: Mapping[str, NDArray
     return names[0]
 
 
-def _matrix(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    if not _is_matrix(array):
+def _matrix(name: str, array: NDArray[Any], source: str) -> NDArray[Any]:
+    if array.dtype.kind not in "fiu" or array.ndim < 2 or set(array.shape[2:]) - {1}:
         raise DataError(f"Expected features as rows of numbers in {name}, but got {array.dtype} {array.shape}.")
-    return array.reshape(len(array), -1)
+    rows = array.reshape(len(array), -1)
+    as_features(source, name, rows)  # here, where the names are those of the files that are read
+    return rows
 
 
 def _vector(name: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -201,7 +204,7 @@ def _vector(name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _is_matrix(array: NDArray[Any]) -> bool:
-    """Rows of at least two numbers; further axes may have length 1, as after a pooling layer."""
+    """Rows of at least two numbers, as one may be a label; further axes may have length 1, as after a pooling layer."""
     return array.dtype.kind in "fiu" and array.ndim >= 2 and array.shape[1] >= 2 and set(array.shape[2:]) <= {1}
 
 
@@ -256,7 +259,24 @@ def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
 def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
     table = pq.read_table(path)
     columns = {name: _column(f"column {name} of {path}", plain(table.column(name))) for name in table.column_names}
-    return {name: array for name, array in columns.items() if array is not None}
+    return _side_by_side({name: array for name, array in columns.items() if array is not None})
+
+
+def _side_by_side(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Columns of numbers that are counted from 0 or 1, such as `f0` to `f767`, as one array `f`; others as they are."""
+    counted: dict[str, dict[int, str]] = {}
+    for name, array in columns.items():
+        found = re.fullmatch(r"(.*?)(0|[1-9]\d*)", name)
+        if found and array.ndim == 1 and array.dtype.kind in "fiu":
+            counted.setdefault(found[1], {})[int(found[2])] = name
+    joined = dict(columns)
+    for prefix, of_number in counted.items():
+        names = [of_number[number] for number in sorted(of_number)]
+        whole = prefix.rstrip("_-. ") or "columns"
+        first = min(of_number)
+        if len(names) > 1 and first in (0, 1) and max(of_number) == first + len(names) - 1 and whole not in columns:
+            joined[whole] = np.stack([joined.pop(name) for name in names], axis=1)
+    return joined
 
 
 def _column(where: str, column: pa.ChunkedArray) -> NDArray[Any] | None:

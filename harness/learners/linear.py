@@ -152,7 +152,7 @@ def _regression(tolerance: float, intercept: bool, penalty: float = 1.0) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing is said of a solver that stops at its last bits, nor of classes with a label or two, as in a first round."""
+    """Nothing is said of a solver that stops at its last bits, nor of classes with a label or two."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):

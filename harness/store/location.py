@@ -141,8 +141,10 @@ def locate(text: str) -> Location:
     """A folder from its path or its address.
 
     Raises:
-        SpecError: an address with a secret in it, or one that pyarrow does not understand.
+        SpecError: an address with a secret in it, or one that pyarrow does not understand; or no text at all.
     """
+    if not text.strip():
+        raise SpecError("Expected a folder, or an address such as s3://bucket/folder, but got an empty text.")
     if ":/" not in text:
         return Path(text)
     base, _, options = text.partition("?")
@@ -164,6 +166,13 @@ def locate(text: str) -> Location:
     if isinstance(filesystem, fs.LocalFileSystem):
         return Path(path)
     return Address(base.rstrip("/"), options, path.rstrip("/"), _with_limits(filesystem, ATTEMPTS))
+
+
+def require_folder(place: Location) -> None:
+    """Raise StoreError where a file is in the way of a folder; it may not exist yet."""
+    for part in (place, *place.parents) if isinstance(place, Path) else (place,):
+        if part.exists() and not part.is_dir():
+            raise StoreError(f"Expected `{part}` to be a folder, but it is a file; choose another --out.")
 
 
 def hasty(address: Address) -> Address:

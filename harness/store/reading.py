@@ -115,7 +115,7 @@ class StoreReader:
         self._members: dict[Location, frozenset[str]] = {}
 
     def trajectories(self) -> dict[str, Row]:
-        """Rows of `trajectories` by id, failed ones too; without those that are ok but whose rounds somebody removed."""
+        """Rows of `trajectories` by id, failed ones too; not those that are ok but whose rounds somebody removed."""
         rows = {row["trajectory_id"]: row for row in read_rows(self.root, "trajectories")}
         there = self._written("rounds") & self._written("queries")
         return {name: row for name, row in rows.items() if row["status"] != "ok" or name in there}

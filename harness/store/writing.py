@@ -17,7 +17,16 @@ import pyarrow.parquet as pq
 
 from harness.exceptions import StoreError, StoreWriteError, reason
 from harness.store import lock, schema
-from harness.store.location import UNREACHABLE, Location, first_look, list_files, locate, parsed, write
+from harness.store.location import (
+    UNREACHABLE,
+    Location,
+    first_look,
+    list_files,
+    locate,
+    parsed,
+    require_folder,
+    write,
+)
 from harness.store.reading import Row, StoreReader, check_version
 
 
@@ -36,8 +45,7 @@ class Store(StoreReader):
         super().__init__(root := locate(root) if isinstance(root, str) else root)
         self._lock: lock.Lock | None = None
         with first_look(root):
-            if root.exists() and not root.is_dir():
-                raise StoreError(f"Expected `{root}` to be a folder, but it is a file; choose another --out.")
+            require_folder(root)
             if other := _enclosing_store(root):
                 raise StoreError(
                     f"Expected the folder of a store, but `{root}` lies among the tables of the store `{other}`; "

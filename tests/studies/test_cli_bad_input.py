@@ -219,10 +219,19 @@ def test_nothing_is_made_of_images_for_what_cannot_be(ntkcpl, out, command, opti
     assert not (out / "features").exists()
 
 
-def test_out_is_a_file(ntkcpl, command, out):
+@pytest.mark.parametrize("below", ["", "store"])
+def test_out_is_a_file(ntkcpl, command, out, below):
     out.write_text("mine")
-    check(ntkcpl(*command(out)), out, "is a file", out)
+    check(ntkcpl(*command(out / below)), out, "is a file", out)
     assert out.read_text() == "mine"
+
+
+def test_out_is_empty(ntkcpl, command, tmp_path, monkeypatch):
+    """As of a variable of the shell that is not set."""
+    monkeypatch.chdir(tmp_path)
+    result = ntkcpl(*command(""))
+    assert (result.exit_code, "an empty text" in result.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("table", schema.ALL_TABLES)

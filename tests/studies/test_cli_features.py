@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -157,6 +158,15 @@ def test_mistakes_are_one_line_and_leave_nothing(ntkcpl, tmp_path, words, compla
     assert complaint in done.stderr
     assert done.stderr.strip().count("\n") == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pt"]
+
+
+@pytest.mark.parametrize("command", ["import", "compact"])
+def test_a_file_is_not_written_over_itself(ntkcpl, pool_file, tmp_path, command):
+    path = tmp_path / "own.npz"
+    path.write_bytes(Path(pool_file).read_bytes())
+    done = ntkcpl("features", command, path, "--out", tmp_path / "." / "own.npz")
+    assert (done.exit_code, "own.npz` is; choose another name" in done.stderr) == (2, True)
+    assert path.read_bytes() == Path(pool_file).read_bytes()
 
 
 def test_a_precision_that_the_cpu_lacks_is_said_at_once(ntkcpl, tmp_path, monkeypatch):

@@ -11,10 +11,10 @@ from harness.exceptions import DataError
 from harness.query import select
 from harness.spec import LearnerSpec
 from harness.trajectory import run_trajectory
-from harness.unlabelled import Pool, load_pool, read_labels
+from harness.unlabelled import Bought, Pool, load_pool, read_labels
 from strategies.base import Compute, Oracle
 from strategies.registry import BUILT_IN, make_strategy
-from studies.select import cross_validate
+from studies.select import _so_far, cross_validate
 from studies.sheet import contact_sheet
 
 LEARNER = LearnerSpec(hidden=16, epochs=3)
@@ -67,6 +67,14 @@ def test_cross_validation_is_of_classifiers_that_have_not_seen_the_point(pool):
     assert (of_noise.predict_pool(labelled) == noise).mean() > 0.9
     assert cross_validate(of_noise, labelled, noise).n_right < 32
     assert "it takes at least 10 labels" in cross_validate(of_noise, labelled[:5], noise[:5])
+
+
+def test_what_is_said_of_many_classes_is_short():
+    names = tuple(f"c{k:03d}" for k in range(200))
+    bought = Bought(np.arange(12), np.arange(12), names, (12,))
+    said = _so_far(bought)
+    assert said.startswith("12 labels so far, in 1 round: c000 1, c001 1, ")
+    assert said.endswith("c011 1; none of c012, c013, c014, c015 and 184 more.")
 
 
 FEATURES = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)

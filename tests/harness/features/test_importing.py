@@ -88,7 +88,9 @@ def test_pooled_maps_and_labels_in_columns(tmp_path):
         ({"x": X, "y": Y}, {"x": "y", "y": "x"}, "Expected features as rows of numbers in y"),
         ({"x": X, "y": np.linspace(0, 1, 50)}, {"y": "y"}, "Expected a whole number or a string per row in y"),
         ({"x": X, "y": Y, "y_test": Y_TEST}, {"y_test": "y_test"}, "Expected test features for the test labels"),
-        ({"x": X, "y": np.arange(50)}, {}, "large enough to hold out a fifth"),
+        ({"x": X, "y": np.arange(50)}, {}, "large enough to hold out a fifth .* of 50, `0`, has 1 of 50 rows; name"),
+        ({"x": np.where(X[3, 2] == X, np.nan, X), "y": Y}, {}, r"finite numbers in `x` of .*a\.npz.* row 3"),
+        ({"x": X[:, 0], "y": Y}, {"x": "x"}, r"Expected features as rows of numbers in x, but got .* \(50,\)"),
         (
             {"x": np.array([{}], dtype=object)},
             {},
@@ -101,6 +103,45 @@ def test_what_cannot_be_told_apart_is_one_line(tmp_path, arrays, chosen, complai
     with pytest.raises(DataError, match=complaint) as caught:
         import_features([tmp_path / "a.npz"], chosen)
     assert "\n" not in str(caught.value)
+
+
+def test_one_column_is_taken_where_it_is_named(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X[:, :1], y=Y)
+    with pytest.raises(DataError, match=r"Expected one array for the features.*Say which with --x"):
+        import_features([tmp_path / "a.npz"])
+    fields = import_features([tmp_path / "a.npz"], {"x": "x", "y": "y"}).fields
+    assert fields.x_train.shape[1] == fields.x_test.shape[1] == 1
+
+
+class TestColumnsSideBySide:
+    """A Parquet file with a column for each feature, as of a pandas table."""
+
+    @pytest.mark.parametrize("names", ["{}", "f{}", "feature_{}"])
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_are_one_array_in_the_order_of_their_numbers(self, tmp_path, names, first):
+        wide = np.hstack([X, X + 10])  # f10 follows f9, not f1
+        columns = {names.format(first + k): wide[:, k] for k in reversed(range(wide.shape[1]))}
+        pq.write_table(pa.table({"id": np.arange(50.0), **columns, "label": Y}), tmp_path / "a.parquet")
+        imported = import_features([tmp_path / "a.parquet"])
+        rows = np.vstack([imported.fields.x_train, imported.fields.x_test])
+        assert sorted(map(tuple, rows)) == sorted(map(tuple, wide))
+
+    @pytest.mark.parametrize("change", ["gap", "text", "null", "two", "name"])
+    def test_are_left_alone_where_they_are_not_all_there(self, tmp_path, change):
+        columns = {f"f{k}": pa.array(X[:, k]) for k in range(4)}
+        if change == "gap":
+            del columns["f2"]
+        elif change == "text":
+            columns["f2"] = pa.array(["a"] * 50)
+        elif change == "null":
+            columns["f2"] = pa.array([None, *X[1:, 2]])
+        elif change == "two":
+            columns = {f"f{k + 2}": column for k, column in enumerate(columns.values())}
+        else:
+            columns["f"] = pa.array(X[:, 5])
+        pq.write_table(pa.table({**columns, "label": Y}), tmp_path / "a.parquet")
+        with pytest.raises(DataError, match="Expected one array for the features, but got none among"):
+            import_features([tmp_path / "a.parquet"])
 
 
 def test_missing_and_damaged_files(tmp_path):
