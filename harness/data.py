@@ -127,7 +127,7 @@ class Dataset:
         values, train_codes = np.unique(train_labels, return_inverse=True)
         test_values, test_codes = np.unique(test_labels, return_inverse=True)
         if len(values) < 2:
-            raise _error(source, "y_train", "at least 2 classes", f"1, {_listed(values.tolist())}")
+            raise _error(source, "y_train", "at least 2 classes", f"{_listed(values.tolist())} alone")
         # Python objects, because NumPy compares int64 with uint64 as float64.
         code_of = {value: code for code, value in enumerate(values.tolist())}
         unknown = [value for value in test_values.tolist() if value not in code_of]

@@ -58,8 +58,8 @@ def show_summary(results: Results, console: Console) -> None:
     """Print mean and std over seeds by label count, then area, gain over Random and seconds."""
     table = accuracy_table(results)
     n_seeds = "/".join(str(n) for n in sorted(table["n_seeds"].unique()))
-    noun = "seed" if n_seeds == "1" else "seeds"
-    title = f"Accuracy in %, mean ± std over {n_seeds} {noun} (ddof = 1); the best mean is bold, the second underlined"
+    over = "of one seed" if n_seeds == "1" else f"mean ± std over {n_seeds} seeds (ddof = 1)"
+    title = f"Accuracy in %, {over}; the best {'' if n_seeds == '1' else 'mean '}is bold, the second underlined"
     say(console, title, "italic")
     for block in _accuracies(table, console.width):
         console.print(block)
