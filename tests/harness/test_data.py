@@ -386,7 +386,7 @@ BAD_ARRAYS = {
     ),
     "kinds of labels": ({"y_test": TEST_LABELS.astype(str)}, ["y_test", "3 that y_train lacks: '0', '1', '2'"]),
     "line break in a class": ({"y_test": np.full(N_TEST, "a\nb")}, ["y_test", r"'a\nb'"]),
-    "one class": ({"y_train": np.full(N_TRAIN, 4)}, ["y_train", "at least 2 classes", "got 1, 4"]),
+    "one class": ({"y_train": np.full(N_TRAIN, 4)}, ["y_train", "at least 2 classes", "got 4 alone"]),
 }
 
 
