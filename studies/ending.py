@@ -40,6 +40,7 @@ def one_line_errors(
         typer.echo(f"Error: Cannot read or write a file: {' '.join(str(error).split())}.", err=True)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again, it would change the exit code
         typer.echo(interrupted, err=True)
         raise typer.Exit(INTERRUPTED) from None
 

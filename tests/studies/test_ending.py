@@ -2,8 +2,9 @@ import signal
 import threading
 
 import pytest
+import typer
 
-from studies.ending import stop_on_signals
+from studies.ending import INTERRUPTED, one_line_errors, stop_on_signals
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -35,3 +36,17 @@ def test_a_command_in_the_background_of_a_script_still_ignores_sigint():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop_on_signals()
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_ctrl_c_pressed_again_changes_nothing(monkeypatch):
+    said = []
+
+    def echo(line, err):
+        signal.raise_signal(signal.SIGINT)
+        said.append(line)
+
+    monkeypatch.setattr("typer.echo", echo)
+    with pytest.raises(typer.Exit) as ended, one_line_errors("Interrupted."):
+        stop_on_signals()
+        signal.raise_signal(signal.SIGINT)
+    assert (ended.value.exit_code, said) == (INTERRUPTED, ["Interrupted."])
