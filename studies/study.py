@@ -196,8 +196,8 @@ class AskedComparison:
         plan = study[1] if study else None
         missing = [name for name in ("strategies", "schedule") if plan is None and getattr(self, name) is None]
         if missing:
-            listed = " and ".join(f"--{name}" for name in missing)
-            raise SpecError(f"Expected {listed}, or a --study with {'it' if len(missing) == 1 else 'them'}, but got neither.")
+            listed, those = " and ".join(f"--{name}" for name in missing), "it" if len(missing) == 1 else "them"
+            raise SpecError(f"Expected {listed}, or a --study with {those}, but got neither.")
         typed: dict[str, Any] = {"max_clusters": self.max_clusters, "candidates": self.candidates}
         overruled = {key for key, value in typed.items() if value is not None}
         variants = _variants(plan.strategies, overruled) if plan and self.strategies is None else {}

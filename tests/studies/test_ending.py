@@ -46,7 +46,7 @@ def test_ctrl_c_pressed_again_changes_nothing(monkeypatch):
         said.append(line)
 
     monkeypatch.setattr("typer.echo", echo)
+    stop_on_signals()
     with pytest.raises(typer.Exit) as ended, one_line_errors("Interrupted."):
-        stop_on_signals()
         signal.raise_signal(signal.SIGINT)
     assert (ended.value.exit_code, said) == (INTERRUPTED, ["Interrupted."])
