@@ -296,16 +296,18 @@ class TestOneWriter:
             assert str(os.getpid()) in (store.root / ".lock").read_text()
 
     def test_a_folder_that_cannot_be_made_is_named(self, tmp_path):
+        store = Store(tmp_path / "file" / "out")
         (tmp_path / "file").touch()
-        with pytest.raises(StoreError, match="file/out"), Store(tmp_path / "file" / "out").writing():
+        with pytest.raises(StoreError, match="file/out"), store.writing():
             pass
 
 
 class TestDamage:
-    def test_a_file_is_no_store(self, tmp_path):
+    @pytest.mark.parametrize("below", ["", "out", "a/out"])
+    def test_a_file_is_no_store(self, tmp_path, below):
         (tmp_path / "file").touch()
-        with pytest.raises(StoreError, match="is a file"):
-            Store(tmp_path / "file")
+        with pytest.raises(StoreError, match="file` to be a folder, but it is a file"):
+            Store(tmp_path / "file" / below)
 
     @pytest.mark.parametrize(("metadata", "found"), [({schema.VERSION_KEY: b"99"}, "99"), (None, "none")])
     def test_another_schema_version_is_refused(self, store, metadata, found):
