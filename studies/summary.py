@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from analysis import Results
@@ -21,13 +19,9 @@ from analysis.formats import slug
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
 from harness.store.location import Location, write
 from harness.store.reading import from_json
-from studies.terminal import plain_table, say, show_table
+from studies.terminal import Column, say, show_table
 
 _MARKS = {1: "bold", 2: "underline"}
-_NAME_WIDTH = 12
-"""Columns of the terminal that a name has before it is broken."""
-_GAP, _MARGINS = 3, 2
-"""Columns of the terminal between two columns of a plain table, and around all of them."""
 
 
 def write_summary(
@@ -60,9 +54,7 @@ def show_summary(results: Results, console: Console) -> None:
     n_seeds = "/".join(str(n) for n in sorted(table["n_seeds"].unique()))
     over = "of one seed" if n_seeds == "1" else f"mean ± std over {n_seeds} seeds (ddof = 1)"
     title = f"Accuracy in %, {over}; the best {'' if n_seeds == '1' else 'mean '}is bold, the second underlined"
-    say(console, title, "italic")
-    for block in _accuracies(table, console.width):
-        console.print(block)
+    show_table(console, title, *_accuracies(table))
     try:
         summary, paired = summary_table(results), True
     except NoBaselineError:
@@ -75,7 +67,7 @@ def show_summary(results: Results, console: Console) -> None:
         if paired
         else "there is no gain, because Random is not in the study"
     )
-    show_table(console, title, _totals(summary, paired=paired), caption)
+    show_table(console, title, *_totals(summary, paired=paired), caption)
     for name, means in bounds_of(results).groupby("curve"):
         pairs = zip(means["n_labels"], means["mean"], strict=True)
         shown = ", ".join(f"{n_labels} {100 * mean:.1f}" for n_labels, mean in pairs)
@@ -86,51 +78,26 @@ def show_summary(results: Results, console: Console) -> None:
         say(console, line)
 
 
-def _accuracies(table: pd.DataFrame, width: int) -> Iterator[Table]:
-    """Label counts x configurations, in as many tables as it takes to break no number."""
+def _accuracies(table: pd.DataFrame) -> tuple[Column, list[Column]]:
+    """Label counts x configurations."""
     means, stds, places = wide(table), wide(table, "std"), ranks(table)
-    columns = {
-        str(name): [
-            Text(_percent(mean, std), _style(place))
-            for mean, std, place in zip(means[name], stds[name], places[name], strict=True)
-        ]
-        for name in means.columns
-    }
-    widths = {name: max(*(len(cell) for cell in cells), min(len(name), _NAME_WIDTH)) for name, cells in columns.items()}
-    counts = ["labels", *map(str, means.index)]
-    for names in _blocks(widths, width - max(map(len, counts)) - _MARGINS):
-        shown = plain_table()
-        shown.add_column(counts[0], justify="right", no_wrap=True)
-        for name in names:
-            shown.add_column(escape(name), justify="right", overflow="fold", min_width=widths[name])
-        for n_labels, *cells in zip(counts[1:], *(columns[name] for name in names), strict=True):
-            shown.add_row(n_labels, *cells)
-        yield shown
+    columns = []
+    for name in means.columns:
+        cells = zip(means[name], stds[name], places[name], strict=True)
+        columns.append(Column(str(name), [Text(_percent(mean, std), _style(place)) for mean, std, place in cells]))
+    return Column("labels", [Text(str(n_labels)) for n_labels in means.index]), columns
 
 
-def _blocks(widths: Mapping[str, int], room: int) -> Iterator[list[str]]:
-    """Names of columns that fit side by side, each after a gap; at least one."""
-    names: list[str] = []
-    for name in widths:
-        if names and sum(widths[each] + _GAP for each in [*names, name]) > room:
-            yield names
-            names = []
-        names.append(name)
-    yield names
-
-
-def _totals(summary: pd.DataFrame, *, paired: bool) -> Table:
-    shown = plain_table()
-    for heading in ("configuration", "area", "final", *(("gain", "won") if paired else ()), "select", "train"):
-        is_name = heading == "configuration"
-        shown.add_column(heading, justify="left" if is_name else "right", overflow="fold", no_wrap=not is_name)
-    for row in summary.to_dict("records"):
-        cells = [_percent(row["area_mean"], row["area_std"]), _percent(row["final_mean"], row["final_std"])]
-        if paired:
-            cells += [_gain(row), "" if pd.isna(row["won"]) else f"{int(row['won'])}/{int(row['total'])}"]
-        cells += [f"{row['select_seconds']:.1f}", f"{row['train_seconds']:.1f}"]
-        shown.add_row(escape(f"{row['configuration']!s}"), *cells)
-    return shown
+def _totals(summary: pd.DataFrame, *, paired: bool) -> tuple[Column, list[Column]]:
+    """Configurations x what is said of a whole curve."""
+    rows = summary.to_dict("records")
+    cells = {key: [_percent(row[f"{key}_mean"], row[f"{key}_std"]) for row in rows] for key in ("area", "final")}
+    if paired:
+        cells["gain"] = [_gain(row) for row in rows]
+        cells["won"] = ["" if pd.isna(row["won"]) else f"{int(row['won'])}/{int(row['total'])}" for row in rows]
+    cells |= {key: [f"{row[f'{key}_seconds']:.1f}" for row in rows] for key in ("select", "train")}
+    names = Column("configuration", [Text(str(row["configuration"])) for row in rows], is_text=True)
+    return names, [Column(heading, list(map(Text, texts))) for heading, texts in cells.items()]
 
 
 def _style(place: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from analysis import Results
 from analysis.report.sweeps import confirmation_lines, figure_files
@@ -15,7 +15,7 @@ from harness.store.location import Location, write
 from harness.store.schema import METRICS
 from studies.sweeps.space import SCHEDULE
 from studies.sweeps.trials import Record, Sweep, best_first, pareto_front
-from studies.terminal import plain_table, say, show_table
+from studies.terminal import Column, say, show_table
 
 _NAMES = {"area": "area", "log_area": "area (log labels)", "final": "final accuracy"}
 _CAPTION = "interval: 95 %, Student's t over seeds, for each trial alone; the best of many owes something to luck"
@@ -26,28 +26,27 @@ def show_trials(sweep: Sweep, records: Sequence[Record], console: Console) -> No
     """Print the trials: complete ones by objective with the interval over seeds, then stopped and failed ones."""
     low, high = sweep.space.window
     where = f"at {high} labels" if sweep.objective == "final" else f"over {low} to {high} labels"
-    table = plain_table()
-    names = list(sweep.space.dimensions)
-    for heading in ("trial", *names, "objective", "interval", "final", "select s", "note"):
-        table.add_column(escape(heading), justify="left" if heading in (SCHEDULE, "note") else "right", overflow="fold")
+    headings = ["trial", *sweep.space.dimensions, "objective", "interval", "final", "select s", "note"]
     front = {record.number for record in pareto_front(records)} if sweep.by_seconds else set()
     first_of: dict[tuple[str, ...], int] = {}
     for record in sorted(records, key=lambda each: each.number):
         first_of.setdefault(tuple(spec.trajectory_id for spec in record.specs), record.number)
+    rows = []
     for place, record in enumerate(best_first(records)):
+        values = [setting_text(record.values[name]) for name in sweep.space.dimensions]
         notes = _notes(record, first_of) + (["Pareto front"] if record.number in front else [])
-        table.add_row(
-            str(record.number),
-            *(escape(setting_text(record.values[name])) for name in names),
-            *_numbers(record),
-            escape("; ".join(notes)),
-            style="bold" if place == 0 and record.scores else "",
-        )
+        style = "bold" if place == 0 and record.scores else ""
+        row = [str(record.number), *values, *_numbers(record), "; ".join(notes)]
+        rows.append([Text(cell, style) for cell in row])
+    columns = [
+        Column(heading, [row[place] for row in rows], is_text=heading in (SCHEDULE, "note"))
+        for place, heading in enumerate(headings)
+    ]
     what = _NAMES[sweep.objective].replace("accuracy", METRICS[sweep.metric])
     if sweep.metric != "accuracy" and sweep.objective != "final":
         what += f" of {METRICS[sweep.metric]}"
     title = f"Trials of {sweep.strategy}: {what} {where}, in % on the tune half of the test data"
-    show_table(console, title, table, _CAPTION if len(sweep.seeds) > 1 else _ONE_SEED)
+    show_table(console, title, columns[0], columns[1:], _CAPTION if len(sweep.seeds) > 1 else _ONE_SEED)
 
 
 def show_confirmation(results: Results, console: Console) -> None:

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from studies.summary import _accuracies, _remarks
+from studies.summary import _accuracies, _remarks, _totals
+from studies.terminal import show_table
 
 NO_STATS: dict[str, float] = {}
+LONG_NAME = "ntkcpl_al[max_clusters=100,ridge=0.01,schedule=20x5,100x4]"
 
 
 @pytest.mark.parametrize(
@@ -33,20 +35,37 @@ def test_remarks_on_rounds(stats, said):
 
 @pytest.mark.parametrize("n", [1, 8, 24])
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_no_number_is_broken_whatever_the_width(n, width):
-    names = ["ntkcpl_al[max_clusters=100,ridge=0.01]", *(f"strategy_{k}" for k in range(1, n))]
+def test_no_accuracy_is_broken_whatever_the_width(n, width):
+    names = [LONG_NAME, *(f"strategy_{k}" for k in range(1, n))]
     rows = [
         {"configuration": name, "n_labels": n_labels, "mean": 0.1 + k / 100, "std": 0.112, "complete": True}
         for k, name in enumerate(names)
         for n_labels in (5, 1000)
     ]
-    shown = io.StringIO()
-    console = Console(file=shown, width=width)
-    for table in _accuracies(pd.DataFrame(rows), width):
-        console.print(table)
-    lines = shown.getvalue().splitlines()
-    assert max(map(len, lines)) <= width
-    numbers = [line.split()[1:] for line in lines if line.split()[:1] == ["1000"]]
-    assert [number for each in numbers for number in each] == [f"{10 + k:.1f}±11.2" for k in range(n)]
+    numbers = rows_of("1000", width, *_accuracies(pd.DataFrame(rows)))
+    assert [number for row in numbers for number in row] == [f"{10 + k:.1f}±11.2" for k in range(n)]
     if n == 8:
         assert len(numbers) == {40: 4, 80: 2, 200: 1}[width]
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "n_tables"),
+    [("own", 40, 3), ("own", 80, 1), (LONG_NAME, 40, 4), (LONG_NAME, 80, 3), (LONG_NAME, 200, 1)],
+)
+def test_no_total_is_broken_whatever_the_width(name, width, n_tables):
+    row = {"area_mean": 0.857, "area_std": 0.108, "final_mean": 0.927, "final_std": 0.008, "won": 10, "total": 10}
+    row |= {"difference": 0.115, "low": 0.054, "high": 0.176, "select_seconds": 1234.5, "train_seconds": 1.0}
+    rows = [{"configuration": "graphherding", **row}, {"configuration": name, **row, "difference": None, "won": None}]
+    numbers = rows_of("graphherding", width, *_totals(pd.DataFrame(rows), paired=True))
+    expected = "85.7±10.8 92.7±0.8 +11.5 [+5.4, +17.6] 10/10 1234.5 1.0"
+    assert [number for row in numbers for number in row] == expected.split()
+    assert len(numbers) == n_tables
+
+
+def rows_of(name, width, first, columns):
+    """What stands after the name of a row, in each of the tables."""
+    shown = io.StringIO()
+    show_table(Console(file=shown, width=width), "a title", first, columns)
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    return [line.split()[1:] for line in lines if line.split()[:1] == [name]]
