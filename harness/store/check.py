@@ -17,10 +17,10 @@ from harness.spec import TrajectorySpec
 from harness.store import schema
 from harness.store.location import Location, list_files
 from harness.store.lock import is_held
-from harness.store.reading import Row, read_files, require_store
+from harness.store.reading import Row, merged, read_files, require_store
 
 _MOST_SHOWN = 6
-_TABLES = ("trajectories", "rounds", "queries")
+_OF_IT = ", ".join(reversed(schema.MERGEABLE))
 _KEYS = {
     "trajectories": ["trajectory_id"],
     "rounds": ["trajectory_id", "round"],
@@ -78,9 +78,7 @@ def check_store(root: Location) -> Checked:
         checked.states[row["status"] if row else "unfinished"] += 1
         own = rounds.get(name, frames["rounds"].iloc[:0]), queries.get(name, frames["queries"].iloc[:0])
         checked.problems += [
-            Problem(
-                f"trajectory {name}", what, f"remove its rows or files from {', '.join(_TABLES)}; run the study again"
-            )
+            Problem(f"trajectory {name}", what, f"remove its files or rows from {_OF_IT}; run the study again")
             for what in _faults(row, *own)
         ]
     finished = {name for name, row in rows.items() if row["status"] == "ok"}
@@ -120,7 +118,7 @@ def _by_trajectory(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _misnamed(path: Location, content: pa.Table) -> list[Problem]:
-    if path.parent.name not in _TABLES or path.name.startswith(schema.MERGED):
+    if path.parent.name not in schema.MERGEABLE or merged([path]):
         return []
     others = set(content.column("trajectory_id").to_pylist()) - {path.stem}
     what = f"holds rows of another trajectory, {min(others)}" if others else ""

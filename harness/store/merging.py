@@ -14,23 +14,22 @@ Between 1 and 3 a row is in two. Our own readers count it once (`Store` takes a 
 see rows twice, or meet a file that is gone (FileNotFoundError): read again, or drop copies by
 `trajectory_id`, `round` (and `position`). After a kill the copies stay until the next writer opens the store,
 which removes sources that a merged file contains; `ntkcpl store check` names them. A merged file that is large enough
-is left alone from then on; smaller ones are merged again, by the same three steps.
+is left alone from then on; smaller ones are merged again, by the same three steps. If a trajectory in it is run again,
+because somebody removed another of its files, a merged file is replaced by one without it (`Store.forget`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from harness.exceptions import StoreError
 from harness.store import schema
 from harness.store.location import Location, flush, source
-from harness.store.reading import read_file
+from harness.store.reading import merged, read_file
 from harness.store.writing import Store
 
 _MOST_ROWS = 1_000_000
@@ -63,19 +62,16 @@ def merge(store: Store) -> list[Merged]:
         StoreError: a file cannot be read or written, or does not hold what it should; sources stay then.
     """
     finished = {name for name, row in store.trajectories().items() if row["status"] == "ok"}
-    return [_merge_table(store, table, finished) for table in ("queries", "rounds", "trajectories")]
+    return [_merge_table(store, table, finished) for table in schema.MERGEABLE]
 
 
 def _merge_table(store: Store, table: str, finished: set[str]) -> Merged:
     n_before = len(store.files(table))
-    merged = store.merged_files(table)
-    sources = [path for path in store.files(table) if path in merged or path.stem in finished]
+    sources = [path for path in store.files(table) if merged([path]) or path.stem in finished]
     for group in _groups(sources):
         content = pa.concat_tables([_content(store, path) for path in group]).combine_chunks()
         content = content.sort_by([(name, "ascending") for name in _ORDER if name in content.column_names])
-        names = sorted(pc.unique(content.column("trajectory_id")).to_pylist())
-        name = schema.MERGED + hashlib.sha256(",".join(names).encode()).hexdigest()[:20]
-        path = store.write(table, name, content)
+        path = store.write_merged(table, content)
         if not read_file(path).equals(content):
             store.remove(path)
             raise StoreError(f"Expected `{path}` to hold what was written, but it does not; is the disk damaged?")
@@ -104,6 +100,6 @@ def _groups(sources: list[Location]) -> Iterator[list[Location]]:
 def _content(store: Store, path: Location) -> pa.Table:
     content = read_file(path)
     own = set(content.column("trajectory_id").to_pylist())
-    if not path.name.startswith(schema.MERGED) and own != {path.stem}:
+    if not merged([path]) and own != {path.stem}:
         raise StoreError(f"Expected only rows of {path.stem} in `{path}`, but got others; see `ntkcpl store check`.")
     return content

@@ -48,7 +48,7 @@ def table_files(root: Location, table: str) -> list[Location]:
 
 def merged(paths: Sequence[Location]) -> list[Location]:
     """Those of the files of a table that `harness.store.merging` made."""
-    return [path for path in paths if path.name.startswith(schema.MERGED)]
+    return [path for path in paths if path.name.startswith(schema.MERGED) and path.parent.name in schema.MERGEABLE]
 
 
 def read_files(root: Location, table: str) -> dict[Location, pa.Table | StoreError]:

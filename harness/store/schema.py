@@ -195,8 +195,11 @@ ADDED: dict[str, dict[str, frozenset[str]]] = {
 METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro-F1"}
 """What a report or a sweep can look at: columns of `rounds` in [0, 1], more is better, and what each is called."""
 
+MERGEABLE = ("queries", "rounds", "trajectories")
+"""The tables of which a trajectory has a file, in the order in which they are written."""
+
 MERGED = "compact-"
-"""How the names of files begin that hold several finished trajectories (`ntkcpl store compact`)."""
+"""How the names of their files begin that hold several finished trajectories (`ntkcpl store compact`)."""
 
 KEYS = frozenset(
     {"trajectory_id", "round", "position", "pool_index", "n_labels", "n_query", "study", "trial", "status"}

@@ -8,11 +8,13 @@ merged files instead of files of their own (`harness.store.merging`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from harness.exceptions import StoreError, StoreWriteError, reason
@@ -27,7 +29,7 @@ from harness.store.location import (
     require_folder,
     write,
 )
-from harness.store.reading import Row, StoreReader, check_version
+from harness.store.reading import Row, StoreReader, check_version, merged, read_file
 
 
 class Store(StoreReader):
@@ -44,6 +46,7 @@ class Store(StoreReader):
     def __init__(self, root: Location | str) -> None:
         super().__init__(root := locate(root) if isinstance(root, str) else root)
         self._lock: lock.Lock | None = None
+        self._merged: dict[str, list[Location]] = {}
         with first_look(root):
             require_folder(root)
             if other := _enclosing_store(root):
@@ -68,6 +71,7 @@ class Store(StoreReader):
             for table in schema.TABLES:
                 (self.root / table).mkdir(parents=True, exist_ok=True)
             held = self._lock = lock.take(self.root)
+            self._merged = {}
         except UNREACHABLE as error:
             raise StoreError(f"Cannot write to `{self.root}`: {reason(error)}.") from error
         try:
@@ -87,10 +91,22 @@ class Store(StoreReader):
         self._write("queries", trajectory_id, [row for rows in queries for row in rows])
         self._write("rounds", trajectory_id, rounds)
 
-    def forget_rounds(self, trajectory_id: str) -> None:
-        """Remove the rounds of a trajectory before others replace them; without rounds, its queries do not count."""
-        for table in ("rounds", "queries"):
+    def forget(self, trajectory_id: str, tables: Sequence[str] = schema.MERGEABLE) -> None:
+        """Remove what tables have of a trajectory, also in merged files, before other rows take its place.
+
+        The last table comes first: without a row of `trajectories` a trajectory is unfinished, and without rounds its
+        queries do not count.
+        """
+        for table in reversed(tables):
             self.remove(self._path(table, trajectory_id))
+            if table not in self._merged:
+                self._merged[table] = self.merged_files(table)
+            for path in self._merged[table]:
+                if trajectory_id in self.members(path):
+                    others = read_file(path).filter(pc.field("trajectory_id") != trajectory_id)
+                    if len(others):
+                        self.write_merged(table, others)
+                    self.remove(path)
 
     def write_trajectory(self, row: Row) -> None:
         """Record that a trajectory has finished or failed."""
@@ -117,6 +133,12 @@ class Store(StoreReader):
         """Add a registration; none is ever replaced."""
         self._write("registrations", f"{row['study']}-{row['registered_at']:%Y%m%dT%H%M%S%f}", [row])
 
+    def write_merged(self, table: str, content: pa.Table) -> Location:
+        """Write the rows of several trajectories into one file, named by them; raises as `write` does."""
+        names = sorted(pc.unique(content.column("trajectory_id")).to_pylist())
+        self._merged.pop(table, None)
+        return self.write(table, schema.MERGED + hashlib.sha256(",".join(names).encode()).hexdigest()[:20], content)
+
     def write(self, table: str, name: str, content: pa.Table) -> Location:
         """Write a file in one step.
 
@@ -135,6 +157,8 @@ class Store(StoreReader):
             StoreWriteError: another process has taken the lock over.
         """
         self._check_lock(path)
+        if merged([path]):
+            self._merged.pop(path.parent.name, None)
         path.unlink(missing_ok=True)
 
     def _check_lock(self, path: Location) -> None:
@@ -154,11 +178,11 @@ class Store(StoreReader):
 
     def _leftovers(self, table: str) -> list[Location]:
         """Files all of whose trajectories are in a merged file, too: a merge did not come to its end."""
-        merged = self.merged_files(table)
+        others = self.merged_files(table)
         found = []
-        for path in self.files(table) if merged else []:
-            own = self.members(path) if path in merged else {path.stem}
-            if any(own <= self.members(other) for other in merged if other != path):
+        for path in self.files(table) if others else []:
+            own = self.members(path) if path in others else {path.stem}
+            if any(own <= self.members(other) for other in others if other != path):
                 found.append(path)
         return found
 

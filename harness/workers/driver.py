@@ -11,6 +11,7 @@ from harness.data import Dataset
 from harness.plan import Job
 from harness.record import RoundRecord
 from harness.spec import canonical_json
+from harness.store import schema
 from harness.store.reading import Row, from_json, round_seconds
 from harness.store.writing import Store
 from harness.workers.events import Event, Failed, Finished, Paused, Restarted, RoundDone, Started
@@ -62,11 +63,14 @@ def record(events: Iterable[Event], store: Store, listen: Callable[[Event | Rest
         match event:
             case Started():
                 started[name] = datetime.now(UTC)
+                # Somebody may have removed some of the files of a finished trajectory; what is left must not count.
+                if job.origin != "retried":
+                    store.forget(name, schema.MERGEABLE if job.origin != "resumed" else ("trajectories",))
                 if job.origin == "continued":
                     store.write_rounds(name, job.rounds, job.queries)
             case RoundDone(record=done):
                 if done.round < len(job.rounds):
-                    store.forget_rounds(name)
+                    store.forget(name, ("queries", "rounds"))
                     listen(Restarted(job))
                 job.rounds[done.round :] = [_round_row(job, done)]
                 job.queries[done.round :] = [_query_rows(name, done)]

@@ -80,8 +80,8 @@ class TrialBook:
                 continue
             specs = self.sweep.specs(values, self._data)
             curves = [self._store.rounds(spec.trajectory_id)[0] for spec in specs]
-            if all(curves):  # else its rows were removed, and it runs again
-                status, labels = row["status"], int(row["labels_reached"])
+            status, labels = row["status"], int(row["labels_reached"])
+            if all(curve and curve[-1]["n_labels"] >= labels for curve in curves):  # else somebody removed rows
                 self._records[number] = make_record(self.sweep, number, values, specs, curves, status, labels)
 
     def _take_what_is_done(self) -> None:

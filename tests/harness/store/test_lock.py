@@ -110,7 +110,7 @@ def test_who_has_lost_it_writes_no_more(root, monkeypatch, is_gone):
                 put(root, age=-3600)
         store._lock._thread.join()  # the next renewal finds it
         holder = "somebody" if is_gone else "process 7 on elsewhere"
-        for action in (lambda: store.write_study("s", "c", ["a"]), lambda: store.forget_rounds("a")):
+        for action in (lambda: store.write_study("s", "c", ["a"]), lambda: store.forget("a")):
             with pytest.raises(StoreWriteError, match=f": {holder} has taken its lock. What"):
                 action()
     assert store.studies() == {}

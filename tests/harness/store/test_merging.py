@@ -266,6 +266,31 @@ def test_killed_at_each_step_nothing_is_lost_and_the_next_start_tidies_up(finish
     assert doubled > 0
 
 
+def test_killed_while_one_of_them_is_forgotten_the_others_stay(finished, tmp_path, monkeypatch):
+    specs = finished[1][:3]
+    gone, *others = sorted(spec.trajectory_id for spec in specs)
+    for stop_at in range(100):
+        root = tmp_path / str(stop_at)
+        copy_trajectories(finished[0], root, specs)
+        merge(root)
+        store = Store(root)
+        with monkeypatch.context() as patch, contextlib.suppress(Killed), store.writing():
+            Steps(patch, stop_at=stop_at)
+            store.forget(gone)
+            break
+        forget_the_lock(root)
+        with Store(root).writing():
+            pass
+        assert check_store(root).problems == []
+        assert {name: len(Store(root).rounds(name)[0]) for name in others} == dict.fromkeys(others, 2)
+        assert set(Store(root).trajectories()) - {gone} == set(others)
+    else:
+        pytest.fail("never came to its end")
+    assert stop_at > 5
+    assert set(Store(root).trajectories()) == set(load(str(root)).trajectories["trajectory_id"]) == set(others)
+    assert [len(pd.read_parquet(str(root / table))) for table in KEYS] == [2, 4, 20]
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     actions=st.lists(st.one_of(st.just("write"), st.integers(0, 30)), min_size=2, max_size=10),

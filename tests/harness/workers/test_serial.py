@@ -2,10 +2,20 @@
 
 import pytest
 
+from analysis import load
 from harness import SpecError, Store, TrajectorySpec, run_study
+from harness.plan import make_plan
 from harness.spec import LearnerSpec
+from harness.store import schema
+from harness.store.check import check_store
+from harness.store.merging import merge
+from harness.store.reading import from_json, read_rows
+from harness.workers import serial
+from harness.workers.events import RoundDone
+from harness.workers.fingerprint import digest
 
 FAST = LearnerSpec(hidden=16, epochs=3)
+OTHER = {"machine": "other"}
 
 
 def specs(pool, *names, schedule="5x3", seeds=2):
@@ -37,6 +47,32 @@ def test_an_interrupted_study_goes_on(pool, tmp_path):
         run_study(wanted, pool, store, listen=stop)
     (job,) = run_study(wanted, pool, store).jobs
     assert job.origin == "resumed"
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+@pytest.mark.parametrize("table", schema.MERGEABLE)
+def test_nothing_is_left_of_what_is_run_again(pool, tmp_path, monkeypatch, table, is_merged):
+    """Whichever files somebody removed, and although another machine is interrupted on the way."""
+    wanted, store = specs(pool, "random", schedule="5x2"), Store(tmp_path)
+    run_study(wanted, pool, store)
+    if is_merged:
+        with store.writing():
+            merge(store)
+    for path in store.files(table):
+        path.unlink()
+    monkeypatch.setattr(serial, "fingerprint", lambda _: OTHER)
+
+    def stop(event):
+        if isinstance(event, RoundDone):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(wanted, pool, Store(tmp_path), listen=stop)
+    assert make_plan(wanted, Store(tmp_path)).done == []
+    run_study(wanted, pool, Store(tmp_path))
+    assert check_store(tmp_path).problems == []
+    assert load(tmp_path).rounds["n_labels"].tolist() == [5, 10] * 2
+    assert {from_json(row["stats"])["fingerprint"] for row in read_rows(tmp_path, "rounds")} == {digest(OTHER)}
 
 
 def test_what_raises_is_a_row_and_an_error_and_is_tried_again(pool, tmp_path):

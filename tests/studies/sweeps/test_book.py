@@ -49,6 +49,20 @@ def test_trials_run_anyway_where_no_result_changes_the_next_one(searched, pool, 
     assert TrialBook(sweep, pool, Store(tmp_path), SweepRun()).runs_anyway == expected
 
 
+def test_a_trial_whose_rounds_are_run_again_has_not_ended(book, searched, pool, run_serially):
+    store, specs = book._store, book.specs(0)
+    run_serially(specs, store)
+    book.record(0, specs, [store.rounds(spec.trajectory_id)[0] for spec in specs], "complete", 20)
+    with store.writing():
+        book.save()
+    assert list(TrialBook(searched, pool, store, SweepRun()).records) == [0]
+    with store.writing():
+        rounds, _, queries = store.rounds(specs[1].trajectory_id)
+        store.forget(specs[1].trajectory_id)
+        store.write_rounds(specs[1].trajectory_id, rounds[:2], queries[:2])
+    assert list(TrialBook(searched, pool, store, SweepRun()).records) == []
+
+
 def test_two_threads_that_ask_for_one_trial_get_one_configuration(book, monkeypatch):
     """Both have found that there is none yet before either proposes one."""
     both, proposals = threading.Barrier(2, timeout=10), iter([{"max_clusters": 3}, {"max_clusters": 9}])
