@@ -208,9 +208,11 @@ class Results:
             kept.extend(group.index[group["seed"].isin(shared)])
             left_out: dict[str, list[str]] = {}
             for name, own in group[~group["seed"].isin(shared)].groupby("configuration", sort=False):
-                left_out.setdefault(", ".join(str(seed) for seed in sorted(own["seed"])), []).append(str(name))
+                seeds = sorted(own["seed"])
+                said = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+                left_out.setdefault(said, []).append(str(name))
             notes += [
-                f"Left out of {', '.join(names)} on {data}, because not all configurations have them: seeds {seeds}."
+                f"Left out of {', '.join(names)} on {data}, because not all configurations have them: {seeds}."
                 for seeds, names in left_out.items()
             ]
         return replace(self._keep(kept), notes=(*self.notes, *notes))

@@ -57,13 +57,15 @@ class Bought:
         rows: pool indices.
         labels: class of each, an index into `classes`.
         classes: names of the classes, sorted as integers or strings.
-        queries: labels of each round.
+        queries: labels of each round that has some.
+        next_round: number of the next round.
     """
 
     rows: IndexArray
     labels: IndexArray
     classes: tuple[str, ...]
     queries: tuple[int, ...]
+    next_round: int
 
 
 def load_pool(path: Path) -> Pool:
@@ -161,7 +163,11 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
     names = _classes(classes, labels)
     code = {name: position for position, name in enumerate(names)}
     return Bought(
-        np.array(rows, dtype=np.int64), np.array([code[label] for label in labels], dtype=np.int64), names, queries
+        rows=np.array(rows, dtype=np.int64),
+        labels=np.array([code[label] for label in labels], dtype=np.int64),
+        classes=names,
+        queries=queries,
+        next_round=rounds[-1] + 1 if rounds else 0,
     )
 
 

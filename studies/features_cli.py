@@ -153,6 +153,7 @@ def extract(
 
         stop_on_signals()
         check_suffix(out)
+        _refuse_input(out, [Path(name) for name in (checkpoint, data, test) if name is not None])
         from harness.features.checkpoints import load_encoder  # late: they need torch
         from harness.features.extract import extract
         from harness.features.parallel import processes

@@ -99,6 +99,8 @@ def run_select(
     for path in (out, *([sheet] if sheet else [])):
         if path.exists():
             raise DataError(f"Expected the name of a new file, but `{path}` exists and may have labels in it.")
+    if sheet is not None and sheet.resolve() == out.resolve():
+        raise DataError(f"Expected two files for --out and --sheet, but got `{out}` for both.")
     if out.suffix not in (".csv", ".parquet"):
         raise DataError(f"Expected a name that ends in .csv or .parquet for --out, but got `{out}`.")
     if (images is None) != (sheet is None):
@@ -125,7 +127,7 @@ def run_select(
 
         page = contact_sheet(images, [pool.called(int(row)) for row in selection.indices])
     write(out, table.to_csv(index=False).encode() if out.suffix == ".csv" else _parquet(table))
-    said = [_so_far(bought), f"{strategy.name} chose {counted(n, 'point')} in round {len(bought.queries)}: {out}"]
+    said = [_so_far(bought), f"{strategy.name} chose {counted(n, 'point')} in round {bought.next_round}: {out}"]
     if page is not None and sheet is not None:
         write(sheet, page)
         said.append(f"Their pictures: {sheet}")
@@ -142,7 +144,7 @@ def _table(pool: Pool, bought: Bought, selection: Selection) -> pd.DataFrame:
     columns: Mapping[str, Any] = {
         "index": selection.indices,
         **({} if pool.names is None else {"name": [pool.names[row] for row in selection.indices]}),
-        "round": len(bought.queries),
+        "round": bought.next_round,
         "position": np.arange(n),
         "score": np.full(n, np.nan) if selection.scores is None else selection.scores,
         "label": pd.Series([None] * n, dtype="string"),

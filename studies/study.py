@@ -312,6 +312,8 @@ def load_study(source: str) -> tuple[str, Study]:
                 f"Expected a study among {', '.join(study_names())} or a YAML file, but got `{source}`."
                 + did_you_mean(source, study_names())
             )
+        if path.name.startswith("."):
+            raise SpecError(f"Expected the name of a study without a dot before it, but got `{path.name}`; rename it.")
         try:
             text, name = path.read_text(encoding="utf-8"), path.stem
         except (OSError, UnicodeDecodeError) as error:

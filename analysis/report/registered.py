@@ -115,7 +115,8 @@ def _missing(registered: Results, first: Registration) -> Iterator[str]:
     n_all, n_failed = len(first.trajectory_ids), len(registered.failures)
     if n_left := n_all - len(registered.trajectories):
         failed = f" ({n_failed} failed)" if n_failed else ""
-        yield f"This is not yet all that was registered: {n_left} of its {n_all} trajectories are missing{failed}."
+        are = "is" if n_left == 1 else "are"
+        yield f"This is not yet all that was registered: of its {n_all} trajectories, {n_left} {are} missing{failed}."
 
 
 def _listed(cells: pd.DataFrame) -> str:

@@ -422,6 +422,10 @@ def _parquet_pair(root: Path, name: str) -> tuple[Path, Path] | None:
     if name not in _IN_PARQUET:
         return None
     pairs = [sorted(root.glob(f"{name}_{split}*.parquet")) for split in ("train", "test")]
+    for paths in pairs:
+        if len(paths) > 1:
+            found = ", ".join(path.name for path in paths)
+            raise DataError(f"Expected one file of each split of {name} in {root}, but got {found}; join them.")
     return (pairs[0][0], pairs[1][0]) if all(pairs) else None
 
 

@@ -193,7 +193,7 @@ def _vector(name: str, array: NDArray[Any]) -> NDArray[Any]:
     array = array.reshape(len(array))
     if array.dtype.kind != "f":
         return array
-    is_whole = np.isfinite(array) & (np.abs(array) <= _LARGEST_WHOLE)
+    is_whole = np.isfinite(array) & (np.abs(array.astype(np.float64)) <= _LARGEST_WHOLE)
     is_whole[is_whole] &= array[is_whole] == np.rint(array[is_whole])
     if not is_whole.all():
         row = int(np.argmin(is_whole))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,6 +43,14 @@ def reduce_features(data: Dataset, dim: int) -> tuple[Fields, NDArray[np.float32
     scale = np.abs(train).max(axis=0) / _LEVELS
     scale[scale == 0] = 1
     x_train, x_test = (np.clip(np.rint(x / scale), -_LEVELS, _LEVELS).astype(np.int8) for x in (train, test))
-    names = np.array(data.class_names)
-    labels = names.astype(np.int64) if all(name.lstrip("-").isdigit() for name in names) else names
+    labels = _as_given(np.array(data.class_names))
     return Fields(x_train, labels[data.y_train], x_test, labels[data.y_test]), scale.astype(np.float32)
+
+
+def _as_given(names: NDArray[np.str_]) -> NDArray[Any]:
+    """Names of classes as numbers where each is the plain form of one, such as `-3`, but not `03`."""
+    try:
+        numbers = names.astype(np.int64)
+    except (ValueError, OverflowError):
+        return names
+    return numbers if (numbers.astype(np.str_) == names).all() else names

@@ -106,7 +106,7 @@ def _read_table(root: Location, table: str, checked: Checked) -> pd.DataFrame:
     keys = [name for name in _KEYS.get(table, []) if name in frame]
     if keys and frame.duplicated(keys).any():
         twice = frame.loc[frame.duplicated(keys), "trajectory_id"].unique()
-        what = f"has rows of {len(twice)} trajectories twice, such as {twice[0]}"
+        what = f"has rows twice, such as those of trajectory {twice[0]} ({len(twice)} in all)"
         checked.problems.append(Problem(table, what, "an interrupted merge: run `ntkcpl store compact` again"))
         frame = frame.drop_duplicates(keys)
     checked.rows[table] = len(frame)
@@ -155,7 +155,8 @@ def _faults(row: Row | None, rounds: pd.DataFrame, queries: pd.DataFrame) -> Ite
     if spec is not None:
         wanted = list(spec.queries)
         if row is not None and row["status"] == "ok" and n_query != wanted:
-            yield f"is ok, but has {len(n_query)} rounds of {_short(n_query)} labels instead of {_short(wanted)}"
+            had = f"{len(n_query)} of {len(wanted)} rounds"
+            yield f"is ok, but has {had}, with queries of {_short(n_query) or 'no'} labels instead of {_short(wanted)}"
         elif n_query != wanted[: len(n_query)]:
             yield f"has rounds of {_short(n_query)} labels instead of {_short(wanted)}"
     # A killed study may have written the queries of one round more.

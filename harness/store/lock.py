@@ -92,7 +92,7 @@ class FileLock:
     def __init__(self, root: Path) -> None:
         self._file = os.open(root / _NAME, os.O_RDWR | os.O_CREAT, 0o644)
         if not self._is_taken():
-            holder = os.pread(self._file, 200, 0).decode(errors="replace").strip()
+            holder = os.pread(self._file, 200, 0).decode(errors="replace").strip() or "another process"
             os.close(self._file)
             raise StoreError(f"Expected to be the only writer of `{root}`, but {holder} writes to it.")
         os.ftruncate(self._file, 0)
@@ -107,7 +107,7 @@ class FileLock:
 
     def _is_taken(self) -> bool:
         for _ in range(_ATTEMPTS):
-            with suppress(OSError):
+            with suppress(BlockingIOError):
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             time.sleep(_PAUSE_SECONDS)

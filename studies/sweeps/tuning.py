@@ -120,6 +120,8 @@ class Tuning:
         """What ended Tune, in one line; None while it runs."""
         if self._thread.is_alive():
             return None
+        if self._error is None:
+            return "no error"
         return (str(self._error).strip().splitlines() or [type(self._error).__name__])[-1]
 
     def requests(self) -> list[tuple[int, int]]:

@@ -160,11 +160,11 @@ def test_mistakes_are_one_line_and_leave_nothing(ntkcpl, tmp_path, words, compla
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pt"]
 
 
-@pytest.mark.parametrize("command", ["import", "compact"])
-def test_a_file_is_not_written_over_itself(ntkcpl, pool_file, tmp_path, command):
+@pytest.mark.parametrize("words", [["import"], ["compact"], ["extract", "--data", "digits", "--checkpoint"]])
+def test_a_file_is_not_written_over_itself(ntkcpl, pool_file, tmp_path, words):
     path = tmp_path / "own.npz"
     path.write_bytes(Path(pool_file).read_bytes())
-    done = ntkcpl("features", command, path, "--out", tmp_path / "." / "own.npz")
+    done = ntkcpl("features", *words, path, "--out", tmp_path / "." / "own.npz")
     assert (done.exit_code, "own.npz` is; choose another name" in done.stderr) == (2, True)
     assert path.read_bytes() == Path(pool_file).read_bytes()
 
@@ -268,12 +268,14 @@ def test_own_features_with_the_schedule_of_a_study(ntkcpl_without_ray, pool_file
         ([], "Expected --strategies and --schedule, or a --study"),
         (["--strategies", "random", "--schedule", "5x2"], "Expected --data, or a --study that starts from images"),
         (["--study", "cifar11"], "Expected a study among cifar10"),
+        (["--study", "{tmp}/.mine.yaml"], "without a dot before it, but got `.mine.yaml`"),
         (["--study", "cifar10", "--root", "{tmp}"], "Expected cifar10 as torchvision keeps it in"),
         (["--study", "cifar10", "--data", "digits", "--root", "{tmp}"], "only without --data"),
         (["--study", "cifar10", "--set", "features.depth=3", "--root", "{tmp}"], "Expected a setting of a recipe"),
     ],
 )
 def test_studies_that_cannot_start(ntkcpl, tmp_path, words, complaint):
+    (tmp_path / ".mine.yaml").touch()
     done = ntkcpl("compare", *(word.format(tmp=tmp_path) for word in words), "--out", tmp_path / "run")
     assert done.exit_code == 2
     assert complaint in done.stderr

@@ -71,7 +71,7 @@ def test_cross_validation_is_of_classifiers_that_have_not_seen_the_point(pool):
 
 def test_what_is_said_of_many_classes_is_short():
     names = tuple(f"c{k:03d}" for k in range(200))
-    bought = Bought(np.arange(12), np.arange(12), names, (12,))
+    bought = Bought(np.arange(12), np.arange(12), names, (12,), 1)
     said = _so_far(bought)
     assert said.startswith("12 labels so far, in 1 round: c000 1, c001 1, ")
     assert said.endswith("c011 1; none of c012, c013, c014, c015 and 184 more.")
@@ -143,6 +143,11 @@ class TestLabels:
         bought = read_labels([write_csv(tmp_path / "1.csv", *rows, columns=("index", "round", "label"))], NAMED, None)
         assert bought.queries == (2, 1)
         assert bought.classes == ("9", "10")
+
+    def test_a_round_of_which_nothing_was_labelled_keeps_its_number(self, tmp_path):
+        rows = [(0, 0, 10), (1, 0, 9), (2, 3, 10)]
+        bought = read_labels([write_csv(tmp_path / "1.csv", *rows, columns=("index", "round", "label"))], NAMED, None)
+        assert (bought.queries, bought.next_round) == ((2, 1), 4)
 
     def test_parquet_is_read_like_csv(self, tmp_path):
         pd.DataFrame({"index": [4, 5], "label": [1, 0], "round": [0, 1]}).to_parquet(tmp_path / "1.parquet")
@@ -259,6 +264,7 @@ class TestCommand:
             ("pool.npz", [], "exists and may have labels in it"),
             ("x.txt", [], "ends in .csv or .parquet"),
             ("x.csv", ["--sheet", "x.html"], "--images and --sheet together"),
+            ("x.csv", ["--sheet", "{tmp}/./x.csv", "--images", "{tmp}"], "two files for --out and --sheet"),
             ("x.csv", ["--strategy", "nobody"], "nobody"),
             ("x.csv", ["--set", "learner.lr=fast"], "learner.lr"),
             ("x.csv", ["--labels", "nothere.csv"], "no such file"),
@@ -275,7 +281,8 @@ class TestCommand:
             "--out": tmp_path / out,
         }
         options = fixed | dict(zip(words[::2], words[1::2], strict=True))
-        result = ntkcpl("select", *(str(word) for pair in options.items() for word in pair))
+        words = (str(word).format(tmp=tmp_path) for pair in options.items() for word in pair)
+        result = ntkcpl("select", *words)
         assert result.exit_code == 2, result.output
         assert said in result.stderr
         assert len(result.stderr.splitlines()) == 1

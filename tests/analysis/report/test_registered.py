@@ -123,7 +123,7 @@ def test_what_is_missing_is_said(planned, registration, write_store, tmp_path):
     root = write_store(tmp_path / "s", planned[:-1])
     write(root, registration)
     (section,) = make_report(load(root)).sections
-    assert "not yet all that was registered: 2 of its 6 trajectories are missing (1 failed)" in section.registered[1]
+    assert "not yet all that was registered: of its 6 trajectories, 2 are missing (1 failed)" in section.registered[1]
 
 
 def test_of_two_registrations_the_earlier_counts(planned, registration, write_store, tmp_path):

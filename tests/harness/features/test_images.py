@@ -77,6 +77,14 @@ class TestParquet:
         other = open_images(Source(str(write_parquet("c", [*images[:-1], images[0]], labels)))).identity
         assert one == same != other
 
+    def test_one_split_in_several_files_is_refused(self, pictures, encoded, write_parquet):
+        pixels, labels = pictures
+        images = [encoded(image) for image in pixels]
+        names = ("cifar10_train-0-of-2", "cifar10_train-1-of-2", "cifar10_test")
+        root = {write_parquet(name, images, labels).parent for name in names}.pop()
+        with pytest.raises(DataError, match=r"one file of each split of cifar10 in .*0-of-2\.parquet, .*1-of-2"):
+            open_images(Source("cifar10", root))
+
     def test_real_cifar10_is_found_by_name(self, cifar_root):
         found = open_images(Source("cifar10", cifar_root, limit=300))
         assert (len(found.train), len(found.test)) == (300, 300)

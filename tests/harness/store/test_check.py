@@ -74,9 +74,9 @@ def learner_changed(text):
     ("damage", "word"),
     [
         (lambda s: finished(s, "rounds").write_bytes(b"PAR1"), "cannot read"),
-        (lambda s: finished(s, "rounds").unlink(), "is ok, but has 0 rounds"),
+        (lambda s: finished(s, "rounds").unlink(), "is ok, but has 0 of 4 rounds"),
         (lambda s: finished(s, "queries").unlink(), "has 0 rows of queries"),
-        (lambda s: drop(s, "rounds", 3), "is ok, but has 3 rounds"),
+        (lambda s: drop(s, "rounds", 3), "is ok, but has 3 of 4 rounds"),
         (lambda s: drop(s, "rounds", 1), "has the rounds 0, 2, 3"),
         (lambda s: drop(s, "queries", 0), "has 4 rows of queries"),
         (lambda s: change(s, "rounds", "accuracy", 1.5), "accuracy outside of 0 to 1"),

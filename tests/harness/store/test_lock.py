@@ -1,5 +1,6 @@
 """The lock of an address: refused, stale, lost. That of a folder is tested with the store."""
 
+import errno
 import json
 import os
 import socket
@@ -50,6 +51,18 @@ def test_a_stale_one_is_taken_over(root):
     assert not is_held(root)
     with Store(root).writing(), pytest.raises(StoreError, match=f"process {os.getpid()} on"):
         take(root)
+
+
+def test_a_folder_without_locks_is_no_second_writer(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock.fcntl, "flock", no_locks)
+    with (
+        pytest.raises(StoreError, match=f"Cannot write to `{tmp_path}`: No locks available"),
+        Store(tmp_path).writing(),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"process":1,"host":"a","token":"b","renewed":null}'])
