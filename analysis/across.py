@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.exceptions import NoBaselineError, SelectionError
 from analysis.results import Results
-from analysis.statistics import holm, least_wilcoxon_p, stratified_iqm, wilcoxon
+from analysis.statistics import holm, least_wilcoxon_p, normalised_iqm, wilcoxon
 from analysis.tables import trajectory_table
 from analysis.words import counted, listed
 
@@ -142,7 +142,7 @@ def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "ra
 
     Args:
         results: finished trajectories of two data sets or more.
-        rng: source of the resamples, drawn within each data set.
+        rng: source of the resamples, drawn within each data set, for the baseline as well.
         baseline: as in `rank_table`.
 
     Returns:
@@ -155,16 +155,15 @@ def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "ra
     """
     wholes, areas_of = _wholes(results), areas_by_data(results)
     reference = _reference(areas_of, baseline)
-    scores: dict[str, list[np.ndarray]] = {str(name): [] for name in areas_of.index}
+    by_seed: dict[str, list[dict[int, float]]] = {str(name): [] for name in areas_of.index}
     for data, names in names_by_data(results).items():
         own = trajectory_table(wholes[data])
-        areas = own.assign(name=own["configuration"].map(names)).groupby("name")["area"]
-        floor = areas.get_group(reference).mean()
-        for name, strata in scores.items():
-            strata.append((areas.get_group(name).to_numpy() - floor) / (1 - floor))
+        areas = own.assign(name=own["configuration"].map(names)).set_index("seed").groupby("name")["area"]
+        for name, strata in by_seed.items():
+            strata.append(areas.get_group(name).to_dict())
     rows = []
-    for configuration, strata in scores.items():
-        interval = stratified_iqm(strata, rng)
+    for configuration, strata in by_seed.items():
+        interval = normalised_iqm(list(zip(strata, by_seed[reference], strict=True)), rng)
         rows.append((configuration, interval.estimate, interval.low, interval.high, interval.n, len(strata)))
     return pd.DataFrame(rows, columns=["configuration", "iqm", "low", "high", "n", "n_data"])
 

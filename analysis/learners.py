@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.across import names_by_data
 from analysis.exceptions import SelectionError
 from analysis.results import Results
-from analysis.statistics import bootstrap_interval, holm, t_test
+from analysis.statistics import bootstrap_interval, bootstrap_weights, holm, t_test
 from analysis.tables import trajectory_table
 from analysis.words import counted
 
@@ -87,9 +87,10 @@ def agreement_table(areas: dict[str, pd.DataFrame], *, rng: np.random.Generator)
         left, right = np.array(list(itertools.combinations(range(one.shape[1]), 2))).T
         both = [table.to_numpy()[:, left] - table.to_numpy()[:, right] for table in (one, other)]
         n_seeds, n_pairs = both[0].shape
-        drawn = rng.integers(n_seeds, size=(RESAMPLES, n_seeds))
+        weights = bootstrap_weights(n_seeds, RESAMPLES, rng)
         signs = [np.sign(differences.mean(axis=0)) for differences in both]
-        resampled = np.array([_tau(*(differences[seeds].mean(axis=0) for differences in both)) for seeds in drawn])
+        means = [weights @ differences for differences in both]
+        resampled = np.array([_tau(*pair) for pair in zip(*means, strict=True)])
         has_turned = signs[0] * signs[1] < 0
         p = np.where(has_turned, np.maximum(*map(t_test, both)), 1.0)
         n_sure = int((holm(p) <= LEVEL).sum()) if n_seeds > 1 else 0

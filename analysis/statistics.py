@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -239,13 +239,20 @@ def interquartile_mean(values: ArrayLike) -> FloatArray:
     return middle
 
 
-def stratified_iqm(
-    strata: Sequence[ArrayLike], rng: np.random.Generator, *, n_resamples: int = 2000, confidence: float = 0.95
+def normalised_iqm(
+    strata: Sequence[tuple[Mapping[int, float], Mapping[int, float]]],
+    rng: np.random.Generator,
+    *,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
 ) -> Interval:
-    """Interquartile mean of all values with an interval from resampling within each stratum.
+    """Interquartile mean of all values, each normalised by the baseline of its stratum.
+
+    The normalised value is (value - m) / (1 - m), with m the mean of the baseline. The interval is from resampling the
+    seeds of each stratum, those of the baseline as well: the same ones where both have the same seeds.
 
     Args:
-        strata: the values of each data set, one per seed.
+        strata: for each data set, the values by seed and those of the baseline by seed.
         rng: source of the resamples.
         n_resamples: number of resamples.
         confidence: intended coverage.
@@ -253,14 +260,27 @@ def stratified_iqm(
     Raises:
         InvalidValuesError: a stratum without values, or one that is not finite.
     """
-    samples = [_sample(values) for values in strata]
-    estimate = float(interquartile_mean(np.concatenate(samples)))
-    drawn = [sample[rng.integers(len(sample), size=(n_resamples, len(sample)))] for sample in samples]
-    n_total, n_least = sum(map(len, samples)), min(map(len, samples))
-    inflation = bootstrap_inflation(n_least, n_total - len(samples), confidence)
-    resampled = interquartile_mean(np.concatenate(drawn, axis=1))
-    low, high = bootstrap_interval(estimate + inflation * (resampled - estimate), n_least, confidence=confidence)
-    return Interval(estimate, low, high, n_total, f"stratified bootstrap, {100 * confidence:g} %")
+    normalised, resampled, sizes = [], [], []
+    for by_seed, floor_by_seed in strata:
+        seeds, floor_seeds = sorted(by_seed), sorted(floor_by_seed)
+        values, floors = _sample([by_seed[seed] for seed in seeds]), _sample([floor_by_seed[s] for s in floor_seeds])
+        drawn = rng.integers(len(values), size=(n_resamples, len(values)))
+        n_floors = len(floors)
+        floor_drawn = drawn if seeds == floor_seeds else rng.integers(n_floors, size=(n_resamples, n_floors))
+        normalised.append(_normalised(values, floors))
+        resampled.append(_normalised(values[drawn], floors[floor_drawn]))
+        sizes.append(len(values))
+    estimate = float(interquartile_mean(np.concatenate(normalised)))
+    inflation = bootstrap_inflation(min(sizes), sum(sizes) - len(sizes), confidence)
+    means = interquartile_mean(np.concatenate(resampled, axis=1))
+    low, high = bootstrap_interval(estimate + inflation * (means - estimate), min(sizes), confidence=confidence)
+    return Interval(estimate, low, high, sum(sizes), f"stratified bootstrap, {100 * confidence:g} %")
+
+
+def _normalised(values: FloatArray, floors: FloatArray) -> FloatArray:
+    floor = floors.mean(axis=-1, keepdims=True)
+    normalised: FloatArray = (values - floor) / (1 - floor)
+    return normalised
 
 
 def least_wilcoxon_p(n: int) -> float:

@@ -16,9 +16,9 @@ from strategies.functional.fisher import bait, binary_information, weighted_gram
 class BaitBinary(Strategy):
     """BAIT with the Fisher information of "is it the predicted class?", p (1 - p) h h^T with h the embedding.
 
-    F is its mean over the pool; M the inverse of lambda I, plus the mean over the labelled points, plus that over the
-    batch, weighted by their numbers. Picks lower tr(F M) most: twice as many as asked for are added greedily, half of
-    them removed again. Scores are the decreases at the moment of each addition.
+    F is its mean over the pool. With L labels and a query of n, M is the inverse of lambda I plus L / (L + n) times the
+    mean over the labelled points plus n / (L + n) times the sum over the batch. Picks lower tr(F M) most: twice as many
+    as asked for are added greedily, half of them removed again. Scores are the decreases when each was added.
     """
 
     name: ClassVar[str] = "bait_binary"

@@ -29,11 +29,12 @@ class CoverHerding(Strategy):
     """
 
     name: ClassVar[str] = "coverherding"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "this project, after Bae et al. 2024, arXiv 2407.12212, and 2025, arXiv 2412.20644"
     chooses_first_round: ClassVar[bool] = True
 
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 10_000
-    """Points, labelled ones included, that are candidates and averaged over; redrawn each round."""
+    """Candidates and labelled points, which are averaged over; at least half are candidates. Redrawn each round."""
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         if view.model is not None:

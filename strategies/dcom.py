@@ -36,13 +36,14 @@ class DCoM(Strategy):
     """
 
     name: ClassVar[str] = "dcom"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "Mishal and Weinshall 2024, DCoM: Active Learning for All Learners, arXiv 2407.01804"
     chooses_first_round: ClassVar[bool] = True
 
     first_radius: Annotated[float, Field(gt=0, le=2)] = 0.6
     """Radius of the balls before labels say more."""
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 20_000
-    """Points, labelled ones included, that are candidates and counted; redrawn each round."""
+    """Candidates and labelled points, which are counted; at least half are candidates. Redrawn each round."""
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         candidates = draw_candidates(view, self.candidates, n, rng)

@@ -43,7 +43,10 @@ class GraphHerding(Strategy):
     chooses_first_round: ClassVar[bool] = True
 
     candidates: Annotated[int, Field(ge=2, le=30_000)] = 5_000
-    """Points, labelled ones included, that are candidates and averaged over; redrawn. Time grows with its cube."""
+    """Candidates and labelled points, which are averaged over; at least half are candidates. Redrawn each round.
+
+    Time grows with its cube.
+    """
     neighbours: Annotated[int, Field(ge=1)] = 10
     """Nearest points that each point is joined to in the graph."""
     stay: Annotated[float, Field(gt=0, le=0.999)] = 0.95

@@ -22,13 +22,14 @@ class MaxHerding(Strategy):
     """
 
     name: ClassVar[str] = "maxherding"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "Bae et al. 2024, Generalized Coverage for More Robust Low-Budget Active Learning, ECCV"
     chooses_first_round: ClassVar[bool] = True
 
     sigma: Annotated[float, Field(ge=0.1)] = 1.0
     """Width of the kernel, a distance between unit vectors; below 0.1 float32 cannot tell its neighbours apart."""
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 35_000
-    """Points, labelled ones included, that are candidates and averaged over; redrawn each round."""
+    """Candidates and labelled points, which are averaged over; at least half are candidates. Redrawn each round."""
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         candidates = draw_candidates(view, self.candidates, n, rng)

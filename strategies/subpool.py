@@ -11,13 +11,14 @@ from strategies.base import FloatArray, IndexArray, Model, PoolView, Selection, 
 
 
 def draw_candidates(view: PoolView, size: int | Literal["all"], n: int, rng: np.random.Generator) -> IndexArray:
-    """Unlabelled points that make `size` points with the labelled ones, drawn anew, ascending, `n` at least.
+    """Unlabelled points that make `size` points with the labelled ones, drawn anew, ascending.
 
-    All unlabelled points where the pool has no more than `size` points; then nothing is drawn.
+    Half of `size` at least, so that there is a choice with many labels, and `n`. All unlabelled points where the pool
+    has no more than `size` points; then nothing is drawn.
     """
     if size == "all" or size >= len(view.features):
         return view.unlabelled
-    wanted = min(max(size - len(view.labelled), n), len(view.unlabelled))
+    wanted = min(max(size - len(view.labelled), size // 2, n), len(view.unlabelled))
     return np.sort(rng.choice(view.unlabelled, size=wanted, replace=False))
 
 

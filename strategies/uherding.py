@@ -34,13 +34,14 @@ class UHerding(Strategy):
     """
 
     name: ClassVar[str] = "uherding"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = (
         "Bae et al. 2025, Uncertainty Herding: One Active Learning Method for All Label Budgets, ICLR"
     )
     chooses_first_round: ClassVar[bool] = True
 
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 35_000
-    """Points, labelled ones included, that are candidates and averaged over; redrawn each round."""
+    """Candidates and labelled points, which are averaged over; at least half are candidates. Redrawn each round."""
     quantile: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Which of the distances between labelled points sigma is; 0 the smallest."""
 

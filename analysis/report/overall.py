@@ -66,7 +66,7 @@ def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], lis
                 iqm,
                 columns,
                 f"Normalised area: 0 is {baseline}, and 1 is a curve at 100 %. 95 % interval: seeds are resampled"
-                f" within each data set (2000 resamples, generator seed {seed}).",
+                f" within each data set, those of {baseline} as well (2000 resamples, generator seed {seed}).",
                 "This is the mean of the middle half of all trajectories. The interval is for these data sets: it does"
                 " not say what would happen on others.",
             )

@@ -41,12 +41,12 @@ class Linear(Learner):
     """
 
     name: ClassVar[str] = "linear"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = "logistic regression, the linear head on frozen features; scikit-learn's solver"
     has_gradient: ClassVar[bool] = True
 
     penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["chosen"] = "chosen"
-    """Strength of the penalty, 1/C of scikit-learn; or `chosen` anew in every round."""
+    """Strength of the penalty; or `chosen` anew in every round."""
     intercept: bool = False
     """Whether each class has an intercept, without a penalty."""
 
@@ -59,7 +59,7 @@ class Linear(Learner):
         penalty = self.penalty
         if penalty == "chosen":
             penalty = choose_penalty(points, targets, rng, intercept=self.intercept)
-        model = _regression(_EXACT, self.intercept, penalty)
+        model = _regression(_EXACT, self.intercept, _c(penalty, targets))
         with _quiet():
             model.fit(points, targets)
         weights, shift = model.coef_ @ directions, model.intercept_
@@ -112,7 +112,7 @@ def choose_penalty(
     for left in held_out(targets, rng):
         model = _regression(_ROUGH, intercept)
         for position, penalty in enumerate(PENALTIES):  # each starts from the one before
-            model.set_params(C=1 / penalty)
+            model.set_params(C=_c(penalty, targets))
             with _quiet():
                 model.fit(points[~left], targets[~left])
             likelihood = model.predict_proba(points[left])[np.arange(left.sum()), targets[left]]
@@ -144,10 +144,15 @@ def _reduced(points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return mean, directions, left * sizes
 
 
-def _regression(tolerance: float, intercept: bool, penalty: float = 1.0) -> Any:
+def _c(penalty: float, targets: IndexArray) -> float:
+    """`C` of scikit-learn, which has one weight for two classes: their difference, whose square is twice their sum."""
+    return (2 if targets.max() == 1 else 1) / penalty
+
+
+def _regression(tolerance: float, intercept: bool, c: float = 1.0) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=1 / penalty, tol=tolerance, max_iter=_STEPS, warm_start=True, fit_intercept=intercept)
+    return LogisticRegression(C=c, tol=tolerance, max_iter=_STEPS, warm_start=True, fit_intercept=intercept)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def test_without_labels_there_is_no_model():
     assert subpool(view, view.unlabelled).model is None
 
 
-@pytest.mark.parametrize(("size", "n", "expected"), [("all", 1, 51), (60, 1, 51), (30, 1, 21), (5, 7, 7)])
+@pytest.mark.parametrize(("size", "n", "expected"), [("all", 1, 51), (60, 1, 51), (30, 1, 21), (12, 1, 6), (5, 7, 7)])
 def test_candidates(size, n, expected):
     view = make_view()
     found = draw_candidates(view, size, n, np.random.default_rng(0))

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from harness.learner import one_thread
@@ -13,7 +15,8 @@ SCALED = fit_scaling(FEATURES, "rms")(FEATURES).astype(np.float64) / np.sqrt(DIM
 
 def regression(points, labels, penalty, *, intercept=False):
     with one_thread():
-        return LogisticRegression(C=1 / penalty, tol=1e-8, max_iter=10_000, fit_intercept=intercept).fit(points, labels)
+        c = (2 if len(np.unique(labels)) == 2 else 1) / penalty
+        return LogisticRegression(C=c, tol=1e-8, max_iter=10_000, fit_intercept=intercept).fit(points, labels)
 
 
 @pytest.mark.parametrize("intercept", [False, True])
@@ -28,6 +31,24 @@ def test_agrees_with_scikit_learn(penalty, classes, intercept):
     expected[:, classes] = model.predict_proba(centred)
     np.testing.assert_allclose(found.probabilities, expected, atol=2e-3)
     np.testing.assert_array_equal(found.probabilities[:, np.setdiff1d(range(N_CLASSES), classes)], 0)
+
+
+@pytest.mark.parametrize("classes", [[0, 1, 2], [0, 2]], ids=str)
+def test_is_the_minimum_that_the_description_names(classes):
+    labelled = LABELLED[np.isin(TRUTH[LABELLED], classes)]
+    weights = (
+        Linear(penalty=0.5).fit(FEATURES[labelled], TRUTH[labelled], N_CLASSES, rng=np.random.default_rng(0)).weights
+    )
+    points = FEATURES[labelled] - FEATURES[labelled].mean(axis=0)
+    targets = np.searchsorted(classes, TRUTH[labelled])
+
+    def loss(flat):
+        logits = points @ flat.reshape(len(classes), DIM).T / np.sqrt(DIM)
+        own = logits[np.arange(len(points)), targets]
+        return (logsumexp(logits, axis=1) - own).sum() + 0.25 * (flat**2).sum()
+
+    expected = minimize(loss, np.zeros(len(classes) * DIM)).x.reshape(len(classes), DIM)
+    np.testing.assert_allclose(weights[classes] * np.sqrt(DIM), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("intercept", [False, True])
