@@ -210,10 +210,10 @@ def labels_saved(
 
     Returns:
         One row per configuration but the baseline and target: configuration, share, target (accuracy), labels (null
-        where the mean curve never gets there), baseline_labels, saved, low, high (95 % interval of `saved`; null where
-        a resample misses the target), n_pairs, extra_seconds (of selection up to and with the round in which the mean
-        curve gets there, less the baseline's; mean over seeds, null where `labels` is). A curve that starts at the
-        target counts from its first label count.
+        where the mean curve never gets there), baseline_labels, saved, low, high (95 % interval of `saved`; each
+        resample has its own target, and counts as minus infinity where its curve does not get there), n_pairs,
+        extra_seconds (of selection up to and with the round in which the mean curve gets there, less the baseline's;
+        mean over seeds, null where `labels` is). A curve that starts at the target counts from its first label count.
 
     Raises:
         NoBaselineError, UnpairedError, SelectionError: as `pairs`.
@@ -225,21 +225,23 @@ def labels_saved(
     spent = dict(iter(spending_table(results).groupby("configuration")))
 
     @cache  # a baseline is that of many configurations
-    def reach(name: str, target: float) -> tuple[float, FloatArray, float]:
-        """Label counts at which the mean curve and the resampled ones reach the target; seconds up to the former."""
-        side = results.seed_curves[name]
+    def reach(name: str, reference: str, share: float) -> tuple[float, FloatArray, float]:
+        """Label counts at which the mean curve and the resampled ones reach their targets; seconds up to the former."""
+        side, finals = results.seed_curves[name], results.seed_curves[reference].to_numpy()[:, -1]
         curves = side.to_numpy()
-        needed = float(first_reach(side.columns, curves.mean(axis=0), target))
-        resampled = first_reach(side.columns, weights[len(curves)] @ curves, target)
+        needed = float(first_reach(side.columns, curves.mean(axis=0), share * finals.mean()))
+        own = weights[len(curves)]
+        resampled = first_reach(side.columns, own @ curves, share * (own @ finals))
         return needed, resampled, _spent_by(spent[name], needed)
 
     for pair in pairs(results, baseline=baseline):
         final = float(pair.other.mean().iloc[-1])
         for share in shares:
             target = share * final
-            needed, own, seconds = reach(pair.configuration, target)
-            reference, other, others_seconds = reach(pair.baseline, target)
-            low, high = bootstrap_interval(other - own, len(pair.own))
+            needed, own, seconds = reach(pair.configuration, pair.baseline, share)
+            reference, other, others_seconds = reach(pair.baseline, pair.baseline, share)
+            resampled = np.where(np.isnan(own), -np.inf, other - own)
+            low, high = bootstrap_interval(resampled, len(pair.own)) if np.isfinite(needed) else (np.nan, np.nan)
             measured = (needed, reference, reference - needed, low, high, len(pair.own), seconds - others_seconds)
             rows.append((pair.configuration, share, target, *measured))
     return pd.DataFrame(rows, columns=[*columns, "extra_seconds"])

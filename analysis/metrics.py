@@ -118,13 +118,13 @@ def labels_to_reach(n_labels: ArrayLike, accuracy: ArrayLike, target: float) -> 
     return None if np.isnan(reached) else reached
 
 
-def first_reach(n_labels: ArrayLike, curves: ArrayLike, target: float) -> FloatArray:
+def first_reach(n_labels: ArrayLike, curves: ArrayLike, target: ArrayLike) -> FloatArray:
     """`labels_to_reach` of many curves over the same label counts.
 
     Args:
         n_labels: `n_rounds` label counts, rising strictly.
         curves: `... x n_rounds` accuracies.
-        target: accuracy to reach.
+        target: accuracy to reach, one or `...`.
 
     Returns:
         `...` label counts; NaN where the target is not reached.
@@ -134,11 +134,12 @@ def first_reach(n_labels: ArrayLike, curves: ArrayLike, target: float) -> FloatA
     """
     y = np.asarray(curves, dtype=np.float64)
     x, _ = _curve(n_labels, np.zeros(y.shape[-1]))
-    reached = y >= target - _ROUNDING
+    wanted = np.asarray(target, dtype=np.float64)
+    reached = y >= wanted[..., None] - _ROUNDING
     end = reached.argmax(axis=-1)
     start = np.maximum(end - 1, 0)
     low, high = _at(y, start), _at(y, end)
-    share = np.divide(target - low, high - low, out=np.zeros_like(high), where=end > 0)
+    share = np.divide(wanted - low, high - low, out=np.zeros_like(high), where=end > 0)
     labels = np.where(end > 0, x[start] + np.minimum(share, 1) * (x[end] - x[start]), x[0])
     return np.where(reached.any(axis=-1), labels, np.nan)
 

@@ -11,6 +11,14 @@ HarnessError
 └── PackageError     an optional package is not installed
 """
 
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from pathlib import Path
+
+_AT = "at "
+
 
 def reason(error: Exception) -> str:
     """What went wrong, in one line without a full stop."""
@@ -19,9 +27,23 @@ def reason(error: Exception) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Any error as the message of a trajectory that failed: its kind and what it says, at most 500 characters."""
+    """Any error as the message of a trajectory that failed: its kind, what it says in 500 characters, and its place."""
     kind = "Out of memory" if isinstance(error, MemoryError) else type(error).__name__
-    return f"{kind}: {' '.join(str(error).split())}"[:500]
+    places = [note for note in getattr(error, "__notes__", []) if note.startswith(_AT)]
+    return " ".join([f"{kind}: {' '.join(str(error).split())}"[:500], *(f"({place})" for place in places)])
+
+
+def note_place(error: Exception) -> None:
+    """Note where an error comes from, in words that another process can read.
+
+    That is the innermost line of code that is neither Python's, nor an installed package's, nor this project's: the
+    user's own strategy or learner. Where there is none, it is the innermost line of all.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [str(Path(__file__).parents[1] / name) for name in ("harness", "strategies", "studies", "analysis")]
+    known = (*own, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
+    frame = ([each for each in frames if not each.filename.startswith(known)] or frames)[-1]
+    error.add_note(f"{_AT}{Path(frame.filename).name}:{frame.lineno} in {frame.name}")
 
 
 class HarnessError(Exception):

@@ -23,7 +23,7 @@ from strategies.base import IndexArray
 
 FEATURES = ("features", "feature", "x", "x_train")
 """What the features may be called; the first that is there is read."""
-NAME, INDEX, LABEL, ROUND = "name", "index", "label", "round"
+NAME, INDEX, LABEL, ROUND, POSITION = "name", "index", "label", "round", "position"
 _MOST_SHOWN = 3
 
 
@@ -143,8 +143,7 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
     for path in paths:
         table = _read_table(path)
         first = rounds[-1] + 1 if rounds else 0
-        for position, entry in enumerate(table):
-            where = f"row {position} of `{path}`"
+        for where, entry in _as_bought(table, path):
             row, label = _point(entry, pool, where), _spelt(entry.get(LABEL))
             if not label:
                 raise DataError(f"Expected a label for {pool.called(row)} in {where}, but got none; or drop the row.")
@@ -154,7 +153,7 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
             labelled[row] = label
             rows.append(row)
             labels.append(label)
-            rounds.append(_round(entry[ROUND], where) if ROUND in entry else first)
+            rounds.append(_number(ROUND, entry[ROUND], where) if ROUND in entry else first)
     if rounds and rounds != sorted(rounds):
         raise DataError(
             "Expected rounds that do not go back, but they do; give the files in the order in which they were labelled."
@@ -216,9 +215,17 @@ def _point(entry: dict[str, Any], pool: Pool, where: str) -> int:
     return found
 
 
-def _round(value: Any, where: str) -> int:
+def _as_bought(table: list[dict[str, Any]], path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Rows with their places in the file, in the order in which they were chosen: a person may have sorted them."""
+    entries = [(f"row {position} of `{path}`", entry) for position, entry in enumerate(table)]
+    if table and {ROUND, POSITION} <= set(table[0]):
+        entries.sort(key=lambda each: [_number(name, each[1][name], each[0]) for name in (ROUND, POSITION)])
+    return entries
+
+
+def _number(name: str, value: Any, where: str) -> int:
     if not re.fullmatch(r"\d{1,9}", str(value)):
-        raise DataError(f"Expected a round such as 0 in {where}, but got `{value}`.")
+        raise DataError(f"Expected a {name} such as 0 in {where}, but got `{value}`.")
     return int(value)
 
 

@@ -272,7 +272,11 @@ class Strategy(abc.ABC):
         """Choose `n` points; `n` is valid, and `view.model` is not None unless `chooses_first_round` is True."""
 
     def _check(self, selection: Selection, view: PoolView, n: int) -> None:
+        if not isinstance(selection, Selection):
+            raise InvalidSelectionError(f"Expected a Selection from `{self.name}`, but got {type(selection).__name__}.")
         picks = np.asarray(selection.indices)
+        if picks.dtype.kind not in "iu":
+            raise InvalidSelectionError(f"Expected integers as indices from `{self.name}`, but got {picks.dtype}.")
         if picks.shape != (n,) or len(np.unique(picks)) != n or not np.isin(picks, view.unlabelled).all():
             raise InvalidSelectionError(
                 f"Expected {n} distinct unlabelled pool indices from `{self.name}`, but got {picks.tolist()[:20]}."

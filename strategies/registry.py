@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
 
 from strategies.alfamix import AlfaMix
 from strategies.badge import Badge
@@ -216,6 +217,11 @@ def build(cls: type[T], owner: str, parameters: Mapping[str, Any], further: Sequ
         built = TypeAdapter(cls).validate_python(dict(parameters)) if known else cls()
     except ValidationError as error:
         raise InvalidParameterError(describe_error(owner, error)) from error
+    except PydanticSchemaGenerationError as error:
+        kind = str(error).partition(" for ")[2].partition(". ")[0]
+        raise InvalidParameterError(
+            f"Expected hyperparameters of `{owner}` that are int, float, bool or str, but one is {kind}."
+        ) from error
     for key, value in resolved_parameters(built).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidParameterError(f"Expected a finite `{owner}.{key}`, but got {value}.")

@@ -62,11 +62,17 @@ def cross_validate(model: Classifier, labelled: IndexArray, labels: IndexArray) 
 
     from harness.learner import one_thread
 
-    n_folds = min(MOST_FOLDS, int(np.bincount(labels).max()))
+    counts = np.bincount(labels)
+    n_folds = min(MOST_FOLDS, int(counts.max()))
     if len(labels) < LEAST_LABELS or n_folds < 2 or len(np.unique(labels)) < 2:
         return (
             f"No accuracy by cross-validation yet: it takes at least {LEAST_LABELS} labels of two classes or more,"
             " and a class with two labels."
+        )
+    if 2 * (n_alone := int((counts == 1).sum())) > len(labels):
+        return (
+            f"No accuracy by cross-validation yet: {n_alone} of {len(labels)} labels are the only ones of their class,"
+            " which a classifier cannot know without them."
         )
     n_right = 0
     with one_thread(), warnings.catch_warnings():

@@ -95,7 +95,7 @@ def _totals(summary: pd.DataFrame, *, paired: bool) -> tuple[Column, list[Column
     if paired:
         cells["gain"] = [_gain(row) for row in rows]
         cells["won"] = ["" if pd.isna(row["won"]) else f"{int(row['won'])}/{int(row['total'])}" for row in rows]
-    cells |= {key: [f"{row[f'{key}_seconds']:.1f}" for row in rows] for key in ("select", "train")}
+    cells |= {key: [_seconds(row[f"{key}_seconds"]) for row in rows] for key in ("select", "train")}
     names = Column("configuration", [Text(str(row["configuration"])) for row in rows], is_text=True)
     return names, [Column(heading, list(map(Text, texts))) for heading, texts in cells.items()]
 
@@ -108,6 +108,10 @@ def _percent(mean: float, std: float) -> str:
     if pd.isna(mean):
         return ""
     return f"{100 * mean:.1f}" + ("" if pd.isna(std) else f"±{100 * std:.1f}")
+
+
+def _seconds(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.1f}"
 
 
 def _gain(row: Mapping[Hashable, Any]) -> str:

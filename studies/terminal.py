@@ -13,7 +13,7 @@ from rich.text import Text
 
 _FILE_WIDTH = 200
 """Columns of a table that is not read on a terminal."""
-_WORD = 12
+_WORD = 16
 """Columns of the terminal that a heading or a text has before it is broken."""
 _GAP, _MARGINS = 2, 2
 """Columns of the terminal between two columns of a table, and around all of them."""

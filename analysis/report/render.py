@@ -114,7 +114,7 @@ def integer(value: float) -> str:
 
 def number(digits: int) -> Callable[[float], str]:
     """A number with so many decimals."""
-    return lambda value: f"{value:.{digits}f}".replace("-", "−")
+    return lambda value: f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # no -0
 
 
 def percent(value: float) -> str:
@@ -131,7 +131,8 @@ def signed(digits: int) -> Callable[[float], str]:
     """A number with its sign, so many decimals; what rounds to 0 has no sign."""
 
     def form(value: float) -> str:
-        return f"{value:+.{digits}f}".replace("-", "−") if round(value, digits) else f"{0:.{digits}f}"
+        text = f"{value:+.{digits}f}".replace("-", "−").replace("inf", "∞")
+        return text if round(value, digits) else f"{0:.{digits}f}"
 
     return form
 

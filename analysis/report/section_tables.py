@@ -288,12 +288,14 @@ def _saved(estimates: Estimates, title: str) -> Table:
         shown,
         columns,
         f"Labels at which the mean curve first reaches 90, 95 and 99 % of the final accuracy of {name}, and the seconds"
-        f" of selection until then minus those of {name}. Numbers are empty where the curve never gets there, and"
-        " intervals where a resample of seeds does not. Labels are rounded, so a difference may be one off.",
+        f" of selection until then minus those of {name}. Numbers are empty where the curve never gets there. An"
+        " interval from −∞ has resamples of seeds in which it does not. Labels are rounded, so a difference may be one"
+        " off.",
         "The curve is linear between label counts; one that starts at the target or above counts from its first label"
-        f" count. Intervals are from {comparison.N_RESAMPLES} resamples of whole seeds (generator seed"
-        f" {estimates.seed}); there are none with fewer than 5 seeds. Seconds are means over seeds, of the rounds up to"
-        " the one that gets there; they were measured while the study ran, and have no interval.",
+        f" count. Intervals are from {comparison.N_RESAMPLES} resamples of whole seeds, each with the final accuracy of"
+        f" {name} in it (generator seed {estimates.seed}); there are none with fewer than 5 seeds. Seconds are means"
+        " over seeds, of the rounds up to the one that gets there; they were measured while the study ran, and have no"
+        " interval.",
         plain=frame,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
@@ -211,6 +212,8 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     share = "none" if survived <= 0 else "all" if survived >= 1 else f"{100 * survived:.0f} %"
     if pd.isna(row["confirmed_low"]):
         return f"{said}: {share} of the advantage survived, with one seed, which shows no spread."
+    if math.isclose(row["confirmed_low"], row["confirmed_high"], abs_tol=1e-9):
+        return f"{said}: {share} of the advantage survived; the seeds do not differ, so there is no spread to judge by."
     if row["confirmed_low"] > 0:
         return f"{said}: confirmed; {share} of the advantage survived."
     if row["confirmed_high"] < 0:

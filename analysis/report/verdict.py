@@ -116,7 +116,7 @@ def _seconds(value: float) -> str:
 
 
 def _whole(value: float) -> str:
-    return f"{value:.0f}".replace("-", "−")
+    return f"{value:.0f}".replace("-", "−").replace("inf", "∞")
 
 
 def limits(pairs: Mapping[str, int]) -> list[str]:

@@ -131,7 +131,7 @@ class FittedLearner:
         is_right = (probabilities >= 0).all(axis=1) & (abs(probabilities.sum(axis=1) - 1) < _SUM_TOLERANCE)
         if not is_right.all():
             row = probabilities[int(np.flatnonzero(~is_right)[0])].tolist()[:20]
-            raise SpecError(f"Expected probabilities that add up to 1 from `{self._name}`, but got {row}.")
+            raise SpecError(f"Expected probabilities from 0 to 1 that add up to 1 from `{self._name}`, but got {row}.")
         return probabilities
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from harness.data import Dataset
-from harness.exceptions import SpecError, in_one_line
+from harness.exceptions import HarnessError, SpecError, in_one_line, note_place
 from harness.plan import Job, Plan, make_plan
 from harness.record import History, RoundRecord
 from harness.spec import TrajectorySpec, study_name
@@ -17,6 +17,7 @@ from harness.workers.events import Event, Failed, Finished, Restarted, RoundDone
 from harness.workers.fingerprint import digest, fingerprint, versions
 from harness.workers.memory import peak_bytes, reset_peak
 from strategies.base import Compute
+from strategies.exceptions import StrategyError
 
 
 def run_study(
@@ -84,11 +85,17 @@ def run_job(
         history = None
     peaks = []
     reset_peak()
-    for each in run_trajectory(spec, data, compute=compute, history=history, until=until):
-        peaks.append(peak_bytes())
-        own = {"peak_bytes": peaks[-1], "fingerprint": digest(arithmetic)}
-        yield replace(each, stats={**each.stats, **own})
-        reset_peak()
+    try:
+        for each in run_trajectory(spec, data, compute=compute, history=history, until=until):
+            peaks.append(peak_bytes())
+            own = {"peak_bytes": peaks[-1], "fingerprint": digest(arithmetic)}
+            yield replace(each, stats={**each.stats, **own})
+            reset_peak()
+    except (HarnessError, StrategyError):
+        raise  # says what is wrong, and in whose code
+    except Exception as error:
+        note_place(error)
+        raise
     yield Summary(compute.device, {**versions(), "fingerprint": arithmetic}, max([*peaks, peak_bytes()]))
 
 

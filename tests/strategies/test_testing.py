@@ -78,6 +78,16 @@ class CountsArrays(Works):
         return Selection(view.unlabelled[:n], stats={"sizes": np.ones(2)})
 
 
+class PicksFloats(Works):
+    def _select(self, view, n, *, rng):
+        return Selection(view.unlabelled[:n].astype(float))
+
+
+class PicksNothing(Works):
+    def _select(self, view, n, *, rng):
+        pass
+
+
 class ScoresThePool(Works):
     def _select(self, view, n, *, rng):
         return Selection(view.unlabelled[:n], np.ones(len(view.unlabelled)))
@@ -434,6 +444,13 @@ TESTS = [name for name in dir(StrategyContract) if name.startswith("test_")]
 
 BROKEN = [
     ("picks_are_distinct_and_unlabelled", Repeats(), {"n": 7, "seed": 1}, "distinct unlabelled"),
+    (
+        "picks_are_distinct_and_unlabelled",
+        PicksFloats(),
+        {"n": 7, "seed": 1},
+        "Expected integers as indices .* float64",
+    ),
+    ("picks_are_distinct_and_unlabelled", PicksNothing(), {"n": 7, "seed": 1}, "a Selection .* but got NoneType"),
     ("picks_are_distinct_and_unlabelled", PicksLabelled(), {"n": 20, "seed": 1}, "distinct unlabelled"),
     ("picks_are_distinct_and_unlabelled", AnswersInt32(), {"n": 7, "seed": 1}, "int64, but got int32"),
     ("picks_are_distinct_and_unlabelled", AnswersLists(), {"n": 7, "seed": 1}, "an array, but got list"),

@@ -69,6 +69,16 @@ def test_cross_validation_is_of_classifiers_that_have_not_seen_the_point(pool):
     assert "it takes at least 10 labels" in cross_validate(of_noise, labelled[:5], noise[:5])
 
 
+def test_cross_validation_says_nothing_where_most_labels_are_the_only_ones_of_their_class(pool):
+    firsts = np.array([np.flatnonzero(pool.y_train == label)[0] for label in range(pool.n_classes)])
+    labelled = np.union1d(firsts, np.flatnonzero(pool.y_train == 0)[: max(3, 11 - pool.n_classes)])
+    classes = np.arange(len(labelled)) * (np.arange(len(labelled)) > 3)
+    labels = np.where(np.arange(len(labelled)) < 4, 0, classes)
+    said = cross_validate(None, labelled, labels)
+    n_alone = len(labelled) - 4
+    assert f"{n_alone} of {len(labelled)} labels are the only ones of their class" in said
+
+
 def test_what_is_said_of_many_classes_is_short():
     names = tuple(f"c{k:03d}" for k in range(200))
     bought = Bought(np.arange(12), np.arange(12), names, (12,), 1)
@@ -148,6 +158,14 @@ class TestLabels:
         rows = [(0, 0, 10), (1, 0, 9), (2, 3, 10)]
         bought = read_labels([write_csv(tmp_path / "1.csv", *rows, columns=("index", "round", "label"))], NAMED, None)
         assert (bought.queries, bought.next_round) == ((2, 1), 4)
+
+    def test_sorted_by_a_person_they_are_read_as_chosen(self, tmp_path):
+        rows = [(7, 1, 0, 10), (3, 0, 1, 9), (5, 0, 0, 10)]
+        columns = ("index", "round", "position", "label")
+        bought = read_labels([write_csv(tmp_path / "1.csv", *rows, columns=columns)], NAMED, None)
+        assert (bought.rows.tolist(), bought.queries) == ([5, 3, 7], (2, 1))
+        with pytest.raises(DataError, match=r"Expected a position such as 0 in row 0 of .*, but got ``"):
+            read_labels([write_csv(tmp_path / "2.csv", (7, 1, "", 10), columns=columns)], NAMED, None)
 
     def test_parquet_is_read_like_csv(self, tmp_path):
         pd.DataFrame({"index": [4, 5], "label": [1, 0], "round": [0, 1]}).to_parquet(tmp_path / "1.parquet")

@@ -201,6 +201,7 @@ class TestWorkers:
         _, failures, trajectories, _ = first_run
         message = trajectories[specs[name].trajectory_id]["message"]
         assert message.startswith(FAILING[name])
+        assert message.endswith("in fail)") == (name in ("raises", "devours"))
         assert len(message.splitlines()) == 1
         assert failures[name].message == message
 

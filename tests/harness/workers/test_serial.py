@@ -1,6 +1,7 @@
 """A study in this process is a study: the same rows as on Ray, resumed and retried in the same way."""
 
 import pytest
+from plugins import Raises
 
 from analysis import load
 from harness import SpecError, Store, TrajectorySpec, run_study
@@ -16,6 +17,7 @@ from harness.workers.fingerprint import digest
 
 FAST = LearnerSpec(hidden=16, epochs=3)
 OTHER = {"machine": "other"}
+ON_FIRE = f"at plugins.py:{Raises.fail.__code__.co_firstlineno + 1} in fail"
 
 
 def specs(pool, *names, schedule="5x3", seeds=2):
@@ -82,7 +84,7 @@ def test_what_raises_is_a_row_and_an_error_and_is_tried_again(pool, tmp_path):
     with pytest.raises(RuntimeError, match="on fire"):
         run_study(wanted, pool, store)
     (row,) = store.trajectories().values()
-    assert (row["status"], row["message"]) == ("failed", "RuntimeError: [the disk] is on fire")
+    assert (row["status"], row["message"]) == ("failed", f"RuntimeError: [the disk] is on fire ({ON_FIRE})")
     (job,) = run_study(wanted, pool, store).jobs
     assert job.origin == "retried"
 
