@@ -158,9 +158,10 @@ def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "ra
     by_seed: dict[str, list[dict[int, float]]] = {str(name): [] for name in areas_of.index}
     for data, names in names_by_data(results).items():
         own = trajectory_table(wholes[data])
-        areas = own.assign(name=own["configuration"].map(names)).set_index("seed").groupby("name")["area"]
+        parts = own.assign(name=own["configuration"].map(names)).groupby("name")
         for name, strata in by_seed.items():
-            strata.append(areas.get_group(name).to_dict())
+            part = parts.get_group(name)
+            strata.append(dict(zip(part["seed"], part["area"], strict=True)))
     rows = []
     for configuration, strata in by_seed.items():
         interval = normalised_iqm(list(zip(strata, by_seed[reference], strict=True)), rng)

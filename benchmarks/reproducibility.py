@@ -1,6 +1,6 @@
 """The same rows for any number of workers and CPU shares, and after kill -9 of the driver.
 
-Runs one study four times and compares the tables `queries` and `rounds` (timings aside), row for row.
+Runs one study five times and compares the tables `queries` and `rounds` (timings aside), row for row.
 
     python benchmarks/reproducibility.py --out runs/reproducibility
 """

@@ -72,13 +72,13 @@ class Machine:
 
 
 CPU = Machine(4.6e9, 2e9, 1.5e-3, 1.1e11, 1.6e8, 1.1e-3, 1e9, 12e9)
-"""Two cores, measured (`--fit`)."""
+"""Two cores; `pairs` and `launch` are measured (`--fit`), and the others estimated."""
 H200 = Machine(3.5e11, 2e11, 2e-4, 2.5e13, 2e11, 1.1e-3, 5e9, 100e9)
 """Not measured: instructions of the compiled kernel at 132 x 4 x 1.75 GHz, half the float32 peak, 40 launches."""
 
 
 def fit(n_threads: int) -> Machine:
-    """Constants of this machine from rounds of several sizes."""
+    """`CPU` with `pairs` and `launch` of this machine, from rounds of several sizes."""
     from benchmarks.lookahead import make_problem
     from strategies.base import Compute
     from strategies.functional.engine.local import make_block

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -90,7 +91,10 @@ def load_pool(path: Path) -> Pool:
     checked.flags.writeable = False
     if names is None:
         return Pool(checked, None)
-    spelt = tuple(str(name) for name in names)
+    try:
+        spelt = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
+    except UnicodeDecodeError as error:
+        raise DataError(f"Expected names in UTF-8 in `{path}`, but got {error.object!r}.") from error
     if len(spelt) != len(checked):
         raise DataError(f"Expected a name for each of {len(checked)} points in `{path}`, but got {len(spelt)}.")
     name, count = Counter(spelt).most_common(1)[0]
@@ -245,7 +249,8 @@ def _classes(asked: str | None, labels: Sequence[str]) -> tuple[str, ...]:
         n_classes = int(asked)
         if n_classes < max(2, len(found)):
             raise DataError(f"Expected --classes of {max(2, len(found))} at least, but got {n_classes}.")
-        return (*found, *(f"class {number}" for number in range(len(found), n_classes)))
+        others = (name for number in itertools.count(len(found)) if (name := f"class {number}") not in found)
+        return (*found, *itertools.islice(others, n_classes - len(found)))
     names = [_spelt(name) for name in asked.split(",")]
     if "" in names or len(set(names)) < max(2, len(names)):
         raise DataError(f"Expected two or more different names of classes with commas, but got `{asked}`.")
@@ -258,7 +263,7 @@ def _in_order(names: Iterable[str]) -> tuple[str, ...]:
     """Sorted as a study sorts its classes: as integers where all are, else as text."""
     known = list(names)
     if all(re.fullmatch(r"-?\d{1,18}", name) for name in known):
-        return tuple(sorted(known, key=int))
+        return tuple(sorted(known, key=lambda name: (int(name), name)))
     return tuple(sorted(known))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
@@ -14,7 +17,7 @@ def draw_interaction(data: pd.DataFrame, parameter: str, ax: Axes) -> Axes:
     """Draw `interaction_data`: a line per schedule over the values of a hyperparameter, with intervals."""
     styles = line_styles(list(data[SCHEDULE].unique()))
     values = list(data[parameter].unique())
-    is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    is_number = all(isinstance(value, Real) and not isinstance(value, bool | np.bool_) for value in values)
     place = {value: value if is_number else position for position, value in enumerate(values)}
     for name, cells in data.groupby(SCHEDULE, sort=False):
         errors = cells[["low", "high"]].sub(cells["objective"], axis=0).abs().to_numpy().T

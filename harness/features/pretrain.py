@@ -199,6 +199,11 @@ def pretrain(
     if recipe.batch_size > len(images):
         raise SpecError(f"Expected batches of at most {len(images)} images, but got batch_size={recipe.batch_size}.")
     rank, world = _processes()
+    if recipe.batch_size % (world * recipe.accumulate) or recipe.batch_size // (world * recipe.accumulate) < 2:
+        raise SpecError(
+            f"Expected a batch in equal parts of two images or more, but batch_size={recipe.batch_size} has no "
+            f"{recipe.accumulate} of them (accumulate) for each of {world} processes."
+        )
     place = torch.device(f"cuda:{torch.cuda.current_device()}" if device == "cuda" else "cpu")
     spec = encoder_spec(recipe.backbone, recipe.image_size)
     run = _run(images, recipe, seed, world)

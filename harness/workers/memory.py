@@ -12,7 +12,7 @@ from pathlib import Path
 _CLEAR = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 _MEMINFO = Path("/proc/meminfo")
-_GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_GROUP = Path("/sys/fs/cgroup")
 
 
 def reset_peak() -> None:
@@ -44,5 +44,9 @@ def available_bytes() -> int:
     """Memory that new work can have on this machine, its control group's limit included."""
     found = re.search(r"MemAvailable:\s+(\d+) kB", _MEMINFO.read_text()) if _MEMINFO.exists() else None
     free = int(found[1]) * 1024 if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    limit = _GROUP_LIMIT.read_text().strip() if _GROUP_LIMIT.exists() else "max"
-    return free if limit == "max" else min(free, int(limit))
+    limit = (_GROUP / "memory.max").read_text().strip() if (_GROUP / "memory.max").exists() else "max"
+    if limit == "max":
+        return free
+    used = int((_GROUP / "memory.current").read_text())
+    cache = re.search(r"^inactive_file (\d+)$", (_GROUP / "memory.stat").read_text(), re.MULTILINE)
+    return max(0, min(free, int(limit) - used + (int(cache[1]) if cache else 0)))

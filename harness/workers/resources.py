@@ -45,7 +45,7 @@ class Resources:
         shards: blocks of a look-ahead; they share the CPUs of a trajectory and have its GPUs each.
         memory_limit: bytes that a look-ahead may hold at once; None finds out.
         address: an existing Ray cluster; None starts a local one.
-        time_limit: seconds after which a trajectory is given up; None waits.
+        time_limit: seconds after which a trajectory is given up, or a leg of it where trials may stop; None waits.
 
     Raises:
         ResourceError: a share of GPUs that Ray does not know.

@@ -82,7 +82,7 @@ class Shards:
         return len(self._actors) + 1
 
     def __call__(self, problem: Problem, score: Score, compute: Compute) -> ShardedEngine:
-        """The engine of a round (`strategies.base.EngineFactory`)."""
+        """The engine of a round (`engine.problem.EngineFactory`)."""
         return ShardedEngine(self, problem, score, compute)
 
     def call(self, shard: int, method: str, *arguments: Any) -> Any:
@@ -102,7 +102,7 @@ class Shards:
 
 
 class ShardedEngine:
-    """One round's look-ahead with a block here and one in each shard actor (`lookahead.Engine`)."""
+    """One round's look-ahead with a block here and one in each shard actor (`engine.problem.Engine`)."""
 
     def __init__(self, shards: Shards, problem: Problem, score: Score, compute: Compute) -> None:
         self._shards = shards

@@ -1,7 +1,7 @@
 """Fixed-size tiles: the same numbers for any number of threads and shards.
 
-Every reduction runs inside one tile, with BLAS on one thread (`Strategy.select` sees to it), and the tiles
-run in parallel; how many run at once changes the time and nothing else.
+Every reduction runs inside one tile, with BLAS and OpenMP on one thread (`Strategy.select` sees to it, and
+`map_each` in its threads), and the tiles run in parallel; how many run at once changes the time and nothing else.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from strategies.functional.threads import one_openmp_thread
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -49,5 +51,5 @@ def map_each(work: Callable[[S], T], items: Sequence[S], *, n_threads: int = 1) 
     """
     if n_threads == 1 or len(items) == 1:
         return [work(item) for item in items]
-    with ThreadPoolExecutor(n_threads) as pool:
+    with ThreadPoolExecutor(n_threads, initializer=one_openmp_thread) as pool:
         return list(pool.map(work, items))

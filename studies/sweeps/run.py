@@ -117,7 +117,9 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
         say(console, str(path))
     say(console, str(out / "trials"))
     n_failed = sum(record.status == "failed" for record in records)
-    n_unconfirmed = sum(failed.job.spec.evaluate_on == "confirm" for failed in failures)
+    of_trials = {spec.trajectory_id for record in records for spec in record.specs}
+    of_confirmation = {spec.trajectory_id for spec in book.confirmation} - of_trials
+    n_unconfirmed = sum(failed.job.spec.trajectory_id in of_confirmation for failed in failures)
     return SweepOutcome(book.study, n_failed, n_unconfirmed)
 
 

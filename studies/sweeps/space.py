@@ -30,6 +30,8 @@ from strategies.exceptions import did_you_mean
 SCHEDULE = "schedule"
 FIRST, GROWTH, ROUNDS = "schedule.first", "schedule.growth", "schedule.rounds"
 MAX_CLUSTERS = "max_clusters"
+MOST_GROWTH = 100
+"""Of a query over the one before it."""
 
 Scalar: TypeAlias = bool | int | float | str
 Values: TypeAlias = Mapping[str, Any]
@@ -101,14 +103,16 @@ class Categorical(_Model):
 Dimension = Int | Float | Categorical
 
 
-class _Counts(_Model):
+class _Counts(_Range):
+    log: Literal[False] = False
     low: Annotated[int, Field(ge=1)]
     high: Annotated[int, Field(ge=1)]
 
 
-class _Growth(_Model):
+class _Growth(_Range):
+    log: Literal[False] = False
     low: Annotated[float, Field(gt=0)] = 1.0
-    high: Annotated[float, Field(gt=0)] = 1.0
+    high: Annotated[float, Field(gt=0, le=MOST_GROWTH)] = 1.0
 
 
 class Family(_Model):

@@ -22,6 +22,15 @@ def test_the_table_has_the_best_first_and_students_interval(swept_results):
     assert table["status"].iloc[-1] == "stopped"
 
 
+def test_a_setting_with_the_name_of_another_column_keeps_apart(swept_results):
+    trials = swept_results.trials.assign(
+        params=[json.dumps({"metric": trial % 3}) for trial in swept_results.trials["trial"]]
+    )
+    assert sweeps.searched(trials) == ["metric (setting)"]
+    assert len(sweeps.interaction_data(trials, "metric (setting)")) == 6
+    assert set(sweeps.importance_data(trials)["setting"]) == {"metric (setting)", "schedule"}
+
+
 def test_what_was_stopped_is_in_no_figure_of_objectives(swept_results):
     assert 6 not in set(sweeps.history_data(swept_results.trials)["trial"])
     assert set(sweeps.interaction_data(swept_results.trials)["max_clusters"]) == set(CAPS)

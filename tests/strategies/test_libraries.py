@@ -5,6 +5,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from strategies.functional import libraries
+from strategies.functional.threads import _controller
 
 
 def threads():
@@ -29,7 +30,7 @@ def test_it_is_put_back_after_an_error():
 
 
 def test_what_is_loaded_is_looked_for_again_when_there_is_more(monkeypatch):
-    looked = libraries._controller.cache_info
+    looked = _controller.cache_info
     libraries.one_thread()
     before = looked().misses
     libraries.one_thread()

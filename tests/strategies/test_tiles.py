@@ -3,7 +3,9 @@ import threading
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from strategies.functional import libraries
 from strategies.functional.tiles import TILE_ROWS, map_each, map_tiles, slices
 
 
@@ -40,6 +42,13 @@ def test_the_first_exception_is_raised(n_threads):
 def test_each_item_has_its_result(n_threads):
     assert map_each(str.upper, ["b", "a", "c"], n_threads=n_threads) == ["B", "A", "C"]
     assert map_each(str.upper, [], n_threads=n_threads) == []
+
+
+def test_libraries_have_one_openmp_thread_in_each():
+    """Sums of several threads differ in their last bits."""
+    with threadpool_limits(2), libraries.one_thread():
+        found = map_each(lambda _: {pool["num_threads"] for pool in threadpool_info()}, range(4), n_threads=2)
+    assert found == [{1}] * 4
 
 
 def test_threads_work_at_once():

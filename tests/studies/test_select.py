@@ -159,6 +159,15 @@ class TestLabels:
         bought = read_labels([write_csv(tmp_path / "1.csv", *rows, columns=("index", "round", "label"))], NAMED, None)
         assert (bought.queries, bought.next_round) == ((2, 1), 4)
 
+    def test_classes_have_one_order_and_one_name_each(self, tmp_path):
+        rows = [(0, "1"), (1, "01"), (2, "class 3")]
+        orders = [rows[:2], rows[1::-1]]
+        for number, order in enumerate(orders):
+            path = write_csv(tmp_path / f"{number}.csv", *order, columns=("index", "label"))
+            assert read_labels([path], NAMED, None).classes == ("01", "1")
+        path = write_csv(tmp_path / "3.csv", *rows, columns=("index", "label"))
+        assert read_labels([path], NAMED, "5").classes == ("01", "1", "class 3", "class 4", "class 5")
+
     def test_sorted_by_a_person_they_are_read_as_chosen(self, tmp_path):
         rows = [(7, 1, 0, 10), (3, 0, 1, 9), (5, 0, 0, 10)]
         columns = ("index", "round", "position", "label")

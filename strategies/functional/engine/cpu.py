@@ -216,10 +216,10 @@ class Block:
         map_tiles(work, self._problem.n_points, n_threads=self._n_threads)
 
     def _working_bytes(self) -> int:
-        """What is held beside S: the problem, the predictions, and two tiles a thread while they are made."""
+        """What is held beside S: the problem, the predictions, and in each thread a tile and two to make it of."""
         n_points, n_classes = self._by_point.shape
         per_class = {"zero_one": 4 * n_points, "squared": 8 * (n_points + len(self._positions)), "change": 0}
-        tiles = 2 * 4 * TILE_ROWS * n_points * self._n_threads
+        tiles = 3 * 4 * TILE_ROWS * n_points * self._n_threads
         held: int = self._problem.nbytes + self._by_point.nbytes + n_classes * per_class[self._score] + tiles
         return held
 

@@ -106,7 +106,7 @@ def _settle(
 def count_wrong_fused(
     residual: Tensor, correction: Correction | None, candidates: Candidates, points: Points
 ) -> tuple[Tensor, Tensor]:
-    """The risk of some candidates (`device.Count`)."""
+    """The risk of some candidates (`gpu.Count`)."""
     n_rows, n_points = residual.shape
     n_classes = len(points.by_class)
     room = max(1, n_points // _LISTED_SHARE)

@@ -205,6 +205,12 @@ def test_a_loss_that_diverges_is_said_and_not_saved(digits, recipe, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_batch_that_processes_cannot_share_is_refused(digits, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.features.pretrain._processes", lambda: (0, 3))
+    with pytest.raises(SpecError, match=r"batch_size=32 has no 1 of them .* for each of 3 processes"):
+        pretrain(digits, recipe, tmp_path / "encoder.pt")
+
+
 def test_a_batch_larger_than_the_data_is_refused(digits, recipe, tmp_path):
     with pytest.raises(SpecError, match="batches of at most 128 images, but got batch_size=512"):
         pretrain(digits, recipe.model_copy(update={"batch_size": 512}), tmp_path / "c.pt")
