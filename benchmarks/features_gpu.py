@@ -57,7 +57,7 @@ def main() -> None:
     changes = dict(text.split("=", 1) for text in options.set)
     recipe = make_recipe("simsiam_cifar", {"epochs": options.epochs, **changes})
     options.out.mkdir(parents=True, exist_ok=True)
-    log = options.out / "epochs.csv"
+    log = options.out / ("steps.csv" if options.steps_only else "epochs.csv")
 
     rows: list[dict[str, Any]] = []
 
@@ -82,6 +82,7 @@ def main() -> None:
         few = ImageSet("steps", images.train.sample(10 * recipe.batch_size), None)
         # Two epochs of ten steps: the first warms up (and compiles), the second is the measurement.
         short = recipe.model_copy(update={"epochs": 2})
+        (options.out / "steps.pt").unlink(missing_ok=True)
         pretrain(few.train, short, options.out / "steps.pt", device=device, compiled=options.compile, listen=listen)
         (options.out / "steps.pt").unlink()
         predicted = training_memory(recipe, is_half=device == "cuda").total

@@ -80,11 +80,17 @@ def confirm_seeds(sweep: Sweep, n_seeds: int) -> tuple[int, ...]:
 
 
 def confirm_plan(sweep: Sweep, data: Dataset, finalists: Sequence[Record], n_seeds: int) -> list[TrajectorySpec]:
-    """Trajectories that a confirmation needs: finalists and default on `confirm`, the default on `tune` as well."""
+    """Trajectories that a confirmation needs: finalists and default on `confirm`, the default on `tune` as well.
+
+    None where the default is the only finalist.
+    """
     seeds = confirm_seeds(sweep, n_seeds)
     specs = sweep.default_specs(data)
+    others = [record for record in finalists if list(record.specs) != specs]
+    if not others:
+        return []
     specs += sweep.default_specs(data, seeds=seeds, evaluate_on="confirm")
-    for record in finalists:
+    for record in others:
         specs += sweep.specs(record.values, data, seeds=seeds, evaluate_on="confirm")
     return list({spec.trajectory_id: spec for spec in specs}.values())
 

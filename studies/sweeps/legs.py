@@ -75,6 +75,7 @@ class JobQueue:
             self._under_way.discard(name)
 
     def forget(self, specs: Sequence[TrajectorySpec]) -> None:
-        """Forget the rounds of trajectories that nobody waits for: a search may be long."""
+        """Forget the rounds of trajectories that nobody waits for, unless they grow: a search may be long."""
         for spec in specs:
-            self._rounds.pop(spec.trajectory_id, None)
+            if not self.is_under_way([spec]):
+                self._rounds.pop(spec.trajectory_id, None)

@@ -54,6 +54,7 @@ def test_a_trial_that_is_the_default_needs_no_confirmation(sweep, pool, run_seri
     store = Store(tmp_path)
     run_serially(sweep.default_specs(pool), store)
     best = record(sweep, pool, store, 1, 10)
+    assert confirm_plan(sweep, pool, [best], 2) == []
     found = confirmed(sweep, pool, [best], 2, store)
     (advantage,) = found.advantages
     assert (advantage.trial, advantage.is_default, advantage.status) == (1, True, "default")

@@ -59,3 +59,10 @@ def test_rounds_that_are_forgotten_are_read_again(queue, store, make_spec, run_s
     assert queue.labels(spec) == 0
     queue.forget([spec])
     assert queue.labels(spec) == 20
+
+
+def test_rounds_that_grow_are_not_forgotten(queue, make_spec):
+    spec = make_spec()
+    queue.add(spec, 2)
+    queue.forget([spec])
+    assert queue.rounds(spec) is queue.take().rounds
