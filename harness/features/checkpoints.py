@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from harness.exceptions import CheckpointError
 from harness.features import vision
 from harness.features.encoders import EncoderSpec, encoder_spec, make_encoder
-from harness.features.files import write_whole
+from harness.store.location import replace_file
 
 FORMAT = "ntkcpl encoder 1"
 TORCHVISION = "torchvision:"
@@ -108,7 +108,7 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint under a hidden name, flush and rename it."""
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
-    write_whole(path, buffer.getbuffer())
+    replace_file(path, buffer.getbuffer())
 
 
 def state_identity(spec: EncoderSpec, state: Mapping[str, Tensor]) -> str:

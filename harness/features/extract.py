@@ -23,8 +23,9 @@ from harness.features.augmentation import MEAN, STD, normalise
 from harness.features.checkpoints import LoadedEncoder
 from harness.features.costs import SMALL_IMAGE
 from harness.features.encoders import feature_dim
-from harness.features.files import check_suffix, hold_out, read_about, write_features, write_whole
+from harness.features.files import check_suffix, hold_out, read_about, write_features
 from harness.features.images import Images, ImageSet
+from harness.store.location import replace_file
 
 CHUNK = 1024
 """Images between two writes; part of the arithmetic, since batches do not cross it."""
@@ -191,6 +192,6 @@ def _read_part(path: Path, n: int, dim: int) -> NDArray[Any] | None:
 
 def _write_part(path: Path, buffer: io.BytesIO) -> None:
     try:
-        write_whole(path, buffer.getbuffer())
+        replace_file(path, buffer.getbuffer())
     except OSError as error:
         raise DataError(f"Cannot write {path}: {error.strerror}.") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from harness.data import SCALE, Dataset, Fields
 from harness.exceptions import DataError
+from harness.store.location import replace_file
 from strategies.base import IndexArray
 
 ABOUT = "about"
@@ -67,21 +67,10 @@ def write_features(
         (np.savez if scale is None else np.savez_compressed)(buffer, **arrays)
         content = buffer.getbuffer()
     try:
-        write_whole(path, content)
+        replace_file(path, content)
     except OSError as error:
         raise DataError(f"Cannot write {path}: {error.strerror}.") from error
     return data
-
-
-def write_whole(path: Path, content: Any) -> None:
-    """Write bytes under a hidden name, flush and rename: a reader sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}.part")
-    with hidden.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    hidden.replace(path)
 
 
 def read_about(path: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from pyarrow import fs
 from harness.exceptions import DamagedFileError, SpecError, StoreError, StoreWriteError, reason
 
 T = TypeVar("T")
+Buffer: TypeAlias = bytes | memoryview
 
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 5
@@ -285,7 +286,7 @@ def write(path: Location, content: bytes | pa.Table) -> None:
     """
     try:
         if isinstance(path, Path):
-            _replace(path, content)
+            replace_file(path, content)
         else:
             buffer = pa.BufferOutputStream()
             _pour(content, buffer)
@@ -304,7 +305,12 @@ def flush(folder: Location) -> None:
             os.close(descriptor)
 
 
-def _replace(path: Path, content: bytes | pa.Table) -> None:
+def replace_file(path: Path, content: Buffer | pa.Table) -> None:
+    """Write a local file under a hidden name, flush and rename it: a reader sees all of it or none.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}")
     try:
@@ -320,8 +326,8 @@ def _replace(path: Path, content: bytes | pa.Table) -> None:
         raise
 
 
-def _pour(content: bytes | pa.Table, file: BinaryIO | pa.NativeFile) -> None:
-    if isinstance(content, bytes):
-        file.write(content)
-    else:
+def _pour(content: Buffer | pa.Table, file: BinaryIO | pa.NativeFile) -> None:
+    if isinstance(content, pa.Table):
         pq.write_table(content, file, write_page_checksum=True, row_group_size=_GROUP_ROWS)
+    else:
+        file.write(content)
