@@ -145,7 +145,7 @@ def _reduced(points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def _c(penalty: float, targets: IndexArray) -> float:
-    """`C` of scikit-learn, which has one weight for two classes: their difference, whose square is twice their sum."""
+    """`C` of scikit-learn, which has one weight for two classes: the difference of both, with twice their squares."""
     return (2 if targets.max() == 1 else 1) / penalty
 
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from harness.exceptions import StoreError, StoreWriteError, reason
@@ -103,8 +102,9 @@ class Store(StoreReader):
                 self._merged[table] = self.merged_files(table)
             for path in self._merged[table]:
                 if trajectory_id in self.members(path):
-                    others = read_file(path).filter(pc.field("trajectory_id") != trajectory_id)
-                    if len(others):
+                    content = read_file(path)
+                    names = content.column("trajectory_id").to_pylist()
+                    if len(others := content.filter(pa.array([name != trajectory_id for name in names]))):
                         self.write_merged(table, others)
                     self.remove(path)
 
@@ -135,7 +135,7 @@ class Store(StoreReader):
 
     def write_merged(self, table: str, content: pa.Table) -> Location:
         """Write the rows of several trajectories into one file, named by them; raises as `write` does."""
-        names = sorted(pc.unique(content.column("trajectory_id")).to_pylist())
+        names = sorted(content.column("trajectory_id").unique().to_pylist())
         self._merged.pop(table, None)
         return self.write(table, schema.MERGED + hashlib.sha256(",".join(names).encode()).hexdigest()[:20], content)
 
