@@ -29,7 +29,7 @@ def test_each_problem_is_a_line_that_says_what_to_do(ntkcpl, root):
     lines = result.stderr.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"rounds/{path.name}: Expected a Parquet file, but cannot read")
-    assert lines[1].startswith(f"trajectory {path.stem}: is ok, but has 0 rounds")
+    assert lines[1].startswith(f"trajectory {path.stem}: is ok, but has 0 of 4 rounds")
     assert result.stdout.endswith("2 problems\n")
 
 
