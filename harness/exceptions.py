@@ -13,6 +13,7 @@ HarnessError
 
 from __future__ import annotations
 
+import os
 import sysconfig
 import traceback
 from pathlib import Path
@@ -41,7 +42,8 @@ def note_place(error: Exception) -> None:
     """
     frames = traceback.extract_tb(error.__traceback__)
     own = [str(Path(__file__).parents[1] / name) for name in ("harness", "strategies", "studies", "analysis")]
-    known = (*own, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
+    others = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    known = ("<", *(f"{folder}{os.sep}" for folder in (*own, *others)))
     frame = ([each for each in frames if not each.filename.startswith(known)] or frames)[-1]
     error.add_note(f"{_AT}{Path(frame.filename).name}:{frame.lineno} in {frame.name}")
 

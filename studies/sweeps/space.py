@@ -30,8 +30,8 @@ from strategies.exceptions import did_you_mean
 SCHEDULE = "schedule"
 FIRST, GROWTH, ROUNDS = "schedule.first", "schedule.growth", "schedule.rounds"
 MAX_CLUSTERS = "max_clusters"
-MOST_GROWTH = 100
-"""Of a query over the one before it."""
+_MOST_DIGITS = 300
+"""Of a query in units of the second one, as a float has them."""
 
 Scalar: TypeAlias = bool | int | float | str
 Values: TypeAlias = Mapping[str, Any]
@@ -49,8 +49,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Range(_Model):
-    log: bool = False
+class _Ends(_Model):
     low: float
     high: float
 
@@ -58,6 +57,14 @@ class _Range(_Model):
     def _ordered(self) -> Self:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
             raise ValueError(f"has low {self.low:g} and high {self.high:g}, not finite low <= high")
+        return self
+
+
+class _Range(_Ends):
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
         if self.log and self.low <= 0:
             raise ValueError(f"has low {self.low:g}, not low > 0 as a log scale needs")
         return self
@@ -103,16 +110,14 @@ class Categorical(_Model):
 Dimension = Int | Float | Categorical
 
 
-class _Counts(_Range):
-    log: Literal[False] = False
+class _Counts(_Ends):
     low: Annotated[int, Field(ge=1)]
     high: Annotated[int, Field(ge=1)]
 
 
-class _Growth(_Range):
-    log: Literal[False] = False
+class _Growth(_Ends):
     low: Annotated[float, Field(gt=0)] = 1.0
-    high: Annotated[float, Field(gt=0, le=MOST_GROWTH)] = 1.0
+    high: Annotated[float, Field(gt=0)] = 1.0
 
 
 class Family(_Model):
@@ -134,6 +139,11 @@ class Family(_Model):
     def _fits(self) -> Self:
         if self.rounds.low < 2:
             raise ValueError(f"has a low of {self.rounds.low} rounds, not at least 2")
+        if (self.rounds.high - 2) * math.log10(self.growth.high) > _MOST_DIGITS:
+            raise ValueError(
+                f"has queries that grow beyond all numbers: {self.growth.high:g} times in each of"
+                f" {self.rounds.high} rounds"
+            )
         if self.first.high + self.rounds.high - 1 > self.budget:
             raise ValueError(
                 f"has no room for a first query of {self.first.high} and a label in each of {self.rounds.high - 1} more"

@@ -155,7 +155,9 @@ def test_coverage_of_a_crossing(n):
     assert hits / 500 == pytest.approx(0.95, abs=0.02)
 
 
-@pytest.mark.parametrize(("n", "shared", "first"), [(5, 0, 0), (5, 0, 99), (5, 0.9, 0), (10, 0.5, 0)])
+@pytest.mark.parametrize(
+    ("n", "shared", "first"), [(5, 0, 0), (5, 0, 99), (5, 0.9, 0), (10, 0, 0), (10, 0.9, 0), (50, 0, 0)]
+)
 def test_coverage_of_the_interquartile_mean(n, shared, first):
     """Noise of two parts: what strategies of one seed share, and their own; seeds of the baseline from `first` on."""
     rng = np.random.default_rng(n)
@@ -168,7 +170,8 @@ def test_coverage_of_the_interquartile_mean(n, shared, first):
             strata.append((dict(enumerate(values)), dict(enumerate(floors, first))))
         interval = normalised_iqm(strata, rng, n_resamples=600)
         hits += interval.low <= 0.2 <= interval.high
-    assert 0.93 <= hits / 800 <= 0.99  # where the baseline's mean counts as known, 0.89 and 1
+    # What is shared cancels in each seed, but not in the middle half of all: the interval is then too wide.
+    assert 0.93 <= hits / 800 <= (0.99 if shared else 0.97)  # where the baseline's mean counts as known, 0.89 and 1
 
 
 def test_bootstrap_needs_five_values():

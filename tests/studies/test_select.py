@@ -111,11 +111,15 @@ class TestPool:
         assert pool.names == (None if kind == "npy" else NAMES)
         assert pool.called(4) == ("4" if kind == "npy" else "p4.png")
 
+    def test_names_may_be_bytes(self, tmp_path):
+        assert load_pool(save(tmp_path, "npz", names=np.array([name.encode() for name in NAMES]))).names == NAMES
+
     @pytest.mark.parametrize(
         ("changes", "said"),
         [
             ({"features": FEATURES[0]}, "2 dimensions"),
             ({"features": np.where(FEATURES > 2, np.nan, FEATURES)}, "finite numbers"),
+            ({"names": np.array([b"\xff"] * 30)}, "names in UTF-8"),
             ({"names": np.array(NAMES[:3])}, "a name for each of 30 points"),
             ({"names": np.array(["a"] * 30)}, "but got `a` 30 times"),
             ({"features": np.array([{}], dtype=object)}, "pickled objects"),
