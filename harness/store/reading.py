@@ -236,8 +236,9 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
 
     def parse(content: pa.NativeFile) -> pa.Table:
         with pq.ParquetFile(content, page_checksum_verification=True) as file:
-            version = check_version(file.schema_arrow, path)
-            there = set(file.schema_arrow.names)
+            found = file.schema_arrow
+            version = check_version(found, path)
+            there = set(found.names)
             known = [name for name in names if name in there]
             if trajectory_id is None:
                 # Many small files: threads for each would cost more than they save.
@@ -252,17 +253,19 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
         return schema.completed(table, path.parent.name, version)
 
     table = parsed(path, parse, whole=trajectory_id is None and columns is None)
-    found = {column.name: column.type for column in table.schema}
-    for name in names:
-        if found.get(name) != expected.field(name).type:
-            raise StoreError(
-                f"Expected a column `{name}` of {expected.field(name).type} in `{path}`, but got none; "
-                "remove the file to go on."
-            )
+    if not table.schema.equals(expected):  # of many small files, looking at each column takes long
+        found = {column.name: column.type for column in table.schema}
+        for name in names:
+            if found.get(name) != expected.field(name).type:
+                raise StoreError(
+                    f"Expected a column `{name}` of {expected.field(name).type} in `{path}`, but got none; "
+                    "remove the file to go on."
+                )
+        table = table.select(names)
     for name in schema.KEYS.intersection(names if expected is not schema.COVERAGE else ()):
         if table.column(name).null_count:
             raise DamagedFileError(f"Expected a `{name}` in every row of `{path}`, but got nulls; remove it to go on.")
-    return table.select(names)
+    return table
 
 
 def check_version(found_schema: pa.Schema, path: Location) -> str:

@@ -221,7 +221,7 @@ def completed(content: pa.Table, table: str, version: str) -> pa.Table:
         version: of the file, one that is readable.
     """
     added = ADDED.get(version, {}).get(table, frozenset())
-    for column in ALL_TABLES[table]:
+    for column in ALL_TABLES[table] if added else ():
         if column.name in added and column.name not in content.column_names:
             content = content.append_column(column, pa.nulls(len(content), column.type))
     return content.replace_schema_metadata(ALL_TABLES[table].metadata)
