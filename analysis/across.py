@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.exceptions import NoBaselineError, SelectionError
+from analysis.metrics import DIGITS
 from analysis.results import Results
 from analysis.statistics import holm, least_wilcoxon_p, normalised_iqm, wilcoxon
 from analysis.tables import trajectory_table
 from analysis.words import counted, listed
 
 LEVEL = 0.05
+Windows = Mapping[str, tuple[int, int]]
+"""First and last label count of an area, by data set."""
 
 
 def names_by_data(results: Results) -> dict[str, dict[str, str]]:
     """Names of configurations across data sets: for each data set, configuration there -> name.
 
     A strategy with one configuration on each data set has its own name, whatever its parameters. If it has
-    several, they are named as in all results. Evaluations on halves of the test data are not used.
+    several, they are named as in all results, without the schedule where it has one on each data set. Evaluations on
+    halves of the test data are not used, nor configurations of which no trajectory is finished.
 
     Raises:
         SelectionError: there are fewer than two data sets.
@@ -29,39 +34,68 @@ def names_by_data(results: Results) -> dict[str, dict[str, str]]:
     parts = _wholes(results)
     if len(parts) < 2:
         raise SelectionError(f"Expected two data sets or more, but got {len(parts)} evaluated on all test data.")
-    settings = [part.configurations.drop_duplicates("configuration").assign(data=data) for data, part in parts.items()]
-    cells = pd.concat(settings)
-    is_single = cells.groupby(["strategy", "data"])["configuration"].nunique().groupby("strategy").max() == 1
+    cells = pd.concat([part.configurations.assign(data=data) for data, part in parts.items()])
+    cells = cells[cells.index.isin(results.trajectories["trajectory_id"])].drop_duplicates(["data", "configuration"])
+    by_data = cells.groupby(["strategy", "data"])
+    is_single = by_data["configuration"].nunique().groupby("strategy").max() == 1
+    # A schedule that is the only one on each data set tells nothing apart there, and each may have another.
+    one_schedule = by_data["schedule"].nunique().groupby("strategy").max() == 1
+    frames = {name: getattr(results, name).assign(schedule="") for name in ("trajectories", "failures")}
+    without_schedule = replace(results, **frames).configurations["configuration"]
     everywhere = results.configurations["configuration"]
     names: dict[str, dict[str, str]] = {data: {} for data in parts}
     for trajectory, row in zip(cells.index, cells.to_dict("records"), strict=True):
-        name = row["strategy"] if is_single[row["strategy"]] else everywhere[trajectory]
+        name = row["strategy"]
+        if not is_single[name]:
+            name = (without_schedule if one_schedule[name] else everywhere)[trajectory]
         names[row["data"]][row["configuration"]] = str(name)
     return names
 
 
-def areas_by_data(results: Results) -> pd.DataFrame:
-    """Mean area under the curve: `configurations x data sets`, of the configurations finished on all of them.
+def areas_by_data(results: Results, windows: Windows | None = None) -> dict[str, pd.DataFrame]:
+    """Area under the curve on each data set, of the configurations finished on all of them: `seeds x configurations`.
+
+    The seeds of a data set are those that all these configurations have finished there.
 
     Args:
         results: finished trajectories of two data sets or more.
+        windows: label counts of the area, by data set; elsewhere `analysis.tables.common_window`.
 
     Returns:
-        Indexed by the names of `names_by_data`.
+        By data set, equal columns: the names of `names_by_data`.
 
     Raises:
-        SelectionError: there are fewer than two data sets, or no configuration is finished on all.
+        SelectionError: there are fewer than two data sets, no configuration is finished on all, or these have no seed
+            in common on one.
         MixedSettingsError: the schedules of a data set share no label count.
     """
-    wholes = _wholes(results)
-    means = {
-        data: trajectory_table(wholes[data]).groupby("configuration")["area"].mean().rename(index=names)
-        for data, names in names_by_data(results).items()
-    }
-    table = pd.DataFrame(means).dropna()
-    if table.empty:
+    wholes, tables = _wholes(results), {}
+    for data, names in names_by_data(results).items():
+        own = trajectory_table(wholes[data], window=(windows or {}).get(data))
+        own = own.assign(configuration=own["configuration"].map(names))
+        tables[data] = own.pivot(index="seed", columns="configuration", values="area")
+    everywhere = sorted(set.intersection(*({*table.columns} for table in tables.values())))
+    if not everywhere:
         raise SelectionError("Expected a configuration that is finished on all data sets, but got none.")
-    return table
+    shared = {data: table[everywhere].dropna() for data, table in tables.items()}
+    if lacking := [data for data, table in shared.items() if table.empty]:
+        raise SelectionError(f"Expected a seed that {listed(everywhere)} have all finished on {listed(lacking)}.")
+    return shared
+
+
+def seeds_left_out(results: Results) -> list[str]:
+    """Seeds that `areas_by_data` does not use, because not all of its configurations have them, in sentences.
+
+    Raises:
+        SelectionError, MixedSettingsError: as `areas_by_data`.
+    """
+    wholes, said = _wholes(results), []
+    for data, table in areas_by_data(results).items():
+        lacking = sorted({*wholes[data].trajectories["seed"]} - {*table.index})
+        if lacking:
+            seeds = f"{'seed' if len(lacking) == 1 else 'seeds'} {', '.join(map(str, lacking))}"
+            said.append(f"Left out here on {data}, because not all configurations have them: {seeds}.")
+    return said
 
 
 def on_some(results: Results) -> list[str]:
@@ -94,12 +128,13 @@ def unlike(results: Results) -> list[str]:
     return said
 
 
-def rank_table(results: Results, *, baseline: str = "random") -> pd.DataFrame:
+def rank_table(results: Results, *, baseline: str = "random", windows: Windows | None = None) -> pd.DataFrame:
     """Average ranks by area under the curve, and a Wilcoxon signed-rank test against the baseline.
 
     Args:
         results: finished trajectories of two data sets or more.
         baseline: name of a strategy with one configuration on all data sets, or a name of `names_by_data`.
+        windows: as for `areas_by_data`.
 
     Returns:
         One row per configuration finished on all data sets, best average rank first: configuration, mean_rank (1 is
@@ -110,9 +145,9 @@ def rank_table(results: Results, *, baseline: str = "random") -> pd.DataFrame:
         NoBaselineError: the baseline is not finished on all data sets.
         SelectionError, MixedSettingsError: as `areas_by_data`.
     """
-    areas = areas_by_data(results)
-    reference = _reference(areas, baseline)
-    rank = areas.rank(ascending=False).mean(axis="columns")
+    areas = pd.DataFrame({data: table.mean() for data, table in areas_by_data(results, windows).items()})
+    reference = _reference(areas.index, baseline)
+    rank = areas.round(DIGITS).rank(ascending=False).mean(axis="columns")
     p = [np.nan if name == reference else wilcoxon(row - areas.loc[reference]) for name, row in areas.iterrows()]
     table = pd.DataFrame({"configuration": areas.index, "mean_rank": rank.to_numpy(), "n_data": areas.shape[1], "p": p})
     table["p_holm"] = holm(table["p"])
@@ -134,7 +169,9 @@ def rank_warning(n_data: int, n_configurations: int) -> str | None:
     )
 
 
-def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "random") -> pd.DataFrame:
+def iqm_table(
+    results: Results, *, rng: np.random.Generator, baseline: str = "random", windows: Windows | None = None
+) -> pd.DataFrame:
     """Interquartile mean over all data sets and seeds of the area, normalised by the baseline.
 
     The normalised area is (area - mean area of the baseline) / (1 - mean area of the baseline) on each data set:
@@ -144,6 +181,7 @@ def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "ra
         results: finished trajectories of two data sets or more.
         rng: source of the resamples, drawn within each data set, for the baseline as well.
         baseline: as in `rank_table`.
+        windows: as for `areas_by_data`.
 
     Returns:
         One row per configuration finished on all data sets: configuration, iqm, low, high (95 %, stratified bootstrap),
@@ -153,19 +191,19 @@ def iqm_table(results: Results, *, rng: np.random.Generator, baseline: str = "ra
         NoBaselineError: as `rank_table`.
         SelectionError, MixedSettingsError: as `areas_by_data`.
     """
-    wholes, areas_of = _wholes(results), areas_by_data(results)
-    reference = _reference(areas_of, baseline)
-    by_seed: dict[str, list[dict[int, float]]] = {str(name): [] for name in areas_of.index}
-    for data, names in names_by_data(results).items():
-        own = trajectory_table(wholes[data])
-        parts = own.assign(name=own["configuration"].map(names)).groupby("name")
-        for name, strata in by_seed.items():
-            part = parts.get_group(name)
-            strata.append(dict(zip(part["seed"], part["area"], strict=True)))
+    areas = areas_by_data(results, windows)
+    names = list(next(iter(areas.values())).columns)
+    reference = _reference(names, baseline)
+    full = [data for data, table in areas.items() if np.round(table[reference].mean(), DIGITS) >= 1]
+    if full:
+        raise SelectionError(
+            f"Expected {reference} below 100 % to normalise by it, but it is at 100 % on {listed(full)} throughout."
+        )
     rows = []
-    for configuration, strata in by_seed.items():
-        interval = normalised_iqm(list(zip(strata, by_seed[reference], strict=True)), rng)
-        rows.append((configuration, interval.estimate, interval.low, interval.high, interval.n, len(strata)))
+    for name in names:
+        strata = [(table[name], table[reference]) for table in areas.values()]
+        interval = normalised_iqm(strata, rng)
+        rows.append((name, interval.estimate, interval.low, interval.high, interval.n, len(strata)))
     return pd.DataFrame(rows, columns=["configuration", "iqm", "low", "high", "n", "n_data"])
 
 
@@ -203,10 +241,10 @@ def _wholes(results: Results) -> dict[str, Results]:
     return {data: part for data, part in parts.items() if not part.trajectories.empty}
 
 
-def _reference(areas: pd.DataFrame, baseline: str) -> str:
+def _reference(names: Iterable[str], baseline: str) -> str:
     """The one configuration on all data sets that the baseline names."""
-    found = [str(name) for name in areas.index if name == baseline or str(name).startswith(f"{baseline}[")]
+    found = [name for name in names if name == baseline or name.startswith(f"{baseline}[")]
     if len(found) != 1:
-        got = listed(found) if found else listed([str(name) for name in areas.index])
+        got = listed(found or list(names))
         raise NoBaselineError(f"Expected the baseline `{baseline}` on all data sets, but got {got}.")
     return found[0]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.exceptions import UnpairedError
-from analysis.metrics import first_reach, last_crossing, share_above
+from analysis.metrics import DIGITS, first_reach, last_crossing, share_above
 from analysis.results import Results
 from analysis.statistics import FloatArray, bootstrap_interval, bootstrap_weights, holm, mean_interval, t_test
 from analysis.tables import Excluded, baselines, spending_table, trajectory_table
@@ -37,7 +37,7 @@ class Pair(NamedTuple):
     @property
     def gains(self) -> pd.DataFrame:
         """Own accuracy less the baseline's: `seeds x label counts`."""
-        return self.own - self.other
+        return (self.own - self.other).round(DIGITS)
 
 
 def pairs(results: Results, data: str | None = None, *, baseline: str = "random") -> Iterator[Pair]:
@@ -136,7 +136,7 @@ def effective_budget(results: Results, data: str | None = None, *, baseline: str
         n_labels, mean, gains = pair.own.columns, pair.own.mean(), pair.gains
         # Of one seed the deviation is unknown, and nothing exceeds a threshold of NaN.
         threshold = pair.other.mean() + pair.other.std(ddof=1)
-        effective = (mean > threshold).to_numpy()
+        effective = ((mean - threshold).round(DIGITS) > 0).to_numpy()
         paired = (gains.mean() > 0).to_numpy() & (holm(t_test(gains)) < LEVEL)
         span = share_above(n_labels, mean, threshold) if len(pair.own) > 1 else 0.0
         counts = (int(effective.sum()), len(effective), float(effective.mean()), span)
@@ -165,9 +165,10 @@ def phase_transition(
     Returns:
         One row per configuration but the baseline: configuration, answer, crossing (label count, or null), low, high
         (95 % interval; null where it is open), low_open, high_open (the interval reaches before the first or beyond the
-        last label count), final_sign (of the mean gain at the last label count), n_pairs. The answer is "crossing",
-        "none" (one sign throughout, in nearly all resamples too) or "censored" (one sign throughout, but a later change
-        is not excluded). Below 5 seeds there is no interval, and "none" becomes "censored".
+        last label count), final_sign (of the mean gain at the last label count), n_pairs. The answer is "crossing"
+        (nearly all resamples end with that sign), "none" (one sign throughout, in nearly all resamples too) or
+        "censored" (which side is ahead after the last label count is open). Below 5 seeds there is no interval, and the
+        answer is always "censored".
 
     Raises:
         NoBaselineError, UnpairedError, SelectionError: as `pairs`.
@@ -177,13 +178,13 @@ def phase_transition(
     weights = _Weights(n_resamples, rng)
     for pair in pairs(results, data, baseline=baseline):
         gains = pair.gains.to_numpy()
-        mean = gains.mean(axis=0)
+        mean = gains.mean(axis=0).round(DIGITS)
         signs = np.sign(mean[mean != 0])
         final = int(signs[-1]) if len(signs) else 0
         crossing = float(last_crossing(pair.own.columns, mean, final)) if final else float("-inf")
-        resampled = weights[len(gains)] @ gains
+        resampled = (weights[len(gains)] @ gains).round(DIGITS)
         low, high = bootstrap_interval(last_crossing(pair.own.columns, resampled, final or 1), len(gains))
-        answer = "crossing" if np.isfinite(crossing) else "none" if high == -np.inf else "censored"
+        answer = "censored" if not high < np.inf else "none" if high == -np.inf else "crossing"
         ends = [value if np.isfinite(value) else float("nan") for value in (crossing, low, high)]
         rows.append((pair.configuration, answer, *ends, np.isinf(low), np.isinf(high), final, len(gains)))
     return pd.DataFrame(rows, columns=columns)
@@ -275,8 +276,10 @@ def win_tie_loss(
     areas = trajectory_table(results, window=window).set_index(["configuration", "seed"])["area"]
     rows = []
     for pair in pairs(results, baseline=baseline):
-        by_seed = areas.loc[pair.configuration] - areas.loc[pair.baseline]
-        rows.append((pair.configuration, *_outcomes(by_seed, band), *_outcomes(pair.gains.mean(), band), band))
+        by_seed = (areas.loc[pair.configuration] - areas.loc[pair.baseline]).round(DIGITS)
+        rows.append(
+            (pair.configuration, *_outcomes(by_seed, band), *_outcomes(pair.gains.mean().round(DIGITS), band), band)
+        )
     sides = [f"{unit}_{outcome}" for unit in ("seeds", "points") for outcome in ("won", "tied", "lost")]
     return pd.DataFrame(rows, columns=["configuration", *sides, "tie_band"])
 

@@ -47,12 +47,15 @@ def diagnoses(results: Results) -> pd.DataFrame:
     return curves.astype(dict.fromkeys(["n_clusters", *COVERAGE], "float64"))
 
 
-def cluster_table(results: Results, data: str | None = None) -> pd.DataFrame:
+def cluster_table(
+    results: Results, data: str | None = None, *, window: tuple[float, float] | None = None
+) -> pd.DataFrame:
     """Area and final accuracy against the cap on the number of clusters (Fig. 5).
 
     Args:
         results: finished trajectories.
         data: name of the data set; None where the results hold just one.
+        window: label counts of the area; None takes `common_window`.
 
     Returns:
         One row per configuration of a strategy that was run with several values of `max_clusters`, the other
@@ -64,7 +67,8 @@ def cluster_table(results: Results, data: str | None = None) -> pd.DataFrame:
     """
     columns = ["curve", "max_clusters", "area_mean", "low", "high", "final_mean", "n_seeds"]
     results = results.only(data)
-    seeds = trajectory_table(results).join(results.configurations[["strategy", "params", "schedule", "evaluate_on"]])
+    settings_of = results.configurations[["strategy", "params", "schedule", "evaluate_on"]]
+    seeds = trajectory_table(results, window=window).join(settings_of)
     params = [json.loads(text) for text in seeds["params"]]
     seeds["max_clusters"] = [each.pop("max_clusters", None) for each in params]
     seeds["rest"] = [json.dumps(each, sort_keys=True) for each in params]

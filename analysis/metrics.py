@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-_ROUNDING = 1e-12
-"""A mean of equal accuracies reaches them, whatever order it was added up in."""
+DIGITS = 12
+"""Decimals of accuracies, areas and their differences that mean something: rounding comes after them.
+
+A mean of equal accuracies reaches them, and equal ones do not differ, whatever order they were added up in.
+"""
 
 
 def area_under_curve(
@@ -135,7 +138,7 @@ def first_reach(n_labels: ArrayLike, curves: ArrayLike, target: ArrayLike) -> Fl
     y = np.asarray(curves, dtype=np.float64)
     x, _ = _curve(n_labels, np.zeros(y.shape[-1]))
     wanted = np.asarray(target, dtype=np.float64)
-    reached = y >= wanted[..., None] - _ROUNDING
+    reached = (y - wanted[..., None]).round(DIGITS) >= 0
     end = reached.argmax(axis=-1)
     start = np.maximum(end - 1, 0)
     low, high = _at(y, start), _at(y, end)
@@ -187,7 +190,7 @@ def share_above(n_labels: ArrayLike, accuracy: ArrayLike, threshold: ArrayLike) 
         InvalidValuesError: no curve.
     """
     x, y = _curve(n_labels, accuracy)
-    above = y - _curve(n_labels, threshold)[1]
+    above = (y - _curve(n_labels, threshold)[1]).round(DIGITS)
     if len(x) == 1:
         return float(above[0] > 0)
     left, right = above[:-1], above[1:]

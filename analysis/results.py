@@ -26,7 +26,7 @@ T = TypeVar("T")
 _KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}
 _ONE = ["trajectory_id", "_store"]
 """A trajectory as one store has it."""
-_BOUNDS = ["data", "strategy", "params", "evaluate_on", "seed", "n_labels", "accuracy"]
+_BOUNDS = ["data", "strategy", "params", "schedule", "evaluate_on", "seed", "n_labels", "accuracy"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Results:
         looks: all confirmations, including earlier ones.
         registrations: what was registered for these data sets, by any study.
         bounds: rounds of oracles, which see true labels and are used only in the figures of accuracy: data,
-            strategy, params, evaluate_on, seed, n_labels, accuracy.
+            strategy, params, schedule, evaluate_on, seed, n_labels, accuracy.
         metric: the column of `rounds` that is used as `accuracy` (`harness.store.schema.METRICS`).
         learners: if `load` has split data sets by learner, the data set and learner by the name of each part.
         named: if these results are a part of others and keep their names, `configurations` of the others.
@@ -197,7 +197,7 @@ class Results:
     def shared_seeds(self) -> Results:
         """Restrict to the seeds that all configurations on the same data and evaluation data have finished.
 
-        A configuration that has finished no seed is left out first, so that it does not empty the others.
+        A configuration that has finished no seed does not empty the others. Failures stay.
         """
         cells = self.configurations.join(self.trajectories.set_index("trajectory_id")["data"], how="inner")
         kept: list[str] = []
@@ -215,7 +215,7 @@ class Results:
                 f"Left out of {', '.join(names)} on {data}, because not all configurations have them: {seeds}."
                 for seeds, names in left_out.items()
             ]
-        return replace(self._keep(kept), notes=(*self.notes, *notes))
+        return replace(self._keep([*kept, *self.failures["trajectory_id"]]), notes=(*self.notes, *notes))
 
     def _keep(self, trajectory_ids: Iterable[str], named: pd.DataFrame | None = None) -> Results:
         wanted = set(trajectory_ids)
@@ -339,7 +339,9 @@ def load(
     asked = read["studies"] if study is None else read["studies"][read["studies"]["study"] == study]
     studies = asked[asked["trajectory_id"].isin(trajectories["trajectory_id"])]
     bounds, remarks = _bounds(oracles, finished, read["rounds"])
-    trials = read["trials"].drop(columns="_store").drop_duplicates(["study", "trial"])
+    standing = read["trials"]["status"].map({"complete": 0, "stopped": 1}).fillna(2)
+    trials = read["trials"].assign(_standing=standing).sort_values(["_standing", "_store"], kind="stable")
+    trials = trials.drop_duplicates(["study", "trial"]).sort_index().drop(columns=["_standing", "_store"])
     looks = read["confirmations"].drop(columns="_store").drop_duplicates(["study", "trial", "looked_at"])
     if study is not None:
         trials, looks = (frame[frame["study"] == study] for frame in (trials, looks))
@@ -411,7 +413,7 @@ def _bounds(oracles: pd.DataFrame, finished: pd.DataFrame, rounds: pd.DataFrame)
             )
         else:
             kept.append(row.trajectory_id)
-    parts = oracles.loc[oracles["trajectory_id"].isin(kept), [*_ONE, "evaluate_on"]]
+    parts = oracles.loc[oracles["trajectory_id"].isin(kept), [*_ONE, "schedule", "evaluate_on"]]
     found = parts.merge(rounds, on=_ONE).drop_duplicates(["trajectory_id", "round"])
     return found[_BOUNDS].dropna(subset="accuracy").reset_index(drop=True), remarks
 

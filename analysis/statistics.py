@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.exceptions import InvalidValuesError, UnpairedError
+from analysis.metrics import DIGITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +101,7 @@ def paired_difference(a: pd.Series[float], b: pd.Series[float], confidence: floa
         raise UnpairedError("Expected one value per seed, but got a seed twice.")
     if unequal := sorted(a.index.symmetric_difference(b.index)):
         raise UnpairedError(f"Expected equal seeds, but not both sides have {unequal}.")
-    interval = mean_interval((a - b).to_numpy(), confidence)
+    interval = mean_interval((a - b).round(DIGITS).to_numpy(), confidence)
     return Interval(interval.estimate, interval.low, interval.high, interval.n, f"paired {interval.method}")
 
 
@@ -240,7 +241,7 @@ def interquartile_mean(values: ArrayLike) -> FloatArray:
 
 
 def normalised_iqm(
-    strata: Sequence[tuple[Mapping[int, float], Mapping[int, float]]],
+    strata: Sequence[tuple[ArrayLike, ArrayLike]],
     rng: np.random.Generator,
     *,
     n_resamples: int = 2000,
@@ -249,26 +250,25 @@ def normalised_iqm(
     """Interquartile mean of all values, each normalised by the baseline of its stratum.
 
     The normalised value is (value - m) / (1 - m), with m the mean of the baseline. The interval is from resampling the
-    seeds of each stratum, those of the baseline as well: the same ones where both have the same seeds.
+    seeds of each stratum, for the baseline as well.
 
     Args:
-        strata: for each data set, the values by seed and those of the baseline by seed.
+        strata: for each data set, the values and those of the baseline, a seed at the same position in both.
         rng: source of the resamples.
         n_resamples: number of resamples.
         confidence: intended coverage.
 
     Raises:
-        InvalidValuesError: a stratum without values, or one that is not finite.
+        InvalidValuesError: a stratum without values, or one that is not finite, or a baseline whose mean is 1.
     """
     normalised, resampled, sizes = [], [], []
-    for by_seed, floor_by_seed in strata:
-        seeds, floor_seeds = sorted(by_seed), sorted(floor_by_seed)
-        values, floors = _sample([by_seed[seed] for seed in seeds]), _sample([floor_by_seed[s] for s in floor_seeds])
+    for own, baseline in strata:
+        values, floors = _sample(own), _sample(baseline)
+        if np.round(floors.mean(), DIGITS) >= 1:
+            raise InvalidValuesError("Expected a baseline with a mean below 1 to normalise by, but got 1.")
         drawn = rng.integers(len(values), size=(n_resamples, len(values)))
-        n_floors = len(floors)
-        floor_drawn = drawn if seeds == floor_seeds else rng.integers(n_floors, size=(n_resamples, n_floors))
         normalised.append(_normalised(values, floors))
-        resampled.append(_normalised(values[drawn], floors[floor_drawn]))
+        resampled.append(_normalised(values[drawn], floors[drawn]))
         sizes.append(len(values))
     estimate = float(interquartile_mean(np.concatenate(normalised)))
     inflation = bootstrap_inflation(min(sizes), sum(sizes) - len(sizes), confidence)
@@ -300,7 +300,7 @@ def wilcoxon(differences: ArrayLike) -> float:
     Returns:
         The p-value; 1 where no difference is left.
     """
-    sample = _sample(differences)
+    sample = _sample(differences).round(DIGITS)
     sample = sample[sample != 0]
     ranks = scipy.stats.rankdata(np.abs(sample))
     distance = abs(float((np.sign(sample) * ranks).sum()))

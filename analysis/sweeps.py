@@ -6,6 +6,7 @@ Trials that were stopped early or failed are in the table, and in no figure of o
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -80,9 +81,10 @@ def ablation_data(results: Results, study: str, schedule: str, parameter: str = 
     if parameter in table:
         best = _best(table, [parameter])
         others = [name for name in searched(trials) if name != parameter and best[name].map(repr).nunique() > 1]
-        for row in best.to_dict("records"):
-            also = ", ".join(f"{name}={setting_text(row[name])}" for name in others)
-            name = setting_text(row[parameter]) + (f" ({also})" if also else "")
+        shown = {name: setting_texts(list(best[name])) for name in (parameter, *others)}
+        for position, row in enumerate(best.to_dict("records")):
+            also = ", ".join(f"{name}={shown[name][position]}" for name in others)
+            name = shown[parameter][position] + (f" ({also})" if also else "")
             shared.setdefault(tuple(members[row["trial"]]), []).append(name)
     frames = []
     for names, values in shared.items():
@@ -114,6 +116,12 @@ def interaction_data(trials: pd.DataFrame, parameter: str = MAX_CLUSTERS) -> pd.
 def setting_text(value: Any) -> str:
     """A setting as it is written in figures and tables: floats in four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def setting_texts(values: Sequence[Any]) -> list[str]:
+    """`setting_text` of several values; in all their digits where four do not tell them apart."""
+    texts = [setting_text(value) for value in values]
+    return texts if len(set(texts)) == len(set(map(str, values))) else list(map(str, values))
 
 
 def _best(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

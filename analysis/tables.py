@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.exceptions import MixedSettingsError, NoBaselineError, SelectionError
-from analysis.metrics import areas_under_curves
+from analysis.metrics import DIGITS, areas_under_curves
 from analysis.results import Results
 from analysis.statistics import detectable_difference, holm, mean_std, paired_difference, t_test
 from analysis.words import listed
@@ -283,10 +283,10 @@ def paired_table(
             rows.append((name, reference, *[float("nan")] * 3, 0, "", 0, 0, *[float("nan")] * 2))
             continue
         interval = paired_difference(own[seeds], other[seeds], confidence)
-        differences = (own[seeds] - other[seeds]).to_numpy()
+        differences = (own[seeds] - other[seeds]).round(DIGITS).to_numpy()
         detectable = detectable_difference(mean_std(differences)[1], len(seeds), confidence=confidence)
         means = [results.seed_curves[each].loc[seeds].mean() for each in (name, reference)]
-        above = (means[0] - means[1]).dropna() > 0
+        above = (means[0] - means[1]).dropna().round(DIGITS) > 0
         ends = (interval.estimate, interval.low, interval.high)
         counts = (int(above.sum()), len(above))
         rows.append((name, reference, *ends, interval.n, interval.method, *counts, t_test(differences), detectable))

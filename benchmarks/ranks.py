@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from analysis import load
 from analysis.across import areas_by_data
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         subprocess.run([program, "compare", *words], check=True)
     if len(stores) > 1:
         subprocess.run([program, "report", *stores, "--out", options.out / "report"], check=True)
-        areas = 100 * areas_by_data(load(*stores, queries=False))
+        by_data = areas_by_data(load(*stores, queries=False))
+        areas = 100 * pd.DataFrame({data: table.mean() for data, table in by_data.items()})
         ranks = areas.rank(ascending=False).mean(axis=1)
         print(areas.assign(rank=ranks).sort_values("rank").round(1).to_string())
 

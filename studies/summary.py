@@ -16,6 +16,7 @@ from analysis.exceptions import NoBaselineError
 from analysis.figures import save_curves
 from analysis.figures.curves import bounds_of
 from analysis.formats import slug
+from analysis.report.render import defused
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
 from harness.store.location import Location, write
 from harness.store.reading import from_json
@@ -41,6 +42,7 @@ def write_summary(
     tables = [accuracy_table(each).assign(data=each.data_names[0]) for each in (*(earlier or ()), results)]
     frame = pd.concat(tables, ignore_index=True)
     frame.insert(0, "data", frame.pop("data"))
+    frame = frame.map(lambda value: defused(value) if isinstance(value, str) else value)
     write(table, frame.to_csv(index=False).encode())
     drawn = BytesIO()
     save_curves(results, drawn)
@@ -117,8 +119,8 @@ def _seconds(value: float) -> str:
 def _gain(row: Mapping[Hashable, Any]) -> str:
     if pd.isna(row["difference"]):
         return ""
-    estimate = f"{100 * row['difference']:+.1f}"
-    return estimate if pd.isna(row["low"]) else f"{estimate} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+    estimate, low, high = (f"{round(100 * row[key], 1) + 0.0:+.1f}" for key in ("difference", "low", "high"))  # no -0
+    return estimate if pd.isna(row["low"]) else f"{estimate} [{low}, {high}]"
 
 
 def _remarks(results: Results) -> list[str]:

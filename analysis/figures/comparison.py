@@ -46,9 +46,10 @@ def draw_transitions(gains: pd.DataFrame, transitions: pd.DataFrame, ax: Axes, *
             label=sign,
             zorder=3,
         )
-    first, last = gains["n_labels"].min(), gains["n_labels"].max()
-    for found in transitions[transitions["answer"] == "crossing"].to_dict("records"):
+    spans = gains.groupby("configuration")["n_labels"].agg(["min", "max"])
+    for found in transitions[transitions["crossing"].notna()].to_dict("records"):
         y = row[found["configuration"]]
+        first, last = spans.loc[found["configuration"]]
         low = first if found["low_open"] else found["low"]
         high = last if found["high_open"] else found["high"]
         ax.plot([low, high], [y + 0.3] * 2, color=INK, linewidth=1.4, solid_capstyle="butt")

@@ -59,10 +59,10 @@ def curves_of(table: pd.DataFrame) -> pd.DataFrame:
 def bounds_of(results: Results) -> pd.DataFrame:
     """Rows of `curve_data` for the oracles of one data set, without a band: bounds, to be drawn behind the curves."""
     bounds = results.bounds.astype({"accuracy": float})
-    is_single = bounds.groupby("strategy")["params"].nunique() == 1
+    several = bounds.groupby("strategy")[["params", "schedule"]].nunique() > 1
     names = [
-        f"{name} (oracle)" if is_single[name] else f"{name} (oracle) {params}"
-        for name, params in zip(bounds["strategy"], bounds["params"], strict=True)
+        " ".join([f"{row['strategy']} (oracle)", *(str(row[key]) for key in ("params", "schedule") if told[key])])
+        for row, told in zip(bounds.to_dict("records"), several.loc[bounds["strategy"]].to_dict("records"), strict=True)
     ]
     groups = bounds.assign(curve=names).groupby(["curve", "n_labels"])["accuracy"]
     found = groups.agg(mean="mean", n_seeds="size").reset_index()

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from analysis.figures.axes import INK, legend_below, line, line_styles, percent_axis
-from analysis.sweeps import SCHEDULE, setting_text
+from analysis.sweeps import SCHEDULE, setting_texts
 
 
 def draw_interaction(data: pd.DataFrame, parameter: str, ax: Axes) -> Axes:
@@ -24,7 +24,7 @@ def draw_interaction(data: pd.DataFrame, parameter: str, ax: Axes) -> Axes:
         x, style = cells[parameter].map(place), line(styles[str(name)])
         ax.errorbar(x, cells["objective"], errors, capsize=3, label=name, **style)
     if not is_number:
-        ax.set_xticks(range(len(values)), [setting_text(value) for value in values])
+        ax.set_xticks(range(len(values)), setting_texts(list(values)))
     elif min(values) > 0 and max(values) > 3 * min(values):
         ticks = sorted(values)
         ax.set_xscale("log")

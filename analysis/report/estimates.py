@@ -143,7 +143,7 @@ class Estimates:
     @cached_property
     def clusters(self) -> pd.DataFrame:
         """`cluster_table`."""
-        return diagnostics.cluster_table(self.results)
+        return diagnostics.cluster_table(self.results, window=self.registered_window)
 
     @cached_property
     def saved(self) -> pd.DataFrame:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
-from analysis.across import budgets_by_data, iqm_table, names_by_data, on_some, rank_table, rank_warning, unlike
+from analysis.across import (
+    Windows,
+    budgets_by_data,
+    iqm_table,
+    names_by_data,
+    on_some,
+    rank_table,
+    rank_warning,
+    seeds_left_out,
+    unlike,
+)
 from analysis.comparison import effective_budget
 from analysis.diagnostics import share_table
 from analysis.exceptions import AnalysisError
@@ -20,64 +31,77 @@ from analysis.results import Results
 from analysis.words import counted
 
 
-def across(results: Results, baseline: str, seed: int) -> tuple[list[Table], list[str]]:
+def across(results: Results, baseline: str, seed: int, windows: Windows | None = None) -> tuple[list[Table], list[str]]:
     """Ranks, interquartile means and effective budgets over data sets, and what must be known of them.
 
     Args:
         results: finished trajectories of two data sets or more.
         baseline: name of the strategy compared with.
         seed: of the resampling.
+        windows: label counts of the area that were registered, by data set.
     """
-    n_data = len(results.data_names)
-    tables, notes = [], []
-    try:
-        notes += [*unlike(results), *on_some(results)]
-        ranks = rank_table(results, baseline=baseline)
-        columns = [
-            Column("configuration", "configuration", text),
-            Column("mean_rank", "average rank", number(2)),
-            Column("p", "p", p_value),
-            Column("p_holm", "p (Holm)", p_value),
-            Column("n_data", "data sets", integer),
-        ]
-        tables.append(
-            table_of(
-                "ranks",
-                "Average ranks over data sets",
-                ranks,
-                columns,
-                f"Ranks are by mean area under the curve. p: exact Wilcoxon signed-rank test against {baseline} over"
-                f" data sets; Holm corrects for {counted(len(ranks) - 1, 'comparison')}.",
-                "The blocks are data sets. Seeds of one data set are not independent evidence about data sets, so they"
-                " enter as one mean. Configurations that lack a data set are left out.",
-            )
-        )
-        notes += [warning] if (warning := rank_warning(n_data, len(ranks))) else []
-        iqm = iqm_table(results, rng=np.random.default_rng(seed), baseline=baseline)
-        columns = [
-            Column("configuration", "configuration", text),
-            *(Column(key, name, number(3)) for key, name in (("iqm", "IQM"), ("low", "from"), ("high", "to"))),
-            Column("n", "trajectories", integer),
-        ]
-        tables.append(
-            table_of(
-                "iqm",
-                "Interquartile mean over data sets",
-                iqm,
-                columns,
-                f"Normalised area: 0 is {baseline}, and 1 is a curve at 100 %. 95 % interval: seeds are resampled"
-                f" within each data set, those of {baseline} as well (2000 resamples, generator seed {seed}).",
-                "This is the mean of the middle half of all trajectories. The interval is for these data sets: it does"
-                " not say what would happen on others.",
-            )
-        )
-        tables.append(_budgets(results, baseline, seed))
-    except AnalysisError as error:
-        notes.append(f"{'Some' if tables else 'All'} numbers across data sets are missing: {error}")
+    tables: list[Table] = []
+    notes: list[str] = []
+    missing: list[str] = []
+    for say in (unlike, on_some, seeds_left_out):
+        with suppress(AnalysisError):  # the tables say why
+            notes += say(results)
+    for make in (_ranks, _interquartile_means, _budgets):
+        try:
+            tables.append(make(results, baseline, seed, windows))
+        except AnalysisError as error:
+            missing.append(str(error))
+    if tables and tables[0].name == "ranks":
+        ranks = tables[0].frame
+        notes += [warning] if (warning := rank_warning(int(ranks["n_data"].iloc[0]), len(ranks))) else []
+    some = "Some" if tables else "All"
+    notes += [f"{some} numbers across data sets are missing: {error}" for error in dict.fromkeys(missing)]
     return tables, notes
 
 
-def _budgets(results: Results, baseline: str, seed: int) -> Table:
+def _ranks(results: Results, baseline: str, _seed: int, windows: Windows | None) -> Table:
+    """Average ranks."""
+    ranks = rank_table(results, baseline=baseline, windows=windows)
+    columns = [
+        Column("configuration", "configuration", text),
+        Column("mean_rank", "average rank", number(2)),
+        Column("p", "p", p_value),
+        Column("p_holm", "p (Holm)", p_value),
+        Column("n_data", "data sets", integer),
+    ]
+    return table_of(
+        "ranks",
+        "Average ranks over data sets",
+        ranks,
+        columns,
+        f"Ranks are by mean area under the curve. p: exact Wilcoxon signed-rank test against {baseline} over"
+        f" data sets; Holm corrects for {counted(len(ranks) - 1, 'comparison')}.",
+        "The blocks are data sets. Seeds of one data set are not independent evidence about data sets, so they"
+        " enter as one mean, over the seeds that all configurations have there. Configurations that lack a data set are"
+        " left out.",
+    )
+
+
+def _interquartile_means(results: Results, baseline: str, seed: int, windows: Windows | None) -> Table:
+    """Interquartile means of the normalised area."""
+    columns = [
+        Column("configuration", "configuration", text),
+        *(Column(key, name, number(3)) for key, name in (("iqm", "IQM"), ("low", "from"), ("high", "to"))),
+        Column("n", "trajectories", integer),
+    ]
+    return table_of(
+        "iqm",
+        "Interquartile mean over data sets",
+        iqm_table(results, rng=np.random.default_rng(seed), baseline=baseline, windows=windows),
+        columns,
+        f"Normalised area: 0 is {baseline}, and 1 is a curve at 100 %. 95 % interval: seeds are resampled"
+        f" within each data set, those of {baseline} as well (2000 resamples, generator seed {seed}).",
+        "This is the mean of the middle half of all trajectories. The interval is for these data sets: it does"
+        " not say what would happen on others.",
+    )
+
+
+def _budgets(results: Results, baseline: str, seed: int, _windows: Windows | None) -> Table:
     """Effective budgets: a row per configuration, a column per data set."""
     names = list(names_by_data(results))
     parts = {data: Estimates(results.only(data, "all"), baseline, seed).paired_by_seed for data in names}
@@ -110,22 +134,26 @@ def _budgets(results: Results, baseline: str, seed: int) -> Table:
     )
 
 
-def learners(results: Results, seed: int) -> tuple[list[Table], list[str]]:
+def learners(results: Results, windows: Windows | None = None) -> tuple[list[Table], list[str]]:
     """Ranks under each learner and how far they agree, a pair of tables for each data set; and that in sentences.
 
     Args:
         results: loaded with `by_learner`.
-        seed: of the resampling.
+        windows: as for `across`.
     """
     tables, notes = [], []
     names = sorted({data for data, _ in results.learners.values()})
+    places: list[str] = []
     for data in names:
+        place = f"-{slug(data)}" if len(names) > 1 else ""
+        while place.lower() in places:
+            place += "_"
+        places.append(place.lower())
         try:
-            areas = areas_by_learner(results, data)
+            areas = areas_by_learner(results, data, windows)
         except AnalysisError as error:
             notes.append(f"No comparison of learners: {error}")
             continue
-        place = f"-{slug(data)}" if len(names) > 1 else ""
         n_seeds = len(next(iter(areas.values())))
         tables.append(
             table_of(
@@ -142,19 +170,14 @@ def learners(results: Results, seed: int) -> tuple[list[Table], list[str]]:
                 "Strategies that were not run with every learner are left out.",
             )
         )
-        agreement = agreement_table(areas, rng=np.random.default_rng(seed))
+        agreement = agreement_table(areas)
         columns = [
             Column("first", "learner", text),
             Column("second", "and", text),
-            *(Column(key, name, number(2)) for key, name in (("tau", "tau"), ("low", "from"), ("high", "to"))),
-            *(
-                Column(key, name, integer)
-                for key, name in (
-                    ("n_turned", "reversed"),
-                    ("n_surely_turned", "surely reversed"),
-                    ("n_pairs", "of pairs"),
-                )
-            ),
+            Column("tau", "tau", number(2)),
+            Column("n_turned", "reversed", integer),
+            Column("n_surely_turned", "surely reversed", integer),
+            Column("n_pairs", "of pairs", integer),
         ]
         tables.append(
             table_of(
@@ -162,26 +185,28 @@ def learners(results: Results, seed: int) -> tuple[list[Table], list[str]]:
                 f"Agreement of the orders on {data}",
                 agreement,
                 columns,
-                "Kendall's tau of the mean areas: 1 is the same order, -1 the opposite one. 95 % interval: seeds are"
-                f" resampled for all at once (2000 resamples, generator seed {seed}); there is none with fewer than 5"
-                " seeds.",
-                "Reversed: pairs of strategies whose order is the opposite under the other learner. Surely reversed:"
-                " both differences are significant as well (paired t-tests, the larger p, Holm for all pairs). Noise"
-                " alone reverses pairs of near equals and lowers tau, so tau below 1 does not prove that the order"
-                " depends on the learner.",
+                "Kendall's tau of the mean areas: 1 is the same order, -1 the opposite one. Reversed: pairs of"
+                " strategies whose order is the opposite under the other learner. Surely reversed: both differences are"
+                " significant as well (paired t-tests, the larger p, Holm for all pairs).",
+                "Noise alone reverses pairs of near equals and lowers tau, so tau below 1 does not prove that the order"
+                " depends on the learner. For the same reason, tau has no interval: resampling adds more noise and"
+                " lowers it further.",
             )
         )
         notes += agreement_findings(agreement, data)
     return tables, notes
 
 
-def across_by_learner(results: Results, baseline: str, seed: int) -> tuple[list[Table], list[str]]:
+def across_by_learner(
+    results: Results, baseline: str, seed: int, windows: Windows | None = None
+) -> tuple[list[Table], list[str]]:
     """`across` for each learner that has two data sets or more.
 
     Args:
         results: loaded with `by_learner`.
         baseline: name of the strategy compared with.
         seed: of the resampling.
+        windows: as for `across`.
     """
     tables, notes = [], []
     for learner in sorted({learner for _, learner in results.learners.values()}):
@@ -189,7 +214,7 @@ def across_by_learner(results: Results, baseline: str, seed: int) -> tuple[list[
         if len(parts) > 1:
             frames = (results.trajectories, results.failures)
             own = [name for frame in frames for name in frame.loc[frame["data"].isin(parts), "trajectory_id"]]
-            made, said = across(results.among(own), baseline, seed)
+            made, said = across(results.among(own), baseline, seed, windows)
             tables += [
                 replace(table, name=f"{table.name}-{slug(learner)}", title=f"{table.title}, learner {learner}")
                 for table in made

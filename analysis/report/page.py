@@ -31,7 +31,7 @@ from analysis.report.section_tables import section_tables
 from analysis.report.sweeps import SweepSection, sweep_sections
 from analysis.results import Results
 from analysis.tables import without_baseline
-from analysis.words import counted
+from analysis.words import counted, listed
 
 RESAMPLING_SEED = 20230604
 _FIGURES_OF_A_PROCESS = 16
@@ -160,20 +160,20 @@ def make_report(
         raise SelectionError(f"{' '.join(reasons)} --baseline also takes the whole name of a configuration.")
     sections = [_section(part, each) for part, each in zip(made, estimates, strict=True)]
     bases = list(dict.fromkeys(part.baseline for part in made)) or [BASELINE]
-    across_title = "Across data sets"
+    windows = {part.results.data_names[0]: part.window for part in made if part.window is not None}
+    is_many = len(results.data_names) > 1
+    across_title, across, notes = "Across data sets", list[Table](), list[str]()
     if results.learners:
-        across, notes = overall.learners(results, seed)
-        tables, said = (
-            overall.across_by_learner(confirmatory(results, made), bases[0], seed) if len(bases) == 1 else ([], [])
-        )
-        across_title = "Across learners, and across data sets under each" if tables else "Across learners"
+        across, notes = overall.learners(results, windows)
+    if is_many and len(bases) > 1:
+        notes.append(f"No tables across data sets: they have several baselines, {listed(bases)}.")
+    elif is_many:
+        of = overall.across_by_learner if results.learners else overall.across
+        tables, said = of(confirmatory(results, made), bases[0], seed, windows)
         across, notes = [*across, *tables], [*notes, *said]
-    else:
-        across, notes = (
-            overall.across(confirmatory(results, made), bases[0], seed)
-            if len(results.data_names) > 1 and len(bases) == 1
-            else ([], [])
-        )
+    if results.learners:
+        is_across = any(table.name.startswith("ranks-") for table in across)
+        across_title = "Across learners, and across data sets under each" if is_across else "Across learners"
     commands = pd.concat([frame[["study", "command"]] for frame in (study_table(results), _pictured(results))])
     return Report(
         title=f"Active learning on {', '.join(results.data_names or results.coverage['data'].unique())}"

@@ -28,6 +28,7 @@ _LATEX = {
     "≤": r"$\leq$",
     "·": r"$\cdot$",
     "→": r"$\to$",
+    "∞": r"$\infty$",
 }
 _MARKDOWN = re.compile(r"([\\|*_`<>\[\]#~&!])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -144,8 +145,8 @@ def p_value(value: float) -> str:
 
 def to_csv(table: Table) -> str:
     """The frame as CSV, text that looks like a formula defused by a leading apostrophe."""
-    frame = table.frame.map(lambda value: _defused(value) if isinstance(value, str) else value)
-    return frame.rename(columns=_defused).to_csv(index=False, lineterminator="\n")
+    frame = table.frame.map(lambda value: defused(value) if isinstance(value, str) else value)
+    return frame.rename(columns=defused).to_csv(index=False, lineterminator="\n")
 
 
 def to_markdown(table: Table) -> str:
@@ -199,7 +200,8 @@ def _marked(kind: str, value: str, mark: str) -> str:
     return _MARKS[kind][mark].format(value) if mark else value
 
 
-def _defused(value: str) -> str:
+def defused(value: str) -> str:
+    """Text that a spreadsheet takes for no formula."""
     return f"'{value}" if value.startswith(_FORMULA) else value
 
 

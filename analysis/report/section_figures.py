@@ -103,12 +103,22 @@ def _select(estimates: Estimates) -> _Selection:
     names, note = estimates.results.names, ""
     log = curves.needs_log(estimates.accuracies)
     if len(names) > MOST_DRAWN:
-        areas = estimates.areas
-        best = set(areas.sort_values("area_mean", ascending=False)["configuration"].head(MOST_DRAWN))
-        reference = set(areas.loc[areas["strategy"] == estimates.baseline, "configuration"].head(1))
-        note = f"; of {len(names)}, the {MOST_DRAWN} best by area" + (f" and {estimates.baseline}" if reference else "")
+        by, means = _means(estimates)
+        best = set(means.sort_values(ascending=False).index[:MOST_DRAWN])
+        cells = estimates.results.configurations
+        named = (cells["strategy"] == estimates.baseline) | (cells["configuration"] == estimates.baseline)
+        reference = set(cells.loc[named, "configuration"].head(1))
+        note = f"; of {len(names)}, the {MOST_DRAWN} best by {by}" + (f" and {estimates.baseline}" if reference else "")
         names = [name for name in names if name in best | reference]
     return _Selection(names, axes.line_styles(names), note, log)
+
+
+def _means(estimates: Estimates) -> tuple[str, pd.Series[float]]:
+    """What the best configurations are chosen by, in words, and its mean over seeds by configuration."""
+    try:
+        return "area", estimates.areas.set_index("configuration")["area_mean"]
+    except AnalysisError:  # their schedules share no label count
+        return "final value", estimates.accuracies.groupby("configuration")["mean"].last()
 
 
 def _curves(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:

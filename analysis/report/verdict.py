@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.comparison import LEVEL
-from analysis.report.render import percent, points
+from analysis.report.render import number, percent, points
 from analysis.statistics import LEAST_BOOTSTRAP, detectable_difference, least_wilcoxon_p
 from analysis.words import listed
 
@@ -103,7 +103,7 @@ def _saving(row: Mapping[Hashable, object], baseline: str, metric: str) -> str:
     between = "no interval" if pd.isna(low) else f"95 % interval{of} {_whole(low)} to {_whole(high)}"
     extra = _number(row["extra_seconds"])
     time = f"{_seconds(abs(extra))} {'less' if extra < 0 else 'more'}" if extra else "the same time"
-    price = f", which is {_seconds(extra / saved)} for each label saved" if low > 0 < extra else ""
+    price = f", which is {_seconds(extra / saved)} for each label saved" if n and low > 0 < extra else ""
     doubt = "; it was not shown to save labels" if n > 0 and low <= 0 else ""
     return f"It reaches {target} with {amount} ({between}), and has by then spent {time} on selection{price}{doubt}."
 
@@ -116,7 +116,7 @@ def _seconds(value: float) -> str:
 
 
 def _whole(value: float) -> str:
-    return f"{value:.0f}".replace("-", "−").replace("inf", "∞")
+    return number(0)(value).replace("inf", "∞")
 
 
 def limits(pairs: Mapping[str, int]) -> list[str]:

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from analysis import load
-from analysis.across import areas_by_data, budgets_by_data, iqm_table, on_some, rank_table, rank_warning, unlike
+from analysis.across import (
+    areas_by_data,
+    budgets_by_data,
+    iqm_table,
+    on_some,
+    rank_table,
+    rank_warning,
+    seeds_left_out,
+    unlike,
+)
 from analysis.comparison import effective_budget
 from analysis.exceptions import NoBaselineError, SelectionError
 
@@ -71,7 +80,7 @@ def test_what_is_on_all_data_sets_is_found_beside_what_is_not(tmp_path, trajecto
     results = load(write_store(tmp_path, rows))
     names = ["badge[evaluate_on=all,schedule=10x2,20x1]", "random[evaluate_on=all,schedule=10x2,20x1]"]
     names[0] = names[0].replace("evaluate_on=all,", "")
-    assert sorted(areas_by_data(results).index) == names
+    assert {data: list(areas) for data, areas in areas_by_data(results).items()} == {"a": names, "b": names}
     ranks = rank_table(results)
     assert list(ranks["configuration"]) == names
     assert iqm_table(results, rng=np.random.default_rng(0)).set_index("configuration")["n"].to_dict() == dict.fromkeys(
@@ -92,3 +101,53 @@ def test_effective_budgets_have_a_mean_where_no_data_set_is_missing(results):
     assert table.drop_duplicates("configuration")["configuration"].to_list() == ["badge", "typiclust"]
     row = table.set_index(["configuration", "data"]).loc[("typiclust", "b")]
     assert row[["effective_points", "total_points", "effective_at"]].to_list() == [3, 3, "10 20 40"]
+
+
+def test_only_seeds_that_all_have_are_compared(tmp_path, trajectory, write_store):
+    """The last seed is hard, and badge, two points behind on each other seed, has not finished it."""
+    heights = [0.6, 0.6, 0.6, 0.1]
+    rows = [
+        trajectory(name, seed, [height - behind] * 3, data=data)
+        for data in ("a", "b")
+        for name, behind, n in (("random", 0, 4), ("badge", 0.02, 3 if data == "a" else 4))
+        for seed, height in enumerate(heights[:n])
+    ]
+    results = load(write_store(tmp_path, rows))
+    assert {data: list(areas.index) for data, areas in areas_by_data(results).items()} == {
+        "a": [0, 1, 2],
+        "b": [0, 1, 2, 3],
+    }
+    assert rank_table(results).set_index("configuration")["mean_rank"].to_dict() == {"random": 1, "badge": 2}
+    assert seeds_left_out(results) == ["Left out here on a, because not all configurations have them: seed 3."]
+
+
+def test_areas_are_over_the_windows_that_are_given(tmp_path, trajectory, write_store):
+    rows = [trajectory(name, accuracy=[0.1, 0.5, 0.7], data=data) for data in "ab" for name in ("random", "badge")]
+    results = load(write_store(tmp_path, rows))
+    areas = areas_by_data(results, {"b": (20, 40)})
+    assert areas["b"]["badge"].to_list() == pytest.approx([0.6])
+    assert areas["a"]["badge"].to_list() == pytest.approx([(3 + 12) / 30])
+
+
+def test_a_schedule_for_each_data_set_is_no_part_of_a_name(tmp_path, trajectory, write_store):
+    short = {"n_labels": (20, 40), "accuracy": (0.5, 0.6), "schedule": "20x2"}
+    variants = [("random", {}), *(("probcover", {"delta": delta}) for delta in (0.1, 0.2))]
+    rows = [trajectory(name, params=params, data="a") for name, params in variants]
+    rows += [trajectory(name, params=params, data="b", **short) for name, params in variants]
+    results = load(write_store(tmp_path, rows))
+    assert set(rank_table(results)["configuration"]) == {"random", "probcover[delta=0.1]", "probcover[delta=0.2]"}
+    assert on_some(results) == []
+
+
+def test_what_failed_on_a_data_set_is_said_to_be_left_out(tmp_path, trajectory, write_store):
+    rows = [trajectory(name, data=data) for data in "ab" for name in ("random", "badge")]
+    rows += [trajectory("margin", data="a"), trajectory("margin", data="b", status="failed")]
+    assert on_some(load(write_store(tmp_path, rows))) == [
+        "Left out here, because they are not finished on all data sets: margin."
+    ]
+
+
+def test_nothing_is_normalised_by_a_perfect_baseline(tmp_path, trajectory, write_store):
+    rows = [trajectory("random", seed, [1 - 0.1 * (data == "a")] * 3, data=data) for data in "ab" for seed in (0, 1)]
+    with pytest.raises(SelectionError, match=r"Expected random below 100 % to normalise by it, but .* on b throughout"):
+        iqm_table(load(write_store(tmp_path, rows)), rng=np.random.default_rng(0))

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import ClassVar
@@ -278,7 +279,8 @@ def test_shared_seeds(tmp_path, trajectory, write_store):
     results = load(write_store(tmp_path, [*rows, trajectory("entropy", status="failed")])).shared_seeds()
     assert sorted(results.trajectories["seed"]) == [1, 1, 2, 2]
     assert len(results.rounds) == 12
-    assert results.names == ["badge", "random"]
+    assert results.names == ["badge", "entropy", "random"]
+    assert list(results.failures["strategy"]) == ["entropy"]
 
 
 def test_all_differing_settings_are_in_every_label(tmp_path, trajectory, write_store):
@@ -388,6 +390,14 @@ class TestOracles:
             'boss (oracle) {"n_batches": 90}': pytest.approx(0.9),
         }
 
+    def test_schedules_of_an_oracle_are_lines_apart(self, tmp_path, trajectory, write_store):
+        rows = [trajectory("boss"), trajectory("boss", n_labels=(20, 40), accuracy=(0.7, 0.9), schedule="20x2")]
+        bounds = bounds_of(load(write_store(tmp_path, [trajectory(), *rows])))
+        assert {name: list(curve["n_labels"]) for name, curve in bounds.groupby("curve")} == {
+            "boss (oracle) 10x2,20x1": [10, 20, 40],
+            "boss (oracle) 20x2": [20, 40],
+        }
+
     def test_the_figure_of_accuracy_has_them(self, both, tmp_path):
         beside = both[1]
         curves, styles = with_bounds(curve_data(beside), line_styles(beside.names), beside.only("digits"))
@@ -430,3 +440,16 @@ class TestMetric:
         said = f"among accuracy, balanced_accuracy, macro_f1, but got `{metric}`\\.{why}"
         with pytest.raises(SelectionError, match=said if why else f"{said}$"):
             load(store, metric=metric)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_stores_a_complete_trial_is_preferred(swept, tmp_path, order):
+    other = tmp_path / "other"
+    shutil.copytree(swept, other)
+    (path,) = (other / "trials").glob("*.parquet")
+    table = pq.read_table(path)
+    failed = pa.array(["failed"] * len(table), table.schema.field("status").type)
+    pq.write_table(table.set_column(table.schema.get_field_index("status"), "status", failed), path)
+    stores = [swept, other]
+    found = load(*(stores[i] for i in order)).trials
+    pd.testing.assert_frame_equal(found, load(swept).trials)

@@ -155,11 +155,9 @@ def test_coverage_of_a_crossing(n):
     assert hits / 500 == pytest.approx(0.95, abs=0.02)
 
 
-@pytest.mark.parametrize(
-    ("n", "shared", "first"), [(5, 0, 0), (5, 0, 99), (5, 0.9, 0), (10, 0, 0), (10, 0.9, 0), (50, 0, 0)]
-)
-def test_coverage_of_the_interquartile_mean(n, shared, first):
-    """Noise of two parts: what strategies of one seed share, and their own; seeds of the baseline from `first` on."""
+@pytest.mark.parametrize(("n", "shared"), [(5, 0), (5, 0.9), (10, 0), (10, 0.9), (50, 0)])
+def test_coverage_of_the_interquartile_mean(n, shared):
+    """Noise of two parts: what strategies of one seed share, and their own."""
     rng = np.random.default_rng(n)
     hits = 0
     for _ in range(800):
@@ -167,7 +165,7 @@ def test_coverage_of_the_interquartile_mean(n, shared, first):
         for _ in range(4):
             both = 0.02 * np.sqrt(shared) * rng.normal(size=n)
             values, floors = both + 0.02 * np.sqrt(1 - shared) * rng.normal(size=(2, n)) + [[0.8], [0.75]]
-            strata.append((dict(enumerate(values)), dict(enumerate(floors, first))))
+            strata.append((values, floors))
         interval = normalised_iqm(strata, rng, n_resamples=600)
         hits += interval.low <= 0.2 <= interval.high
     # What is shared cancels in each seed, but not in the middle half of all: the interval is then too wide.

@@ -13,7 +13,10 @@
     element.append(...children);
     return element;
   };
-  const percent = (value, signed) => (signed && value >= 0 ? "+" : "") + (100 * value).toFixed(1).replace("-", "−");
+  const percent = (value, signed) => {
+    const rounded = +(100 * value).toFixed(1) || 0; // no -0
+    return (signed && rounded >= 0 ? "+" : "") + rounded.toFixed(1).replace("-", "−");
+  };
 
   const MOST_BANDS = 8;
   const SHAPES = {
@@ -22,9 +25,9 @@
     h: "M0-4.2L3.7-2.1V2.1L0 4.2L-3.7 2.1V-2.1z",
   };
 
-  function ticks(low, high, count) {
+  function ticks(low, high, count, least = 0) {
     const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 5, 10].map((f) => f * power).find((s) => s >= raw);
+    const step = Math.max(least, [1, 2, 5, 10].map((f) => f * power).find((s) => s >= raw));
     const found = [];
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
     return found;
@@ -59,11 +62,13 @@
     if (hasGain) choice("Show", [[data.metric, "accuracy"], ["gain over the baseline", "gain"]], "accuracy", (v) => { state.value = v; });
     choice("Label axis", [["linear", false], ["logarithmic", true]], data.log, (v) => { state.log = v; });
 
+    const seeds = (s) => Math.min(...s.points.map((p) => p.n)), most = Math.max(...data.series.map(seeds));
     const buttons = data.series.map((s) => {
       const sample = make("svg", { width: 30, height: 12, "aria-hidden": "true" });
       sample.append(make("path", { d: "M0 6H30", stroke: s.colour, "stroke-width": 2, "stroke-dasharray": s.dash }));
       sample.append(make("path", { d: (SHAPES[s.marker] || ""), fill: s.colour, transform: "translate(15 6)" }));
-      const button = html("button", { type: "button", "aria-pressed": "true", "data-series": s.name }, sample, s.name);
+      const button = html("button", { type: "button", "aria-pressed": "true", "data-series": s.name },
+        sample, s.name + (seeds(s) < most ? ` (n = ${seeds(s)})` : ""));
       button.addEventListener("click", () => {
         if (!state.shown.delete(s.name)) state.shown.add(s.name);
         draw();
@@ -107,7 +112,8 @@
       }
       if (state.value === "gain") svg.append(make("line", { x1: box.left, x2: box.right, y1: py(0), y2: py(0), stroke: "#333", "stroke-width": 1.2 }));
       let free = -Infinity;
-      const marks = first === last ? xs : log ? logTicks(first, last) : ticks(first, last, width / 90);
+      let marks = first === last ? xs : log ? logTicks(first, last) : ticks(first, last, width / 90, 1);
+      if (marks.length < 2) marks = xs;
       for (const x of marks) {
         svg.append(make("line", { x1: px(x), x2: px(x), y1: box.bottom, y2: box.bottom + 5, stroke: "#777" }));
         if (px(x) - free < 34) continue;

@@ -355,3 +355,20 @@ def test_report_of_a_store(small, tmp_path):
     effective = pd.read_csv(folder / "tables" / "effective_budget.csv")
     assert set(effective["configuration"]) == {"random", EVIL}
     assert (effective["n_seeds"] == 4).all()
+
+
+def test_many_configurations_that_share_no_label_count_have_figures(tmp_path, trajectory, write_store):
+    names = ["random", *(f"s{i}" for i in range(6))]
+    late = {"n_labels": (100, 200, 300), "schedule": "100x3"}
+    rows = [trajectory(name, accuracy=[0.1, 0.2, 0.3 + i / 100]) for i, name in enumerate(names)]
+    rows += [trajectory(name, accuracy=[0.5, 0.6, 0.7], **late) for name in names]
+    (section,) = make_report(load(write_store(tmp_path, rows))).sections
+    curves = next(figure for figure in section.figures if figure.name == "curves")
+    assert curves.note.endswith("of 14, the 12 best by final value and random")
+
+
+def test_fewer_data_sets_with_results_than_names_prove_nothing_either(tmp_path, trajectory, write_store):
+    rows = [trajectory(name, data=data) for data in "abcde" for name in ("random", "badge")]
+    rows += [trajectory("badge", data="f", status="failed")]
+    notes = make_report(load(write_store(tmp_path, rows))).notes
+    assert any(note.startswith("5 data sets are too few for a test") for note in notes)
