@@ -6,6 +6,7 @@ the curves apart in grey as well.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ _COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 _MARKERS = "osD^v<>h"
 _MOST_TICKS = 10
+_LONGEST_LINE = 44
 
 
 class LineStyle(NamedTuple):
@@ -85,6 +87,11 @@ def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float
     return figure
 
 
+def wrapped(name: str) -> str:
+    """A name in lines that leave room for an axis, broken at spaces and after commas where it can be."""
+    return name if len(name) <= _LONGEST_LINE else textwrap.fill(name.replace(",", ", "), _LONGEST_LINE)
+
+
 def label_axis(ax: Axes, n_labels: Iterable[int], *, log: bool) -> None:
     """Make the x axis one of label counts, and mark these where there is room."""
     counts = sorted(set(n_labels))
@@ -122,17 +129,20 @@ def name_ends(ax: Axes, ends: pd.DataFrame, styles: Sequence[LineStyle]) -> None
     to_fraction = ax.transData + ax.transAxes.inverted()
     points = [tuple(to_fraction.transform((x, y))) for x, y in zip(ends["n_labels"], ends["mean"], strict=True)]
     height = 72 * ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted()).height
-    heights = spread([y for _, y in points], 1.35 * LABEL_SIZE / height)
+    n_lines = max((wrapped(name).count("\n") + 1 for name in ends.index), default=1)
+    heights = spread([y for _, y in points], 1.35 * n_lines * LABEL_SIZE / height)
     for name, (x, y), target, style in zip(ends.index, points, heights, styles, strict=True):
         place: dict[str, Any] = {"transform": ax.transAxes, "clip_on": False}
         ax.plot([x + 0.012, 1.03], [y, target], color=style.colour, linewidth=0.6, **place)
         ax.plot([1.03, 1.08, 1.13], [target] * 3, markevery=[1], **line(style), **place)
-        ax.text(1.142, target, name, color=INK, fontsize=LABEL_SIZE, va="center", transform=ax.transAxes)
+        ax.text(1.142, target, wrapped(name), color=INK, fontsize=LABEL_SIZE, va="center", transform=ax.transAxes)
 
 
 def legend_beside(ax: Axes) -> None:
     """Put the legend to the right of the axis."""
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=LABEL_SIZE, handlelength=3.5)
+    legend = ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=LABEL_SIZE, handlelength=3.5)
+    for text in legend.get_texts():
+        text.set_text(wrapped(text.get_text()))
 
 
 def legend_below(ax: Axes, n_columns: int) -> None:

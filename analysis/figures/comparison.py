@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.axes import INK, label_axis, legend_below
+from analysis.figures.axes import INK, label_axis, legend_below, wrapped
 
 _MOST_NUMBERS = 14
 _SIGNS = {
@@ -55,7 +55,7 @@ def draw_transitions(gains: pd.DataFrame, transitions: pd.DataFrame, ax: Axes, *
         ax.plot([low, high], [y + 0.3] * 2, color=INK, linewidth=1.4, solid_capstyle="butt")
         ax.plot(found["crossing"], y + 0.3, marker="|", markersize=11, markeredgewidth=2.2, color=INK)
     label_axis(ax, gains["n_labels"], log=log)
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), list(map(wrapped, names)))
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
@@ -83,8 +83,9 @@ def draw_penalties(penalties: pd.DataFrame, ax: Axes, *, value: str = "plain") -
             ax.text(
                 x, y, f"{100 * share:.0f}", ha="center", va="center", fontsize=8.5, color="w" if share > 0.6 else "k"
             )
-    ax.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=8.5)
-    ax.set_yticks(range(len(names)), names, fontsize=8.5)
+    shown = list(map(wrapped, names))
+    ax.set_xticks(range(len(names)), shown, rotation=40, ha="right", rotation_mode="anchor", fontsize=8.5)
+    ax.set_yticks(range(len(names)), shown, fontsize=8.5)
     ax.set_xlabel("is beaten")
     ax.set_ylabel("beats")
     ax.spines[:].set_visible(False)

@@ -96,7 +96,8 @@ class _Selection:
         return frame
 
     def height(self, row: float, rest: float, least: float) -> float:
-        return max(row * len(self.names) + rest, least)
+        n_lines = sum(axes.wrapped(name).count("\n") / 2 + 1 for name in self.names)
+        return max(row * n_lines + rest, least)
 
 
 def _select(estimates: Estimates) -> _Selection:

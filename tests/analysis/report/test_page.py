@@ -372,3 +372,14 @@ def test_fewer_data_sets_with_results_than_names_prove_nothing_either(tmp_path, 
     rows += [trajectory("badge", data="f", status="failed")]
     notes = make_report(load(write_store(tmp_path, rows))).notes
     assert any(note.startswith("5 data sets are too few for a test") for note in notes)
+
+
+def test_long_names_leave_room_for_the_axes(tmp_path, trajectory, write_store, recwarn):
+    long = {"first_setting_of_all": 1, "another_long_name": "something", "a_third_one_besides": 0.125}
+    rows = [trajectory("random"), *(trajectory("a_strategy", params={**long, "number": n}) for n in range(3))]
+    rows += [trajectory("a_strategy", params=dict.fromkeys((*long, "number"), 7))]
+    (section,) = make_report(load(write_store(tmp_path, rows))).sections
+    assert max(map(len, section.curves["series"][1]["name"].split("["))) > 80
+    for figure in section.figures:
+        figure.images({"svg"})
+    assert not [warning for warning in recwarn if "constrained_layout" in str(warning.message)]
