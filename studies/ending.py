@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -36,8 +37,11 @@ def one_line_errors(
     except (HarnessError, StrategyError, AnalysisError) as error:
         typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(FAILED if isinstance(error, StoreWriteError) else BAD_INPUT) from None
+    except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(FAILED) from None
     except (OSError, ArrowException) as error:
-        typer.echo(f"Error: Cannot read or write a file: {' '.join(str(error).split())}.", err=True)
+        typer.echo(f"Error: Cannot read or write a file: {' '.join(str(error).split()).rstrip('.')}.", err=True)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again, it would change the exit code

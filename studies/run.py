@@ -17,9 +17,9 @@ from analysis.registration import COMPARE
 from analysis.words import counted
 from harness.data import Dataset
 from harness.plan import Job, Origin, Plan, make_plan
-from harness.spec import canonical_json, study_name
+from harness.spec import TrajectorySpec, canonical_json, study_name
 from harness.store.location import Location
-from harness.store.reading import from_json
+from harness.store.reading import Row, from_json
 from harness.store.writing import Store
 from harness.workers.resources import Resources, settle_on, this_machine, unusable_gpus
 from studies.compare import Comparison
@@ -80,6 +80,8 @@ def run_comparison(
     for note in comparison.notes:
         say(progress_console, note)
     plan = make_plan(specs, store)
+    for note in unlike(plan.known.values(), specs[0]):
+        say(progress_console, note)
 
     def registering(*, keep: bool) -> None:
         if terms is not None:
@@ -124,7 +126,8 @@ def run_comparison(
         for path in write_summary(results, out, earlier):
             say(console, str(path))
     say(console, str(out / "rounds"))
-    if n_others := len(store.studies().keys() - {study}):
+    n_others = len(store.studies().keys() - {study})
+    if n_others and earlier is None:  # else the other studies may be of this command, and a report of all follows
         others = "1 other study" if n_others == 1 else f"{n_others} other studies"
         say(
             console,
@@ -132,6 +135,26 @@ def run_comparison(
             f"ntkcpl report {shlex.quote(str(out))}",
         )
     return Outcome(study, len(failures), None if results.rounds.empty else results)
+
+
+def unlike(rows: Iterable[Row], spec: TrajectorySpec) -> list[str]:
+    """What in a store a report cannot show beside a trajectory, in a sentence each.
+
+    Args:
+        rows: of `trajectories`.
+        spec: of the trajectory.
+    """
+    same_name = [(row["data_hash"], from_json(row["spec"]).get("learner")) for row in rows if row["data"] == spec.data]
+    learner = spec.learner.model_dump(mode="json")
+    said = []
+    if any(data_hash != spec.data_hash for data_hash, _ in same_name):
+        said.append(
+            f"The store has trajectories on other data called `{spec.data}`, which no report shows beside these; if the"
+            " file has changed, use another --out."
+        )
+    if any(data_hash == spec.data_hash and other != learner for data_hash, other in same_name):
+        said.append("The store has trajectories with another learner; a report of both needs --by-learner or --study.")
+    return said
 
 
 @contextmanager

@@ -32,9 +32,10 @@ def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
             table.add_column(heading)
         for state, count in _counts(store, trajectories, rows).items():
             table.add_row(state, f"{count}/{len(rows)}")
-        trials = Counter(row["status"] for row in store.trials(study))
-        for state, count in trials.items():
-            table.add_row(f"{state} trials", f"{count}/{trials.total()}")
+        for state, count in Counter(row["status"] for row in store.trials(study)).items():
+            table.add_row(f"{state} trials", str(count))
+        if _is_sweep(rows):
+            table.add_row("", "a sweep is counted as far as it has begun")
         for row in rows:
             found = trajectories.get(row["trajectory_id"])
             if found and found["status"] == "failed":
@@ -57,10 +58,14 @@ def progress(root: Location) -> list[str]:
         counts = _counts(store, trajectories, rows)
         finished = counts.pop("ok", 0)
         missing = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-        lines.append(
-            f"{study}: {finished} of {len(rows)} trajectories are finished" + (f"; {missing}" if missing else "")
-        )
+        of = "trajectories that have begun" if _is_sweep(rows) else "trajectories"
+        lines.append(f"{study}: {finished} of {len(rows)} {of} are finished" + (f"; {missing}" if missing else ""))
     return lines
+
+
+def _is_sweep(rows: Sequence[Row]) -> bool:
+    """Whether a study comes to know its trajectories one after the other."""
+    return str(rows[0]["command"]).startswith("ntkcpl sweep")
 
 
 def _counts(store: StoreReader, trajectories: dict[str, Row], rows: Sequence[Row]) -> Counter[str]:

@@ -214,7 +214,7 @@ class AskedComparison:
         return Comparison(
             strategies=names,
             schedule=Schedule.parse(self.schedule or (plan.schedule if plan else "")),
-            seeds=parse_seeds(self.seeds or str(plan.seeds if plan else 5)),
+            seeds=parse_seeds(str(plan.seeds if plan else 5) if self.seeds is None else self.seeds),
             settings=settings,
             shared={key: value for key, value in shared.items() if value is not None},
             kind=study[0] if study else "compare",

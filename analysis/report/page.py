@@ -7,7 +7,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from analysis.exceptions import AnalysisError, SelectionError
-from analysis.figures.axes import line_styles
+from analysis.figures.axes import LineStyle, line_styles
 from analysis.figures.curves import bound_note, caption, curves_of, needs_log, with_bounds
 from analysis.formats import FIGURE_FORMATS, FORMATS, check_formats, slug
 from analysis.provenance import study_table, warnings
@@ -158,7 +158,8 @@ def make_report(
     if baseline not in (None, BASELINE) and not any(each.has_baseline for each in estimates):
         reasons = [each.reason for part in made for each in without_baseline(part.results, part.baseline)]
         raise SelectionError(f"{' '.join(reasons)} --baseline also takes the whole name of a configuration.")
-    sections = [_section(part, each) for part, each in zip(made, estimates, strict=True)]
+    styles = line_styles(list(dict.fromkeys(name for part in made for name in part.results.names)))
+    sections = [_section(part, each, styles) for part, each in zip(made, estimates, strict=True)]
     bases = list(dict.fromkeys(part.baseline for part in made)) or [BASELINE]
     windows = {part.results.data_names[0]: part.window for part in made if part.window is not None}
     is_many = len(results.data_names) > 1
@@ -258,7 +259,7 @@ def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
     return environment.get_template("report.html").render(report=report, drawn=drawn)
 
 
-def _section(part: Part, estimates: Estimates) -> Section:
+def _section(part: Part, estimates: Estimates, styles: dict[str, LineStyle]) -> Section:
     tables, refused = section_tables(estimates)
     headline, findings, limits = None, [], []
     try:
@@ -276,9 +277,9 @@ def _section(part: Part, estimates: Estimates) -> Section:
         headline=headline,
         findings=findings,
         limits=limits,
-        curves=_interactive(estimates),
+        curves=_interactive(estimates, styles),
         tables=tables,
-        figures=section_figures(estimates),
+        figures=section_figures(estimates, styles),
         refused=refused,
         registered=part.notes,
         is_exploratory=part.is_exploratory,
@@ -306,13 +307,13 @@ def _facts(results: Results) -> str:
     )
 
 
-def _interactive(estimates: Estimates) -> dict[str, Any]:
+def _interactive(estimates: Estimates, styles: dict[str, LineStyle]) -> dict[str, Any]:
     curves = curves_of(estimates.accuracies)
     try:
         gains = estimates.gains.set_index(["configuration", "n_labels"])
     except AnalysisError:
         gains = pd.DataFrame(columns=["gain", "low", "high"], index=pd.MultiIndex.from_arrays([[], []]))
-    drawn, styles = with_bounds(curves, line_styles(estimates.results.names), estimates.results)
+    drawn, styles = with_bounds(curves, styles, estimates.results)
     series = []
     for name, curve in drawn.groupby("curve", sort=False):
         style = styles[str(name)]
@@ -354,7 +355,11 @@ def _placed_tables(report: Report) -> Iterator[tuple[str, Sequence[Table]]]:
         [*report.tables, *report.across, *(table for sweep in report.sweeps for table in sweep.tables), *report.plane],
     )
     for section in report.sections:
-        yield _place(report, section), section.tables
+        place = _place(report, section)
+        named = section.tables
+        if place:
+            named = [replace(each, title=f"{each.title}: {section.name}", place=place) for each in section.tables]
+        yield place, named
 
 
 def _placed_figures(report: Report) -> Iterator[tuple[str, str, ReportFigure]]:

@@ -66,6 +66,7 @@ class Table:
         rows: cells for reading.
         note: n, kind of spread or interval, marks; shown with the table.
         method: how the numbers come about; shown on request.
+        place: of several data sets, the folder of the one that it is about.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     note: str
     method: str = ""
+    place: str = ""
 
     def is_text(self, column: int) -> bool:
         """Whether a column for reading holds words, not numbers."""
@@ -162,7 +164,7 @@ def to_latex(table: Table) -> str:
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{latex(table.title)}. {latex(table.note)}}}",
-        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9]+', '-', table.name)}}}",
+        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9]+', '-', f'{table.place}-{table.name}' if table.place else table.name)}}}",
         rf"\begin{{tabular}}{{{''.join('l' if table.is_text(i) else 'r' for i in range(len(table.headings)))}}}",
         r"\toprule",
         " & ".join(latex(heading) for heading in table.headings) + r" \\",

@@ -173,6 +173,8 @@ def _sentence(row: Mapping[Hashable, object], baseline: str, n_compared: int) ->
     between = f"{size} (95 % interval {points(_number(row['low']))} to {points(_number(row['high']))}, {n_pairs} seeds)"
     if row["verdict"] == "open":
         missed = percent(_number(row["detectable"]))
+        if float(missed) == 0:
+            return f"{between}: no difference from {baseline} was shown."
         return (
             f"{between}: no difference from {baseline} was shown. A true difference of less than {missed} points would"
             " be missed more than one time in five."

@@ -173,7 +173,7 @@ def require_folder(place: Location) -> None:
     """Raise StoreError where a file is in the way of a folder; it may not exist yet."""
     for part in (place, *place.parents) if isinstance(place, Path) else (place,):
         if part.exists() and not part.is_dir():
-            raise StoreError(f"Expected `{part}` to be a folder, but it is a file; choose another --out.")
+            raise StoreError(f"Expected `{part}` to be a folder, but it is a file; choose another folder.")
 
 
 def hasty(address: Address) -> Address:

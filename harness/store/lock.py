@@ -94,7 +94,9 @@ class FileLock:
         if not self._is_taken():
             holder = os.pread(self._file, 200, 0).decode(errors="replace").strip() or "another process"
             os.close(self._file)
-            raise StoreError(f"Expected to be the only writer of `{root}`, but {holder} writes to it.")
+            raise StoreError(
+                f"Expected to be the only writer of `{root}`, but {holder} writes to it; wait until it has ended."
+            )
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
 

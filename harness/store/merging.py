@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from harness.exceptions import StoreError
 from harness.store import schema
-from harness.store.location import Location, flush, source
+from harness.store.location import Location, flush, parsed
 from harness.store.reading import merged, read_file
 from harness.store.writing import Store
 
@@ -85,8 +85,7 @@ def _groups(sources: list[Location]) -> Iterator[list[Location]]:
     group: list[Location] = []
     n_rows = 0
     for path in sources:
-        with source(path) as file:
-            n_own = pq.read_metadata(file).num_rows
+        n_own = parsed(path, lambda file: pq.read_metadata(file).num_rows)
         if n_own >= _MOST_ROWS:
             continue
         group, n_rows = [*group, path], n_rows + n_own

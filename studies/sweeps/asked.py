@@ -87,7 +87,7 @@ class AskedSweep:
         return Sweep(
             strategy=name,
             space=space,
-            seeds=parse_seeds(self.seeds or str(_SEEDS if plan is None else plan.seeds)),
+            seeds=parse_seeds(str(_SEEDS if plan is None else plan.seeds) if self.seeds is None else self.seeds),
             settings=settings,
             shared=shared,
             search=self.search,

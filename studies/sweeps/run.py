@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from analysis.words import counted
 from harness.data import Dataset
 from harness.exceptions import SpecError
 from harness.plan import Job
@@ -18,11 +19,12 @@ from harness.store.writing import Store
 from harness.workers.events import Failed
 from harness.workers.resources import Resources
 from studies.compare import LEARNER, learner_notes
-from studies.run import loading_meanwhile, machine, show_plan
+from studies.run import loading_meanwhile, machine, show_plan, unlike
 from studies.sweeps.book import SweepRun, TrialBook
 from studies.sweeps.bridge import Bridge, start_tuning
 from studies.sweeps.legs import JobQueue
 from studies.sweeps.progress import SweepProgress
+from studies.sweeps.search import STARTUP_TRIALS
 from studies.sweeps.trials import Sweep
 from studies.terminal import say, terminal
 
@@ -63,6 +65,14 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
     book = TrialBook(sweep, data, store, options)
     for note in learner_notes(sweep.settings.get(LEARNER, {}), [sweep.strategy]):
         say(progress_console, note)
+    for note in unlike(book.known.values(), sweep.default_specs(data)[0]):
+        say(progress_console, note)
+    if book.n_left and sweep.search in ("tpe", "gp") and book.n_trials <= STARTUP_TRIALS:
+        say(
+            progress_console,
+            f"With {counted(book.n_trials, 'trial')}, {sweep.search} is a random search; it looks at "
+            f"results from trial {STARTUP_TRIALS + 1} on.",
+        )
     if (text := book.registering(keep=False)) and options.dry_run:
         say(progress_console, text)
     failures: list[Failed] = []

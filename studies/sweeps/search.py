@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Sampler = Literal["random", "tpe", "gp"]
 Search = Literal["grid", "random", "tpe", "gp"]
 
+STARTUP_TRIALS = 10
+"""Random trials before `tpe` and `gp` look at results, as optuna has them."""
 _STATES = {"complete": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
 
 
@@ -124,8 +126,10 @@ def _sampler(name: Sampler, seed: int) -> Any:
         if name == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         if name == "gp":
-            return optuna.samplers.GPSampler(seed=seed)
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True, constant_liar=True
+        )
 
 
 def _distributions(space: Space) -> dict[str, Any]:

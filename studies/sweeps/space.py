@@ -332,7 +332,8 @@ def parse_counts(text: str) -> Dimension:
         ends = _count(low), _count(high)
     except ValueError as error:
         raise SpecError(
-            f"Expected --max-clusters as a list of distinct numbers `10,50,100` or a range `10..200`, but got `{text}`."
+            "Expected --max-clusters as a list of distinct numbers from 1 on, `10,50,100`, or a range `10..200`, but"
+            f" got `{text}`."
         ) from error
     if ends[0] > ends[1]:
         raise SpecError(f"Expected the lower end of --max-clusters first, as in `10..200`, but got `{text}`.")

@@ -31,6 +31,9 @@ def test_each_problem_is_a_line_that_says_what_to_do(ntkcpl, root):
     assert lines[0].startswith(f"rounds/{path.name}: Expected a Parquet file, but cannot read")
     assert lines[1].startswith(f"trajectory {path.stem}: is ok, but has 0 of 4 rounds")
     assert result.stdout.endswith("2 problems\n")
+    result = ntkcpl("store", "compact", root)
+    assert result.exit_code == 2
+    assert f"Error: Expected a Parquet file, but cannot read `{path}`" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["check", "compact"])

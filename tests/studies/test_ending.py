@@ -1,4 +1,6 @@
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -50,3 +52,11 @@ def test_ctrl_c_pressed_again_changes_nothing(monkeypatch):
     with pytest.raises(typer.Exit) as ended, one_line_errors("Interrupted."):
         signal.raise_signal(signal.SIGINT)
     assert (ended.value.exit_code, said) == (INTERRUPTED, ["Interrupted."])
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    words = [sys.executable, "-c", "from studies.cli import main; main()", "list", "strategies"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 1

@@ -3,7 +3,7 @@ import threading
 from harness.learners.registry import named
 from harness.plan import Job, Plan
 from harness.workers.resources import Resources
-from studies.run import describe_resources, loading_meanwhile
+from studies.run import describe_resources, loading_meanwhile, unlike
 
 RESOURCES = Resources(workers=2, gpus_per_trajectory=0)
 
@@ -51,3 +51,13 @@ def test_what_comes_after_the_jobs_is_loaded_at_their_end(monkeypatch):
     monkeypatch.setattr("studies.run.import_module", lambda module: has_loaded.set())
     assert list(loading_meanwhile(["only"], "one")) == ["only"]
     assert has_loaded.wait(30)
+
+
+def test_what_no_report_can_show_beside_a_study_is_said(make_spec):
+    spec = make_spec()
+    like = {"data": spec.data, "data_hash": spec.data_hash, "spec": spec.model_dump_json()}
+    assert unlike([like, {**like, "data": "another", "data_hash": "else"}], spec) == []
+    (changed,) = unlike([like, {**like, "data_hash": "else"}], spec)
+    assert changed.startswith(f"The store has trajectories on other data called `{spec.data}`")
+    (learner,) = unlike([{**like, "spec": make_spec(learner=named("linear")).model_dump_json()}], spec)
+    assert learner.startswith("The store has trajectories with another learner")
