@@ -103,7 +103,7 @@ def nearest_others(
     Args:
         points: `n x dim`.
         n_near: from 1 to `n - 1`.
-        tile_rows: points handled at once; memory is O(tile_rows x n).
+        tile_rows: points handled at once; memory is O(tile_rows x n), and tile_rows x n_near x dim for the differences.
         n_threads: tiles handled at once.
 
     Returns:
@@ -115,7 +115,7 @@ def nearest_others(
         block = squared_distances(points[tile], points, norms)
         rows = np.arange(len(block))
         block[rows, rows + tile.start] = np.inf
-        near = np.argpartition(block, n_near - 1, axis=1)[:, :n_near]
+        near = np.argpartition(block, n_near - 1, axis=1)[:, :n_near].copy()
         return near, np.linalg.norm(points[near] - points[tile, None], axis=2)
 
     found = map_tiles(of_tile, len(points), tile_rows=tile_rows, n_threads=n_threads)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,6 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.spatial.distance import cdist
 
 from strategies.functional.distances import (
+    nearest_others,
     normalise_rows,
     squared_distances,
     squared_distances_to,
@@ -54,6 +57,16 @@ def test_tiles_do_not_change_distances_to_a_centre(tile_rows):
     np.testing.assert_array_equal(
         squared_distances_to(points[5], points, tile_rows=tile_rows), squared_distances_to(points[5], points)
     )
+
+
+def test_nearest_others_keeps_no_block_of_distances():
+    n = 4000
+    points = np.random.default_rng(0).normal(size=(n, 3)).astype(np.float32)
+    tracemalloc.start()
+    nearest_others(points, 5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * n**2 / 4
 
 
 @pytest.mark.parametrize("n_threads", [1, 4])
