@@ -30,13 +30,15 @@ class DCoM(Strategy):
     competence p / (1 + exp(-50 (coverage - 0.8))), p = 1 + exp(-10), grows with the covered share of the points.
     Without labels there is density alone, within `first_radius`.
 
+    Once no candidate has density or uncertainty left, coverage goes on fold by fold, as in `ProbCover`.
+
     The authors determine a radius once, in the round after its point was bought; a strategy keeps nothing here, so all
     are determined anew with the present classifier, coverage in the threshold being that of balls of `first_radius`.
     Their graph leaves out the last rows of the pool; this one does not. O(candidates^2 dim), candidates^2 / 8 bytes.
     """
 
     name: ClassVar[str] = "dcom"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = "Mishal and Weinshall 2024, DCoM: Active Learning for All Learners, arXiv 2407.01804"
     chooses_first_round: ClassVar[bool] = True
 
@@ -93,24 +95,27 @@ def greedy(
         is_near: bits of `all_near`.
         is_covered: by labelled points.
         uncertainty: of each point, 0 for labelled ones.
-        competence: weight of uncertainty.
+        competence: weight of uncertainty, 0 once neither density nor uncertainty is left and the next fold begins.
         labelled: rows that cannot be picked and have no density.
         n: picks.
 
     Returns:
         Distinct rows in pick order and their scores.
     """
-    uncertainty, is_covered = uncertainty.copy(), is_covered.copy()
-    density = number_near(is_near, ~is_covered)
+    uncertainty, times_covered, fold = uncertainty.copy(), is_covered.astype(np.int64), 0
+    density = number_near(is_near, times_covered <= fold)
     is_free = np.ones(len(density), dtype=bool)
     is_free[labelled] = False
     picks, scores = np.empty(n, dtype=np.int64), np.empty(n)
     for step in range(n):
+        if not density[is_free].any() and not uncertainty.any():
+            fold = times_covered[number_near(is_near, is_free) > 0].min()
+            density, competence = number_near(is_near, times_covered <= fold), 0.0
         score = competence * min_max(uncertainty) + (1 - competence) * min_max(np.where(is_free, density, 0))
         pick = picks[step] = np.argmax(np.where(is_free, score, -1))
         scores[step] = score[pick]
         is_free[pick], uncertainty[pick] = False, 0
-        reached = members(is_near[pick], len(density)) & ~is_covered
-        density -= number_near(is_near, reached)
-        is_covered |= reached
+        reached = members(is_near[pick], len(density))
+        times_covered += reached
+        density -= number_near(is_near, reached & (times_covered == fold + 1))
     return picks, scores

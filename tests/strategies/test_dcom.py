@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from strategies.dcom import DCoM, competence_of, min_max
-from strategies.functional.balls import widest_pure_radii
+from strategies.dcom import DCoM, competence_of, greedy, min_max
+from strategies.functional.balls import all_near, widest_pure_radii
 from strategies.functional.distances import normalise_rows
+from strategies.probcover import ProbCover, greedy_cover
 from strategies.testing import choose, make_view
 
 
@@ -69,6 +70,16 @@ def test_without_labels_the_densest_ball_comes_first():
     assert selection.indices[0] == is_near.sum(axis=1).argmax()
     rest = ~is_near[selection.indices[0]]
     assert is_near[selection.indices[1]][rest].sum() == is_near[:, rest].sum(axis=1).max()
+
+
+def test_where_all_is_covered_and_certain_coverage_goes_on_as_in_probcover():
+    view = make_view(n_labelled=0)
+    expected = choose(ProbCover(delta=0.9), view, 30).indices
+    np.testing.assert_array_equal(choose(DCoM(first_radius=0.9), view, 30).indices, expected)
+    is_near, none = all_near(normalise_rows(view.features), 0.9), np.empty(0, dtype=np.int64)
+    covered, certain = np.ones(60, dtype=bool), np.zeros(60)
+    picks, _ = greedy(is_near, covered, certain, 1.0, none, 30)
+    np.testing.assert_array_equal(picks, greedy_cover(is_near, none, 30)[0])
 
 
 def test_a_pure_pool_has_the_widest_balls():
