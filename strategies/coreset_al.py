@@ -16,6 +16,7 @@ class CoresetAL(Strategy):
     """Farthest-first traversal in the embedding; scores are distances to the nearest centre."""
 
     name: ClassVar[str] = "coreset_al"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "Sener and Savarese 2018, Active Learning for Convolutional Neural Networks, ICLR"
     asks: ClassVar[frozenset[Question]] = frozenset({"embedding"})
 

@@ -20,6 +20,7 @@ class CoresetSelf(Strategy):
     """
 
     name: ClassVar[str] = "coreset_self"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "Sener and Savarese 2018, Active Learning for Convolutional Neural Networks, ICLR"
     chooses_first_round: ClassVar[bool] = True
 

@@ -8,13 +8,17 @@ from strategies.functional.arrays import FloatArray, IndexArray
 from strategies.functional.distances import safely_scaled, squared_distances, squared_distances_to, squared_norms
 from strategies.functional.tiles import TILE_ROWS, map_tiles
 
+UNRESOLVED = 2.0**-16
+"""Share of a squared norm below which a product in float32 may mistake which centre is nearest."""
+
 
 def k_centre(
     points: FloatArray, covered: IndexArray, n: int, *, tile_rows: int = TILE_ROWS, n_threads: int = 1
 ) -> tuple[IndexArray, FloatArray]:
     """The farthest-first traversal, a 2-approximation of k-centre (Gonzalez 1985).
 
-    O((covered + n) x n_points x dim) time, O(n_points) memory beyond one tile.
+    O((covered + n) x n_points x dim) time, O(n_points) memory beyond one tile. A product of matrices finds the nearest
+    covered point, and distances are taken by differences, so copies are at exactly 0.
 
     Args:
         points: `n_points x dim`.
@@ -31,14 +35,17 @@ def k_centre(
     nearest: FloatArray = np.full(len(points), np.inf, dtype=points.dtype)
     if len(covered):
         centres = points[covered]
-        norms = squared_norms(centres)
-        minima = map_tiles(
-            lambda tile: squared_distances(points[tile], centres, norms).min(axis=1),
-            len(points),
-            tile_rows=tile_rows,
-            n_threads=n_threads,
-        )
-        nearest = np.concatenate(minima)
+        mean = points.mean(axis=0, dtype=np.float64).astype(points.dtype)
+        shifted, norms = centres - mean, squared_norms(centres - mean)
+
+        def to_nearest(tile: slice) -> FloatArray:
+            rows = points[tile] - mean
+            found = squared_norms(points[tile] - centres[squared_distances(rows, shifted, norms).argmin(axis=1)])
+            for row in np.flatnonzero((found > 0) & (found < UNRESOLVED * squared_norms(rows))):
+                found[row] = squared_distances_to(points[tile][row], centres).min()
+            return found
+
+        nearest = np.concatenate(map_tiles(to_nearest, len(points), tile_rows=tile_rows, n_threads=n_threads))
         nearest[covered] = -1
     picks: IndexArray = np.empty(n, dtype=np.int64)
     squared: FloatArray = np.empty(n, dtype=np.float64)

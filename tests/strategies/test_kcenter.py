@@ -50,6 +50,27 @@ def test_tiles_and_threads_change_no_pick(tile_rows, n_threads):
     np.testing.assert_allclose(distances, expected_distances, rtol=1e-5)
 
 
+@pytest.mark.parametrize("offset", [0, 1e2, 1e4])
+def test_an_offset_changes_no_pick(offset):
+    points = (np.random.default_rng(0).integers(-9, 10, size=(300, 16)) / 4).astype(np.float32)
+    covered = np.arange(0, 300, 30)
+    expected, expected_distances = k_centre(points, covered, 40)
+    picks, distances = k_centre(points + np.float32(offset), covered, 40)
+    np.testing.assert_array_equal(picks, expected)
+    np.testing.assert_array_equal(distances, expected_distances)
+
+
+def test_copies_of_centres_come_after_what_is_none():
+    rng = np.random.default_rng(0)
+    centres = (4 * rng.normal(size=(30, 256))).astype(np.float32)
+    centres[15:] = centres[:15] + np.float32(1e-4)
+    close = centres[:10] + np.float32(1e-3) * rng.normal(size=(10, 256)).astype(np.float32)
+    points = np.concatenate([centres, centres[rng.integers(30, size=200)], close])
+    picks, distances = k_centre(points, np.arange(30), 40)
+    assert set(picks[:10]) == set(range(230, 240))
+    np.testing.assert_array_equal(distances[10:], 0)
+
+
 def test_equal_points_are_taken_in_index_order():
     picks, distances = k_centre(np.zeros((6, 3), dtype=np.float32), np.array([2]), 5)
     np.testing.assert_array_equal(picks, [0, 1, 3, 4, 5])
