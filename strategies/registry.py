@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Literal, TypeVar, cast
 
@@ -222,6 +222,8 @@ def build(cls: type[T], owner: str, parameters: Mapping[str, Any], further: Sequ
         raise InvalidParameterError(
             f"Expected hyperparameters of `{owner}` that are int, float, bool or str, but one is {kind}."
         ) from error
+    except (TypeError, ValueError) as error:  # A check of the class itself, which pydantic did not see or pass on.
+        raise InvalidParameterError(_refusal(owner, dict(parameters), [str(error)])) from error
     for key, value in resolved_parameters(built).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidParameterError(f"Expected a finite `{owner}.{key}`, but got {value}.")
@@ -259,5 +261,10 @@ def describe_error(owner: str, error: ValidationError) -> str:
     """The first complaint of pydantic in one line."""
     first = error.errors()[0]
     where = next((str(part) for part in first["loc"] if isinstance(part, str)), "")
-    messages = dict.fromkeys(item["msg"] for item in error.errors() if where in item["loc"])
-    return f"Expected a valid `{owner}.{where}`, but got {first['input']!r}: {'; or '.join(messages)}."
+    messages = dict.fromkeys(item["msg"] for item in error.errors() if where in item["loc"] or not where)
+    return _refusal(f"{owner}.{where}" if where else owner, first["input"], messages)
+
+
+def _refusal(what: str, got: Any, messages: Iterable[str]) -> str:
+    reasons = "; or ".join(" ".join(each.split()).rstrip(".") for each in messages)
+    return f"Expected a valid `{what}`, but got {got!r}: {reasons}."

@@ -63,6 +63,25 @@ class Loose(Random):
     factor: float = 1.0
 
 
+@dataclass(frozen=True)
+class Ordered(Random):
+    low: int = 1
+    high: int = 2
+    error: str = "ValueError"
+
+    def __post_init__(self):
+        if self.low > self.high:
+            raise {"ValueError": ValueError, "TypeError": TypeError}[self.error](
+                "low must not exceed high.\nExchange them."
+            )
+
+
+@dataclass(frozen=True)
+class Never(Random):
+    def __post_init__(self):
+        raise ValueError("this machine has no sensor")
+
+
 @pytest.fixture
 def installed(monkeypatch):
     """A package that registers strategies, one of them under a name that is taken."""
@@ -243,6 +262,19 @@ class TestParameters:
         with pytest.raises(InvalidParameterError) as error:
             make_strategy(name, parameters)
         assert message_of(error).startswith(f"Expected a valid `{name}.{where}`, but got {value}: ")
+
+    @pytest.mark.parametrize("error_type", ["ValueError", "TypeError"])
+    def test_a_check_of_two_together_says_why(self, error_type):
+        with pytest.raises(InvalidParameterError) as error:
+            make_strategy(f"{__name__}:Ordered", {"low": 5, "error": error_type})
+        message = message_of(error)
+        assert message.startswith(f"Expected a valid `{__name__}:Ordered`, but got {{'low': 5, ")
+        assert message.endswith("low must not exceed high. Exchange them.")
+
+    def test_a_check_of_a_strategy_without_any_says_why(self):
+        with pytest.raises(InvalidParameterError) as error:
+            make_strategy(f"{__name__}:Never")
+        assert message_of(error) == f"Expected a valid `{__name__}:Never`, but got {{}}: this machine has no sensor."
 
     @pytest.mark.parametrize("value", [0, "1e-5"])
     def test_the_smallest_ridge_is_named(self, value):
