@@ -11,6 +11,9 @@ from pydantic.dataclasses import dataclass
 from strategies.base import PoolView, Selection, Strategy, top_k
 from strategies.functional.uncertainty import margin
 
+CERTAIN = -1e4
+"""Stands for the beta log u of a point without uncertainty, below that of every other point whatever the noise."""
+
 
 @dataclass(frozen=True)
 class PowerMargin(Strategy):
@@ -21,6 +24,7 @@ class PowerMargin(Strategy):
     """
 
     name: ClassVar[str] = "power_margin"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "Kirsch et al. 2023, Stochastic Batch Acquisition, TMLR (arXiv 2106.12059)"
 
     beta: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
@@ -29,5 +33,6 @@ class PowerMargin(Strategy):
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         assert view.model is not None
         uncertainty = 1 - margin(view.model.probabilities[view.unlabelled])
-        uncertain = np.log(np.maximum(uncertainty, np.finfo(np.float32).tiny))
-        return top_k(self.beta * uncertain + rng.gumbel(size=len(uncertain)), view.unlabelled, n)
+        logarithms = np.log(np.maximum(uncertainty, np.finfo(np.float32).tiny))
+        powers = np.where(uncertainty > 0, self.beta * logarithms, CERTAIN)
+        return top_k(powers + rng.gumbel(size=len(powers)), view.unlabelled, n)

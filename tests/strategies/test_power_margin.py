@@ -25,13 +25,14 @@ def test_draws_are_proportional_to_the_power_of_the_uncertainty(beta):
     assert stats.chisquare(found, wanted * found.sum() / wanted.sum()).pvalue > 0.001
 
 
-def test_certain_points_come_last_in_random_order():
+@pytest.mark.parametrize("beta", [1e-3, 1, 100])
+def test_certain_points_come_last_in_random_order(beta):
     view = make_view()
     probabilities = np.eye(3, dtype=np.float32)[np.zeros(60, dtype=int)]
     uncertain = view.unlabelled[[4, 9]]
     probabilities[uncertain] = [0.5, 0.4, 0.1]
     view = fresh(view, model=FakeModel(probabilities, view.model.embedding))
-    first, second = (choose(PowerMargin(), view, 51, seed).indices for seed in (1, 2))
+    first, second = (choose(PowerMargin(beta=beta), view, 51, seed).indices for seed in (1, 2))
     assert set(first[:2]) == set(second[:2]) == set(uncertain)
     assert not np.array_equal(first, second)
 
