@@ -21,7 +21,11 @@ class KernelLookAhead(Strategy):
     """Kernel regression on a subset of the pool; the options of arXiv 2306.04099."""
 
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 10_000
-    """Points, labelled ones included, that are training rows and risk set at once; redrawn each round."""
+    """Points, labelled ones included, that are training rows and risk set at once; redrawn each round.
+
+    Labels count under `candidates_from=pool`: once labels and query together reach this number, a round draws no more
+    unlabelled points than it buys, so it buys at random, as Random does.
+    """
     candidates_from: Literal["pool", "unlabelled"] = "pool"
     """Whether `candidates` counts the labelled points as well, or so many unlabelled ones join them."""
     kernel: KernelKind = "analytic"
