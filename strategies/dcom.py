@@ -42,7 +42,7 @@ class DCoM(Strategy):
     source: ClassVar[str] = "Mishal and Weinshall 2024, DCoM: Active Learning for All Learners, arXiv 2407.01804"
     chooses_first_round: ClassVar[bool] = True
 
-    first_radius: Annotated[float, Field(gt=0, le=2)] = 0.6
+    first_radius: Annotated[float, Field(ge=1e-3, le=2)] = 0.6
     """Radius of the balls before labels say more."""
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 20_000
     """Candidates and labelled points, which are counted; at least half are candidates. Redrawn each round."""

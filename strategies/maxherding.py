@@ -26,7 +26,7 @@ class MaxHerding(Strategy):
     source: ClassVar[str] = "Bae et al. 2024, Generalized Coverage for More Robust Low-Budget Active Learning, ECCV"
     chooses_first_round: ClassVar[bool] = True
 
-    sigma: Annotated[float, Field(ge=0.1)] = 1.0
+    sigma: Annotated[float, Field(ge=0.1, le=10)] = 1.0
     """Width of the kernel, a distance between unit vectors; below 0.1 float32 cannot tell its neighbours apart."""
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 35_000
     """Candidates and labelled points, which are averaged over; at least half are candidates. Redrawn each round."""

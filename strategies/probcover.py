@@ -38,7 +38,7 @@ class ProbCover(Strategy):
     source: ClassVar[str] = "Yehuda et al. 2022, Active Learning Through a Covering Lens, NeurIPS"
     chooses_first_round: ClassVar[bool] = True
 
-    delta: Annotated[float, Field(gt=0)] | None = None
+    delta: Annotated[float, Field(ge=1e-3, le=10)] | None = None
     """Radius of a ball, a distance between unit vectors; None takes the largest radius that `purity` allows."""
     purity: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Share of points whose ball must lie within their K-means pseudo-class; unused where delta is given."""

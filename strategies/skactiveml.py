@@ -266,7 +266,7 @@ class Falcun(OnClassifier):
 
     source: ClassVar[str] = "Gilhuber et al. 2024, FALCUN, ECML PKDD"
 
-    gamma: Annotated[float, Field(ge=0)] = 10.0
+    gamma: Annotated[float, Field(ge=0, le=1000)] = 10.0
     """Power of a point's relevance in its probability; 0 is random."""
 
     def _arguments(self, view: PoolView) -> dict[str, Any]:
@@ -279,8 +279,8 @@ class ProbabilisticAL(OnClassifier):
 
     source: ClassVar[str] = "Kottke et al. 2016, Multi-Class Probabilistic Active Learning, ECAI"
 
-    prior: Annotated[float, Field(gt=0)] = 1.0
-    """Labels of each class that count as seen everywhere."""
+    prior: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """Labels of each class that count as seen everywhere; with far more of them, all gains are rounding."""
     m_max: Annotated[int, Field(ge=1, le=3)] = 1
     """Most labels that are looked ahead."""
 
@@ -389,6 +389,11 @@ class BatchBALD(OnCommittee):
     """Outcomes that joint entropies are estimated from; None is one for each member, the paper has 10,000."""
     eps: Annotated[float, Field(gt=0, le=0.1)] = 1e-7
     """Smallest probability in a logarithm."""
+
+    def __post_init__(self) -> None:
+        """Refuse fewer outcomes than members, of which each draws an equal share: none would be drawn."""
+        if self.n_MC_samples is not None and self.n_MC_samples < self.members:
+            raise ValueError(f"n_MC_samples must be at least members, which is {self.members}")
 
     def _arguments(self, view: PoolView) -> dict[str, Any]:
         return {"n_MC_samples": self.n_MC_samples, "eps": self.eps}

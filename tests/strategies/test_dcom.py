@@ -91,7 +91,7 @@ def test_a_pure_pool_has_the_widest_balls():
     np.testing.assert_array_equal(np.flatnonzero(is_covered), [0, 1])
 
 
-@pytest.mark.parametrize("wrong", [{"first_radius": 0}, {"first_radius": 2.1}, {"candidates": 1}])
+@pytest.mark.parametrize("wrong", [{"first_radius": 1e-4}, {"first_radius": 2.1}, {"candidates": 1}])
 def test_hyperparameters_are_validated(wrong):
     with pytest.raises(ValidationError):
         DCoM(**wrong)

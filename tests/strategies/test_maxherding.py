@@ -113,7 +113,7 @@ def test_a_subset_is_drawn_above_the_cap_alone():
     assert len(choose(MaxHerding(candidates=2), view, 20).indices) == 20
 
 
-@pytest.mark.parametrize("wrong", [{"sigma": 0}, {"sigma": 0.01}, {"candidates": 1}, {"candidates": "some"}])
+@pytest.mark.parametrize("wrong", [{"sigma": 0}, {"sigma": 0.01}, {"sigma": 11}, {"candidates": 1}])
 def test_hyperparameters_are_validated(wrong):
     with pytest.raises(ValidationError):
         MaxHerding(**wrong)

@@ -103,7 +103,7 @@ def test_a_stricter_purity_gives_a_smaller_delta():
     assert deltas == sorted(deltas, reverse=True)
 
 
-@pytest.mark.parametrize("wrong", [{"delta": 0.0}, {"delta": -1.0}, {"purity": 0.0}, {"purity": 1.1}])
+@pytest.mark.parametrize("wrong", [{"delta": 1e-4}, {"delta": 1e160}, {"purity": 0.0}, {"purity": 1.1}])
 def test_hyperparameters_are_validated(wrong):
     with pytest.raises(ValidationError):
         ProbCover(**wrong)

@@ -234,6 +234,21 @@ def view_of_pool(features, n_labelled=0):
     return fresh(view, labelled=labelled, labels=labelled % 2)
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("Falcun", {"gamma": 1001}),
+        ("ProbabilisticAL", {"prior": 101}),
+        ("BatchBALD", {"n_MC_samples": 4}),
+        ("BatchBALD", {"n_MC_samples": 6, "members": 7}),
+    ],
+)
+def test_values_that_crash_or_draw_at_random_are_refused(name, parameters):
+    with pytest.raises(InvalidParameterError, match=next(iter(parameters))) as error:
+        adapted(name, **parameters)
+    assert "\n" not in str(error.value)
+
+
 def assert_equal_up_to_a_tie(view, theirs, ours):
     """Picks of MaxHerding are equal until two points gain the same; from there on they may part."""
     points = normalise_rows(view.features).astype(np.float64)
