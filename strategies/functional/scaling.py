@@ -10,6 +10,7 @@ import numpy as np
 from strategies.exceptions import InvalidParameterError
 from strategies.functional.arrays import FloatArray
 from strategies.functional.distances import normalise_rows, safe_factor
+from strategies.functional.tiles import TILE_ROWS, slices
 
 Scaling = Literal["rms", "centred", "unit", "none"]
 """How: divided by the overall root mean square; centred first; rows of norm sqrt(dim); as they are."""
@@ -66,11 +67,14 @@ def fit_scaling(features: FloatArray, how: Scaling) -> Scaler:
             f"Expected a largest absolute feature of 1e-12 to 1e12 for scaling=none, but got {largest:.3g}. "
             "Multiply them by a constant, or set scaling=rms."
         )
-    mean = features.mean(axis=0, dtype=np.float64) * unit
-    square = np.einsum("ij,ij->j", features, features, dtype=np.float64) / len(features) * unit**2
+    shift = np.zeros(dim, dtype=np.float32)
     if how == "centred":
-        shift, power = mean, float((square - mean**2).clip(min=0).mean())
+        shift = (features.mean(axis=0, dtype=np.float64) * unit).astype(np.float32)
+        tiles = slices(0, len(features), TILE_ROWS)
+        power = sum(float(np.square(features[rows].astype(np.float64) * unit - shift).sum()) for rows in tiles)
+        power /= features.size
     else:
-        shift, power = np.zeros(dim), float(square.mean())
+        square = np.einsum("ij,ij->j", features, features, dtype=np.float64) / len(features) * unit**2
+        power = float(square.mean())
     scaled = how in ("rms", "centred") and power > 0
-    return Scaler(how, unit, shift.astype(np.float32), 1 / float(np.sqrt(power)) if scaled else 1.0)
+    return Scaler(how, unit, shift, 1 / float(np.sqrt(power)) if scaled else 1.0)

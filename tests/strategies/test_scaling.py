@@ -19,6 +19,13 @@ def test_centred_has_mean_0_and_variance_1():
     np.testing.assert_allclose(scaled.std(axis=0) / POOL.std(axis=0), 1 / np.sqrt(POOL.var(axis=0).mean()), rtol=1e-4)
 
 
+@pytest.mark.parametrize("offset", [10, 1234.567, 123456.7])
+def test_centred_has_variance_1_beside_a_large_constant(offset):
+    pool = (np.random.default_rng(0).normal(size=(2000, 8)) / 1000).astype(np.float32)
+    pool[:, 0] = offset
+    assert np.mean(fit_scaling(pool, "centred")(pool).astype(np.float64) ** 2) == pytest.approx(1, rel=1e-5)
+
+
 def test_unit_gives_every_row_the_same_norm_and_leaves_zero_alone():
     pool = POOL.copy()
     pool[7] = 0
