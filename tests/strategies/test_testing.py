@@ -38,6 +38,23 @@ class TestWorks(StrategyContract):
         return Works()
 
 
+@dataclass(frozen=True, slots=True)
+class HasSlots(Works):
+    """The pool in its order but turned, in a class whose instances have slots."""
+
+    step: int = 1
+    """How far the order of the pool is turned."""
+
+    def _select(self, view, n, *, rng):
+        return Selection(np.roll(view.unlabelled, self.step)[:n])
+
+
+class TestHasSlots(StrategyContract):
+    @pytest.fixture
+    def strategy(self):
+        return HasSlots()
+
+
 class Repeats(Works):
     def _select(self, view, n, *, rng):
         return Selection(np.repeat(view.unlabelled[:1], n))
