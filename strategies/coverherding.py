@@ -34,7 +34,11 @@ class CoverHerding(Strategy):
     chooses_first_round: ClassVar[bool] = True
 
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 10_000
-    """Candidates and labelled points, which are averaged over; at least half are candidates. Redrawn each round."""
+    """Unlabelled and labelled points, which are averaged over; redrawn each round.
+
+    Half of this number at least is unlabelled. So with more labels than the other half there are more points than it
+    says, and time and memory grow with the labels.
+    """
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         if view.model is not None:

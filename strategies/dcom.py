@@ -45,7 +45,11 @@ class DCoM(Strategy):
     first_radius: Annotated[float, Field(ge=1e-3, le=2)] = 0.6
     """Radius of the balls before labels say more."""
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 20_000
-    """Candidates and labelled points, which are counted; at least half are candidates. Redrawn each round."""
+    """Unlabelled and labelled points, which are counted; redrawn each round.
+
+    Half of this number at least is unlabelled. So with more labels than the other half there are more points than it
+    says, and time and memory grow with the labels.
+    """
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         candidates = draw_candidates(view, self.candidates, n, rng)

@@ -43,9 +43,12 @@ class GraphHerding(Strategy):
     chooses_first_round: ClassVar[bool] = True
 
     candidates: Annotated[int, Field(ge=2, le=30_000)] = 5_000
-    """Candidates and labelled points, which are averaged over; at least half are candidates. Redrawn each round.
+    """Unlabelled and labelled points, which are averaged over; redrawn each round.
 
-    Time grows with its cube.
+    Half of this number at least is unlabelled. So with more labels than the other half there are more points than it
+    says, and time and memory grow with the labels.
+
+    Time grows with the cube of the points.
     """
     neighbours: Annotated[int, Field(ge=1)] = 10
     """Nearest points that each point is joined to in the graph."""

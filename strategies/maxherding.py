@@ -31,7 +31,11 @@ class MaxHerding(Strategy):
     sigma: Annotated[float, Field(ge=0.1, le=10)] = 1.0
     """Width of the kernel, a distance between unit vectors; below 0.1 float32 cannot tell its neighbours apart."""
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 35_000
-    """Candidates and labelled points, which are averaged over; at least half are candidates. Redrawn each round."""
+    """Unlabelled and labelled points, which are averaged over; redrawn each round.
+
+    Half of this number at least is unlabelled. So with more labels than the other half there are more points than it
+    says, and time and memory grow with the labels.
+    """
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
         candidates = draw_candidates(view, self.candidates, n, rng)

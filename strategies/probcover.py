@@ -29,8 +29,8 @@ class ProbCover(Strategy):
     nearer than delta, ties to the smallest index. Once no candidate can cover anything new, coverage goes
     on fold by fold: the points that count as uncovered are those covered at most k times, with the smallest
     k for which a candidate reaches one. No point is picked twice and the whole pool takes part. Scores are
-    the numbers of uncovered points reached. Graph and delta are computed once a trajectory; the graph
-    takes 8 bytes an edge, so a large delta on a large pool is costly.
+    the numbers of uncovered points reached. Graph and delta are computed once a trajectory; the graph of N points
+    takes N^2 / 8 bytes, whatever delta is.
     """
 
     name: ClassVar[str] = "probcover"

@@ -29,6 +29,7 @@ class UHerding(Strategy):
     smallest tiny; it never falls below 0.1), and u comes from probabilities at the temperature that minimises the
     calibration error of a classifier trained on all but the last 30 % of the labels in the order of purchase. The mean
     runs over the labelled points, which have no uncertainty, and the candidates. Scores are its increases.
+    The distances between labels take 8 bytes a pair, twice.
 
     The authors' ports differ in what is held out (random or stratified shares, 15 bins); here it is the paper's.
     """
@@ -41,7 +42,11 @@ class UHerding(Strategy):
     chooses_first_round: ClassVar[bool] = True
 
     candidates: Annotated[int, Field(ge=2)] | Literal["all"] = 35_000
-    """Candidates and labelled points, which are averaged over; at least half are candidates. Redrawn each round."""
+    """Unlabelled and labelled points, which are averaged over; redrawn each round.
+
+    Half of this number at least is unlabelled. So with more labels than the other half there are more points than it
+    says, and time and memory grow with the labels.
+    """
     quantile: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Which of the distances between labelled points sigma is; 0 the smallest."""
 
