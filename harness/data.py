@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -213,7 +214,18 @@ def _digits() -> Fields:
     return Fields(x[:_DIGITS_TRAIN], y[:_DIGITS_TRAIN], x[_DIGITS_TRAIN:], y[_DIGITS_TRAIN:])
 
 
+def check_numpy(path: Path) -> None:
+    """Refuse a `.npy` that holds several arrays as a `.npz` does, and a `.npz` that is one array."""
+    with path.open("rb") as file:
+        found = {b"PK": ".npz", b"\x93N": ".npy"}.get(file.read(2))
+    if found not in (None, path.suffix.lower()):
+        raise DataError(
+            f"Expected {_one_line(path)} to be a {path.suffix} file, but got a {found} file under that name; rename it."
+        )
+
+
 def _read_npz(path: Path) -> Fields:
+    check_numpy(path)
     with zipfile.ZipFile(path) as archive:
         return _read_arrays(path, archive.namelist(), archive.open)
 
@@ -251,10 +263,20 @@ def _scaled(path: Path, arrays: dict[str, NDArray[Any]]) -> Fields:
     fields = Fields(*(arrays[field] for field in Fields._fields))
     if SCALE not in arrays:
         return fields
-    scale = arrays[SCALE]
-    if scale.dtype.kind != "f" or scale.shape != fields.x_train.shape[1:] or scale.shape != fields.x_test.shape[1:]:
-        raise _error(path, SCALE, "a factor for each column of x_train and x_test", f"{scale.dtype} {scale.shape}")
-    return fields._replace(x_train=fields.x_train * scale, x_test=fields.x_test * scale)
+    x_train, x_test = (scaled(path, field, arrays[field], arrays[SCALE]) for field in ("x_train", "x_test"))
+    return fields._replace(x_train=x_train, x_test=x_test)
+
+
+def scaled(path: Path, field: str, x: NDArray[Any], scale: NDArray[Any]) -> NDArray[Any]:
+    """Features times the factor of each column.
+
+    Raises:
+        DataError: the factors are no floats, or not one for each column.
+    """
+    if scale.dtype.kind != "f" or scale.shape != x.shape[1:]:
+        raise _error(path, SCALE, f"a factor for each column of {field}", f"{scale.dtype} {scale.shape}")
+    found: NDArray[Any] = x * scale
+    return found
 
 
 def _read_parquet(path: Path) -> Fields:
@@ -272,12 +294,24 @@ def _read_parquet(path: Path) -> Fields:
         if column.null_count:
             raise _error(path, name, "a value in every row", missing(column))
     x = matrix(f"`{feature}` of {_one_line(path)}", columns[feature])
-    y, split = vector(columns["label"]), vector(columns["split"])
+    y, is_train = vector(columns["label"]), train_rows(path, columns["split"])
+    return Fields(x[is_train], y[is_train], x[~is_train], y[~is_train])
+
+
+def train_rows(path: Path, column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Which rows a column `split`, from `plain`, calls training data.
+
+    Raises:
+        DataError: a row says neither `train` nor `test`.
+    """
+    if column.null_count:
+        raise _error(path, "split", "a value in every row", missing(column))
+    split = vector(column)
     words = np.char.strip(np.char.lower(split)) if split.dtype.kind == "U" else split
-    is_train = words == "train"
+    is_train: NDArray[np.bool_] = np.asarray(words == "train")
     if unknown := np.unique(split[~is_train & (words != "test")]).tolist():
         raise _error(path, "split", "only `train` and `test`", _listed(unknown))
-    return Fields(x[is_train], y[is_train], x[~is_train], y[~is_train])
+    return is_train
 
 
 def as_features(source: str, field: str, x: NDArray[Any]) -> NDArray[np.float32]:

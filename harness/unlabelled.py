@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -14,17 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.columns import matrix, plain, vector
-from harness.data import as_features, unreadable
+from harness.columns import matrix, missing, plain, vector
+from harness.data import COLUMNS, SCALE, as_features, check_numpy, scaled, train_rows, unreadable
 from harness.exceptions import DataError
 from strategies.base import IndexArray
 
 FEATURES = ("features", "feature", "x", "x_train")
 """What the features may be called; the first that is there is read."""
 NAME, INDEX, LABEL, ROUND, POSITION = "name", "index", "label", "round", "position"
+SPLIT = COLUMNS[2]
 _MOST_SHOWN = 3
 
 
@@ -35,10 +38,12 @@ class Pool:
     Attributes:
         features: `n x dim` float32, finite.
         names: what each point is called, such as its file; None where it goes by its index.
+        has_text_labels: whether the file has the labels of a study (`y_train` or `label`), and they are text.
     """
 
     features: NDArray[np.float32]
     names: tuple[str, ...] | None
+    has_text_labels: bool = False
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -73,7 +78,8 @@ def load_pool(path: Path) -> Pool:
     """Read a pool: a `.npy` of features, a `.npz` with features and, if it likes, `names`, or a Parquet file.
 
     Features are called `features`, `feature`, `x` or `x_train` (so a feature file of a study will do), names in a
-    Parquet file `name`.
+    Parquet file `name`. As in a study, features are multiplied by `x_scale`, and of a Parquet file with a column
+    `split` the rows of `train` are the pool.
 
     Raises:
         DataError: there is no such file, or it holds no pool.
@@ -82,7 +88,7 @@ def load_pool(path: Path) -> Pool:
         found = f"a file that ends in `{path.suffix}`" if path.is_file() else "no such file"
         raise DataError(f"Expected a pool in a .npy, .npz or .parquet file, but got `{path}`: {found}.")
     try:
-        features, names = _read(path)
+        features, names, has_text_labels = _read(path)
     except DataError:
         raise
     except Exception as error:  # the readers raise errors of a dozen unrelated types on a damaged file
@@ -90,7 +96,7 @@ def load_pool(path: Path) -> Pool:
     checked = as_features(str(path), "features", features)
     checked.flags.writeable = False
     if names is None:
-        return Pool(checked, None)
+        return Pool(checked, None, has_text_labels)
     try:
         spelt = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
     except UnicodeDecodeError as error:
@@ -100,25 +106,57 @@ def load_pool(path: Path) -> Pool:
     name, count = Counter(spelt).most_common(1)[0]
     if count > 1:
         raise DataError(f"Expected names that differ in `{path}`, but got `{name}` {count} times.")
-    return Pool(checked, spelt)
+    return Pool(checked, spelt, has_text_labels)
 
 
-def _read(path: Path) -> tuple[NDArray[Any], Sequence[Any] | None]:
+def _read(path: Path) -> tuple[NDArray[Any], Sequence[Any] | None, bool]:
+    """Features, names, and whether there are labels of a study that are text."""
+    if path.suffix != ".parquet":
+        check_numpy(path)
     if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False), None
+        return np.load(path, allow_pickle=False), None, False
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
             field = _feature_field(path, arrays.files)
             names = arrays["names"] if "names" in arrays.files else None
             if names is not None and names.ndim != 1:
                 raise DataError(f"Expected a list in `names` of `{path}`, but got shape {names.shape}.")
-            return arrays[field], None if names is None else names.tolist()
+            features = arrays[field]
+            if SCALE in arrays.files:
+                features = scaled(path, field, features, arrays[SCALE])
+            return features, None if names is None else names.tolist(), _has_text(arrays)
     with pq.ParquetFile(path) as file:
         columns = file.schema_arrow.names
         field = _feature_field(path, columns)
-        table = file.read(columns=[field, *([NAME] if NAME in columns else [])])
-    names = vector(plain(table.column(NAME))).tolist() if NAME in columns else None
-    return matrix(f"`{field}` of {path}", plain(table.column(field))), names
+        table = file.read(columns=[field, *(name for name in (NAME, SPLIT) if name in columns)])
+        is_text = LABEL in columns and _is_text(file.schema_arrow.field(LABEL).type)
+    is_pool = np.ones(table.num_rows, dtype=bool)
+    if SPLIT in columns and table.num_rows:
+        is_pool = train_rows(path, plain(table.column(SPLIT)))
+    if not is_pool.any():
+        found = "no row of `train` in `split`" if table.num_rows else "no rows at all"
+        raise DataError(f"Expected points to choose from in `{path}`, but got {found}.")
+    names = None
+    if NAME in columns:
+        column = plain(table.column(NAME))
+        if column.null_count:
+            raise DataError(f"Expected a name in every row of `{NAME}` of `{path}`, but got {missing(column)}.")
+        names = vector(column)[is_pool].tolist()
+    return matrix(f"`{field}` of {path}", plain(table.column(field)))[is_pool], names, is_text
+
+
+def _has_text(arrays: Any) -> bool:
+    """Whether a `.npz` has labels of a study that are text."""
+    found = next((name for name in ("y_train", LABEL) if name in arrays.files), None)
+    try:
+        return found is not None and arrays[found].dtype.kind in "US"
+    except ValueError:  # pickled objects, which no study reads
+        return True
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _feature_field(path: Path, present: Sequence[str]) -> str:
@@ -148,7 +186,7 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
         table = _read_table(path)
         first = rounds[-1] + 1 if rounds else 0
         for where, entry in _as_bought(table, path):
-            row, label = _point(entry, pool, where), _spelt(entry.get(LABEL))
+            row, label = _point(entry, pool, where), _label(entry.get(LABEL), where)
             if not label:
                 raise DataError(f"Expected a label for {pool.called(row)} in {where}, but got none; or drop the row.")
             if row in labelled:
@@ -163,7 +201,7 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
             "Expected rounds that do not go back, but they do; give the files in the order in which they were labelled."
         )
     queries = tuple(rounds.count(round_) for round_ in dict.fromkeys(rounds))
-    names = _classes(classes, labels)
+    names = _classes(classes, labels, pool.has_text_labels)
     code = {name: position for position, name in enumerate(names)}
     return Bought(
         rows=np.array(rows, dtype=np.int64),
@@ -178,12 +216,16 @@ def _read_table(path: Path) -> list[dict[str, Any]]:
     """Rows of a file of labels, values as text."""
     try:
         if path.suffix == ".parquet":
-            table: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-            columns = list(table[0]) if table else []
+            read = pq.read_table(path)
+            columns = read.column_names
+            _refuse_twice(columns, path)
+            table: list[dict[str, Any]] = read.to_pylist()
         else:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 reader = csv.DictReader(file, strict=True)
-                table, columns = list(reader), list(reader.fieldnames or [])
+                columns = list(reader.fieldnames or [])
+                _refuse_twice(columns, path)
+                table = list(reader)
             if uneven := [number for number, row in enumerate(table) if None in row or None in row.values()]:
                 raise DataError(
                     f"Expected as many values as columns in `{path}`, but row {uneven[0]} has another number."
@@ -194,9 +236,14 @@ def _read_table(path: Path) -> list[dict[str, Any]]:
         raise DataError(f"Expected labels in `{path}`, but there is no such file.") from error
     except Exception as error:  # as in load_pool
         raise unreadable(str(path), error) from error
-    if table and (LABEL not in columns or not {NAME, INDEX} & set(columns)):
+    if LABEL not in columns or not {NAME, INDEX} & set(columns):
         raise DataError(f"Expected the columns `label` and `name` or `index` in `{path}`, but got {_few(columns)}.")
     return table
+
+
+def _refuse_twice(columns: Sequence[str], path: Path) -> None:
+    if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
+        raise DataError(f"Expected each column once in `{path}`, but got {_few(twice)} twice; drop or rename one.")
 
 
 def _point(entry: dict[str, Any], pool: Pool, where: str) -> int:
@@ -233,12 +280,26 @@ def _number(name: str, value: Any, where: str) -> int:
     return int(value)
 
 
-def _spelt(label: Any) -> str:
-    return "" if label is None else unicodedata.normalize("NFC", str(label)).strip()
+def _label(value: Any, where: str) -> str:
+    """A label as text; empty where it is missing."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    try:
+        return _spelt(value.decode() if isinstance(value, bytes) else str(value))
+    except UnicodeDecodeError as error:
+        raise DataError(f"Expected a label in UTF-8 in {where}, but got {value!r}.") from error
 
 
-def _classes(asked: str | None, labels: Sequence[str]) -> tuple[str, ...]:
-    found = _in_order(set(labels))
+def _spelt(label: str) -> str:
+    """The name of a class: a whole number has no decimals, since programs write 1 as 1.0 where labels are missing."""
+    label = unicodedata.normalize("NFC", label).strip()
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", label)
+
+
+def _classes(asked: str | None, labels: Sequence[str], as_text: bool) -> tuple[str, ...]:
+    found = _in_order(set(labels), as_text)
     if asked is None:
         if len(found) < 2:
             raise DataError(
@@ -256,13 +317,17 @@ def _classes(asked: str | None, labels: Sequence[str]) -> tuple[str, ...]:
         raise DataError(f"Expected two or more different names of classes with commas, but got `{asked}`.")
     if unknown := [label for label in found if label not in names]:
         raise DataError(f"Expected labels among {_few(names)}, but got {_few(unknown)}.")
-    return _in_order(names)
+    return _in_order(names, as_text)
 
 
-def _in_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Sorted as a study sorts its classes: as integers where all are, else as text."""
+def _in_order(names: Iterable[str], as_text: bool) -> tuple[str, ...]:
+    """Sorted as a study sorts its classes: as integers where all are, else as text.
+
+    A study sorts labels that look like integers as text if they are text in its file. Only the file of the pool can
+    tell, where it has the labels; a CSV file cannot.
+    """
     known = list(names)
-    if all(re.fullmatch(r"-?\d{1,18}", name) for name in known):
+    if not as_text and all(re.fullmatch(r"-?\d{1,18}", name) for name in known):
         return tuple(sorted(known, key=lambda name: (int(name), name)))
     return tuple(sorted(known))
 

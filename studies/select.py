@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.words import counted, listed
-from harness.exceptions import DataError
+from harness.exceptions import DataError, StoreWriteError
 from harness.query import select
 from harness.spec import AnyLearner
 from harness.store.location import write
@@ -100,7 +100,7 @@ def run_select(
 
     Raises:
         DataError: bad input, or a file that is there already; nothing is written.
-        StoreWriteError: a file cannot be written.
+        StoreWriteError: a file cannot be written; nothing is left of the other.
     """
     for path in (out, *([sheet] if sheet else [])):
         if path.exists():
@@ -135,7 +135,11 @@ def run_select(
     write(out, table.to_csv(index=False).encode() if out.suffix == ".csv" else _parquet(table))
     said = [_so_far(bought), f"{strategy.name} chose {counted(n, 'point')} in round {bought.next_round}: {out}"]
     if page is not None and sheet is not None:
-        write(sheet, page)
+        try:
+            write(sheet, page)
+        except StoreWriteError:
+            out.unlink(missing_ok=True)  # else the same command would be refused, because the picks are there
+            raise
         said.append(f"Their pictures: {sheet}")
     if model is not None:
         said.insert(1, str(cross_validate(model, bought.rows, bought.labels)))

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from harness.exceptions import DataError
@@ -129,6 +131,50 @@ class TestPool:
         with pytest.raises(DataError, match=said):
             load_pool(save(tmp_path, "npz", **changes))
 
+    def test_features_that_are_kept_as_integers_are_multiplied(self, tmp_path):
+        small, scale = (FEATURES * 20).astype(np.int8), np.array([0.5, 2, 1, 0.1], dtype=np.float32)
+        found = load_pool(save(tmp_path, "npz", features=small, x_scale=scale))
+        np.testing.assert_array_equal(found.features, small * scale)
+        with pytest.raises(DataError, match=r"a factor for each column of features in `x_scale`"):
+            load_pool(save(tmp_path, "npz", features=small, x_scale=scale[:2]))
+
+    def test_of_a_split_only_the_training_rows_are_offered(self, tmp_path):
+        split = np.where(np.arange(30) % 3, "train", "test")
+        pool = load_pool(save(tmp_path, "parquet", split=split))
+        np.testing.assert_array_equal(pool.features, FEATURES[split == "train"])
+        assert pool.names == tuple(np.array(NAMES)[split == "train"])
+        with pytest.raises(DataError, match="only `train` and `test` in `split`"):
+            load_pool(save(tmp_path, "parquet", split=["train"] * 29 + ["pool"]))
+        with pytest.raises(DataError, match="but got no row of `train` in `split`"):
+            load_pool(save(tmp_path, "parquet", split=["test"] * 30))
+
+    @pytest.mark.parametrize("names", [[None, *NAMES[1:]], [None, *range(29)]])
+    def test_a_missing_name_is_refused(self, tmp_path, names):
+        with pytest.raises(
+            DataError, match=r"a name in every row of `name` of .*, but got 1 missing, the first in row 0"
+        ):
+            load_pool(save(tmp_path, "parquet", name=pd.array(names, dtype="Int64" if names[1] == 0 else "string")))
+
+    def test_a_table_without_rows_is_refused(self, tmp_path):
+        table = pa.table({"feature": pa.array([], pa.list_(pa.float32()))})
+        pq.write_table(table, tmp_path / "pool.parquet")
+        with pytest.raises(DataError, match=r"Expected points to choose from in .*, but got no rows at all"):
+            load_pool(tmp_path / "pool.parquet")
+
+    @pytest.mark.parametrize(("suffix", "other"), [("npy", "npz"), ("npz", "npy")])
+    def test_a_file_of_numpy_is_what_its_name_says(self, tmp_path, suffix, other):
+        save(tmp_path, other).rename(tmp_path / f"pool.{suffix}")
+        with pytest.raises(DataError, match=rf"to be a \.{suffix} file, but got a \.{other} file under that name"):
+            load_pool(tmp_path / f"pool.{suffix}")
+
+    @pytest.mark.parametrize("kind", ["npz", "parquet"])
+    def test_a_pool_with_text_labels_sorts_classes_as_text(self, tmp_path, kind):
+        labels = write_csv(tmp_path / "1.csv", (0, "9"), (1, "10"), columns=("index", "label"))
+        for given, classes in ((["9", "10"] * 15, ("10", "9")), ([9, 10] * 15, ("9", "10"))):
+            pool = load_pool(save(tmp_path, kind, label=np.array(given)))
+            assert read_labels([labels], pool, None).classes == classes
+            assert read_labels([], pool, "9,10").classes == classes
+
     @pytest.mark.parametrize("name", ["nothere.npz", "pool.txt"])
     def test_other_files_are_refused(self, tmp_path, name):
         (tmp_path / "pool.txt").touch()
@@ -184,6 +230,40 @@ class TestLabels:
         pd.DataFrame({"index": [4, 5], "label": [1, 0], "round": [0, 1]}).to_parquet(tmp_path / "1.parquet")
         bought = read_labels([tmp_path / "1.parquet"], NAMED, None)
         assert (bought.rows.tolist(), bought.labels.tolist(), bought.queries) == ([4, 5], [1, 0], (1, 1))
+
+    def test_a_whole_number_is_one_class_with_and_without_decimals(self, tmp_path):
+        pd.DataFrame({"index": [4, 5], "label": [1.0, 2.0]}).to_parquet(tmp_path / "1.parquet")
+        second = write_csv(tmp_path / "2.csv", (6, "1"), (7, "2.0"), columns=("index", "label"))
+        bought = read_labels([tmp_path / "1.parquet", second], NAMED, None)
+        assert (bought.classes, bought.labels.tolist()) == (("1", "2"), [0, 1, 0, 1])
+        assert read_labels([second], NAMED, "1.0,2.0,3.0").classes == ("1", "2", "3")
+
+    def test_bytes_are_text(self, tmp_path):
+        pd.DataFrame({"index": [4, 5], "label": ["é".encode(), b"b"]}).to_parquet(tmp_path / "1.parquet")
+        assert read_labels([tmp_path / "1.parquet"], NAMED, None).classes == ("b", "é")
+        pd.DataFrame({"index": [4, 5], "label": [b"b", b"\xff"]}).to_parquet(tmp_path / "1.parquet")
+        with pytest.raises(DataError, match="a label in UTF-8 in row 1"):
+            read_labels([tmp_path / "1.parquet"], NAMED, None)
+
+    def test_nan_is_a_missing_label(self, tmp_path):
+        table = pa.table({"index": [4, 5], "label": pa.array([1.0, np.nan])})
+        pq.write_table(table, tmp_path / "1.parquet")
+        with pytest.raises(DataError, match=r"a label for p5\.png in row 1 of .*, but got none"):
+            read_labels([tmp_path / "1.parquet"], NAMED, None)
+
+    def test_columns_are_wanted_where_there_are_no_rows(self, tmp_path):
+        (tmp_path / "1.csv").touch()
+        write_csv(tmp_path / "2.csv", columns=("index", "class"))
+        pq.write_table(pa.table({"index": pa.array([], pa.int64())}), tmp_path / "3.parquet")
+        for name in ("1.csv", "2.csv", "3.parquet"):
+            with pytest.raises(DataError, match="Expected the columns `label` and `name` or `index`"):
+                read_labels([tmp_path / name], NAMED, "2")
+        assert len(read_labels([write_csv(tmp_path / "4.csv")], NAMED, "2").rows) == 0
+
+    def test_a_column_twice_is_refused(self, tmp_path):
+        path = write_csv(tmp_path / "1.csv", (0, "a", "b"), columns=("index", "label", "label"))
+        with pytest.raises(DataError, match=r"each column once in .*, but got `label` twice"):
+            read_labels([path], NAMED, None)
 
     def test_no_labels_need_classes(self, tmp_path):
         assert read_labels([], NAMED, "b,a").classes == ("a", "b")
@@ -288,6 +368,16 @@ class TestCommand:
         table = pd.read_parquet(tmp_path / "0.parquet")
         table.assign(label=list("abab")).to_parquet(tmp_path / "0.parquet")
         assert command("1.csv", "--labels", tmp_path / "0.parquet").exit_code == 0
+
+    def test_a_page_that_cannot_be_written_leaves_no_picks(self, tmp_path, command):
+        image = pytest.importorskip("PIL.Image")
+        for name in NAMES:
+            image.new("RGB", (4, 4)).save(tmp_path / name)
+        words = "--images", tmp_path, "--sheet"
+        result = command("0.csv", *words, tmp_path / "pool.npz/page.html")
+        assert "Cannot write" in result.stderr
+        assert not (tmp_path / "0.csv").exists()
+        assert command("0.csv", *words, tmp_path / "page.html").exit_code == 0
 
     @pytest.mark.parametrize(
         ("out", "words", "said"),
