@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.columns import is_list_of_numbers, matrix, plain, vector
-from harness.data import SCALE, Fields, as_features, unreadable
+from harness.columns import is_list_of_numbers, matrix, missing, plain, vector
+from harness.data import SCALE, Fields, as_features, check_numpy, unreadable
 from harness.exceptions import DataError
 from harness.features.files import hold_out
 
@@ -68,6 +69,7 @@ def import_features(paths: Sequence[Path], chosen: Mapping[Field, str] | None = 
     splits = [name for name in arrays if _last(name).casefold() == SPLIT]
     held_out = False
     if "x_test" in uses:
+        _check_splits(arrays, splits, uses)
         names = uses["x_test"], uses["y_test"]
         fields = Fields(x, y, _matrix(names[0], arrays[names[0]], source), _vector(names[1], arrays[names[1]]))
     elif len(x) != len(y):
@@ -97,17 +99,41 @@ def _is_test_row(name: str, split: NDArray[Any], n_rows: int) -> NDArray[np.bool
     """
     if split.shape != (n_rows,):
         raise DataError(f"Expected a word in {name} for each of the {n_rows} rows, but got shape {split.shape}.")
-    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in split.tolist()]
-    words = np.array([text.strip().casefold() if isinstance(text, str) else "" for text in texts])
+    words = _split_words(split)
     found = set(words.tolist())
     tests = sorted(found & _TEST)
     if found <= _TRAIN | _TEST and len(tests) <= 1:
         return np.isin(words, tests)
-    values = dict.fromkeys(texts)
+    values = dict.fromkeys(_texts(split))
     raise DataError(
         f"Expected `train` and one word for test data, such as `test` or `val`, in {name}, but got "
         f"{', '.join(map(repr, list(values)[:_MOST_SHOWN]))}; leave other rows out, or name test data with --x-test."
     )
+
+
+def _check_splits(arrays: Mapping[str, NDArray[Any]], splits: Sequence[str], uses: Mapping[str, str]) -> None:
+    """Refuse rows that are taken as training data or test data against the word of their own file."""
+    for split in splits:
+        for use, allowed, what in (("x", _TRAIN, "training data"), ("x_test", _TEST, "test data")):
+            name = uses[use]
+            if name.rpartition(":")[0] != split.rpartition(":")[0] or arrays[split].shape != (len(arrays[name]),):
+                continue
+            is_other = ~np.isin(_split_words(arrays[split]), list(allowed))
+            if is_other.any():
+                row = int(np.argmax(is_other))
+                raise DataError(
+                    f"Expected {what} only in {split}, because all of {name} are {what}, but got "
+                    f"{_texts(arrays[split])[row]!r} in row {row}; leave such rows out."
+                )
+
+
+def _split_words(split: NDArray[Any]) -> NDArray[np.str_]:
+    return np.array([text.strip().casefold() if isinstance(text, str) else "" for text in _texts(split)], dtype=np.str_)
+
+
+def _texts(split: NDArray[Any]) -> list[Any]:
+    _raise_if_refused(split)
+    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in split.tolist()]
 
 
 def _gather(paths: Sequence[Path]) -> dict[str, NDArray[Any]]:
@@ -156,6 +182,7 @@ def _choose(arrays: Mapping[str, NDArray[Any]], chosen: dict[Field, str]) -> dic
         uses["x_test"] = _only(tests, "the test features", "--x-test", arrays)
     for y, x in (("y", "x"), ("y_test", "x_test")):
         if x in uses and y not in uses:
+            _require_rows(uses[x], arrays[uses[x]])
             n = len(arrays[uses[x]])
             found = [name for name, array in arrays.items() if _may_be_labels(name, array) and len(array) == n]
             found = [name for name in found if _is_test(name) == (y == "y_test")] or found
@@ -175,14 +202,30 @@ def _only(names: list[str], what: str, option: str, arrays: Mapping[str, NDArray
 
 
 def _matrix(name: str, array: NDArray[Any], source: str) -> NDArray[Any]:
-    if array.dtype.kind not in "fiu" or array.ndim < 2 or set(array.shape[2:]) - {1}:
-        raise DataError(f"Expected features as rows of numbers in {name}, but got {array.dtype} {array.shape}.")
+    _require_rows(name, array)
     rows = array.reshape(len(array), -1)
     as_features(source, name, rows)  # here, where the names are those of the files that are read
     return rows
 
 
+def _require_rows(name: str, array: NDArray[Any]) -> None:
+    _raise_if_refused(array)
+    if array.dtype.kind not in "fiu" or array.ndim < 2 or set(array.shape[2:]) - {1}:
+        raise DataError(f"Expected features as rows of numbers in {name}, but got {array.dtype} {array.shape}.")
+
+
+def _refused(shape: tuple[int, ...], error: DataError) -> NDArray[Any]:
+    """Stands for an array that cannot be read, which matters only where it is needed."""
+    return np.broadcast_to(np.array(error, dtype=object), shape)
+
+
+def _raise_if_refused(array: NDArray[Any]) -> None:
+    if array.dtype.kind == "O" and array.size and isinstance(array.flat[0], DataError):
+        raise array.flat[0]
+
+
 def _vector(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    _raise_if_refused(array)
     if array.dtype.kind == "O":  # from a column with missing values
         absent = [row for row, value in enumerate(array.tolist()) if value is None]
         raise DataError(
@@ -204,8 +247,11 @@ def _vector(name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _is_matrix(array: NDArray[Any]) -> bool:
-    """Rows of at least two numbers, as one may be a label; further axes may have length 1, as after a pooling layer."""
-    return array.dtype.kind in "fiu" and array.ndim >= 2 and array.shape[1] >= 2 and set(array.shape[2:]) <= {1}
+    """Rows of at least two numbers, as one may be a label; further axes may have length 1, as after a pooling layer.
+
+    What cannot be read may be features as well, so that nothing else is taken in its place.
+    """
+    return array.dtype.kind in "fiuO" and array.ndim >= 2 and array.shape[1] >= 2 and set(array.shape[2:]) <= {1}
 
 
 def _may_be_labels(name: str, array: NDArray[Any]) -> bool:
@@ -234,16 +280,36 @@ def _words(name: str) -> set[str]:
 
 
 def _listed(arrays: Mapping[str, NDArray[Any]]) -> str:
-    return ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "no arrays"
+    kinds = {name: " of objects" if array.dtype.kind == "O" else "" for name, array in arrays.items()}
+    return ", ".join(f"{name} {array.shape}{kinds[name]}" for name, array in arrays.items()) or "no arrays"
 
 
 def _read_npy(path: Path) -> dict[str, NDArray[Any]]:
-    return {path.stem: np.load(path, allow_pickle=False)}
+    check_numpy(path)
+    with path.open("rb") as file:
+        return {path.stem: _unpickled(f"{path}", partial(np.load, path, allow_pickle=False), file)}
 
 
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    check_numpy(path)
+    found = {}
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+        for name in arrays.files:
+            with arrays.zip.open(f"{name}.npy") as member:
+                found[name] = _unpickled(f"`{name}` of {path}", partial(arrays.__getitem__, name), member)
+    return found
+
+
+def _unpickled(what: str, read: Callable[[], NDArray[Any]], file: IO[bytes]) -> NDArray[Any]:
+    """What `read` gives; of pickled objects, which nothing reads, the shape in the head of the file."""
+    try:
+        return read()
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        is_first = np.lib.format.read_magic(file) == (1, 0)
+        head = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
+        return _refused(head(file)[0], unreadable(what, error))
 
 
 def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
@@ -258,25 +324,50 @@ def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
 
 def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
     table = pq.read_table(path)
-    columns = {name: _column(f"column {name} of {path}", plain(table.column(name))) for name in table.column_names}
-    return _side_by_side({name: array for name, array in columns.items() if array is not None})
+    given = {name: plain(table.column(name)) for name in table.column_names}
+    columns = {name: _column(f"column {name} of {path}", column) for name, column in given.items()}
+    return _side_by_side(path, given, {name: array for name, array in columns.items() if array is not None})
 
 
-def _side_by_side(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Columns of numbers that are counted from 0 or 1, such as `f0` to `f767`, as one array `f`; others as they are."""
-    counted: dict[str, dict[int, str]] = {}
-    for name, array in columns.items():
-        found = re.fullmatch(r"(.*?)(0|[1-9]\d*)", name)
-        if found and array.ndim == 1 and array.dtype.kind in "fiu":
-            counted.setdefault(found[1], {})[int(found[2])] = name
+def _side_by_side(
+    path: Path, given: Mapping[str, pa.ChunkedArray], columns: dict[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Columns that are counted from 0 or 1, such as `f0` to `f767` or `f000` to `f767`, as one array `f`.
+
+    They count as features if most of them have numbers; then all must. Other columns stay as they are.
+    """
+    counted: dict[str, list[tuple[int, str]]] = {}
+    for name in given:
+        if found := re.fullmatch(r"(.*?)([0-9]+)", name):
+            counted.setdefault(found[1], []).append((int(found[2]), name))
     joined = dict(columns)
-    for prefix, of_number in counted.items():
-        names = [of_number[number] for number in sorted(of_number)]
+    for prefix, group in counted.items():
+        numbers, names = zip(*sorted(group), strict=True)
         whole = prefix.rstrip("_-. ") or "columns"
-        first = min(of_number)
-        if len(names) > 1 and first in (0, 1) and max(of_number) == first + len(names) - 1 and whole not in columns:
+        n_number = sum(_is_number(given[name].type) for name in names)
+        if (
+            len(names) < 2
+            or numbers[0] not in (0, 1)
+            or numbers != tuple(range(numbers[0], numbers[0] + len(names)))
+            or whole in columns
+            or 2 * n_number <= len(names)
+        ):
+            continue
+        if bad := [name for name in names if not _is_number(given[name].type) or given[name].null_count]:
+            column = given[bad[0]]
+            found_there = missing(column) if column.null_count else f"{column.type} from row 0 on"
+            error = DataError(
+                f"Expected numbers in the columns {names[0]} to {names[-1]} of {path}, but {bad[0]} has {found_there}; "
+                "correct it, or leave the column out and count the others again."
+            )
+            joined[whole] = _refused((len(column), len(names)), error)
+        else:
             joined[whole] = np.stack([joined.pop(name) for name in names], axis=1)
     return joined
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _column(where: str, column: pa.ChunkedArray) -> NDArray[Any] | None:
@@ -287,8 +378,7 @@ def _column(where: str, column: pa.ChunkedArray) -> NDArray[Any] | None:
     kind = column.type
     if is_list_of_numbers(kind):
         return matrix(where, column) if len(column) else None
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    if not is_number and not pa.types.is_string(kind):
+    if not (_is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind)):
         return None
     return np.array(column.to_pylist(), dtype=object) if column.null_count else vector(column)
 

@@ -91,11 +91,10 @@ def test_pooled_maps_and_labels_in_columns(tmp_path):
         ({"x": X, "y": np.arange(50)}, {}, "large enough to hold out a fifth .* of 50, `0`, has 1 of 50 rows; name"),
         ({"x": np.where(X[3, 2] == X, np.nan, X), "y": Y}, {}, r"finite numbers in `x` of .*a\.npz.* row 3"),
         ({"x": X[:, 0], "y": Y}, {"x": "x"}, r"Expected features as rows of numbers in x, but got .* \(50,\)"),
-        (
-            {"x": np.array([{}], dtype=object)},
-            {},
-            "Expected .*a.npz to be complete and readable.* got pickled objects.*np.array.y.tolist",
-        ),
+        ({"x": X, "y": Y, "at": np.array(3)}, {"x": "at"}, r"features as rows of numbers in at, but got int64 \(\)"),
+        ({"x": X, "y": Y.astype(object)}, {}, "Expected `y` of .* got pickled objects.*np.array.y.tolist"),
+        ({"x": X.astype(object), "y": Y}, {}, "Expected `x` of .* got pickled objects.*x.astype"),
+        ({"x": np.array([{}], dtype=object)}, {}, r"none among x \(1,\) of objects"),
     ],
 )
 def test_what_cannot_be_told_apart_is_one_line(tmp_path, arrays, chosen, complaint):
@@ -103,6 +102,22 @@ def test_what_cannot_be_told_apart_is_one_line(tmp_path, arrays, chosen, complai
     with pytest.raises(DataError, match=complaint) as caught:
         import_features([tmp_path / "a.npz"], chosen)
     assert "\n" not in str(caught.value)
+
+
+def test_objects_that_are_not_needed_are_ignored(tmp_path):
+    names = np.array([f"{row}.png" for row in range(50)], dtype=object)
+    np.savez(tmp_path / "a.npz", x=X, y=Y, names=names, x_test=X_TEST, y_test=Y_TEST)
+    found = import_features([tmp_path / "a.npz"])
+    same(found)
+    assert ("names", "50", "object", "") in found.found
+
+
+@pytest.mark.parametrize(("suffix", "other"), [("npy", "npz"), ("npz", "npy")])
+def test_a_file_of_numpy_is_what_its_name_says(tmp_path, suffix, other):
+    np.savez(tmp_path / "a.npz", x=X) if other == "npz" else np.save(tmp_path / "a.npy", X)
+    (tmp_path / f"a.{other}").rename(tmp_path / f"a.{suffix}")
+    with pytest.raises(DataError, match=rf"to be a \.{suffix} file, but got a \.{other} file under that name"):
+        import_features([tmp_path / f"a.{suffix}"])
 
 
 def test_one_column_is_taken_where_it_is_named(tmp_path):
@@ -116,7 +131,7 @@ def test_one_column_is_taken_where_it_is_named(tmp_path):
 class TestColumnsSideBySide:
     """A Parquet file with a column for each feature, as of a pandas table."""
 
-    @pytest.mark.parametrize("names", ["{}", "f{}", "feature_{}"])
+    @pytest.mark.parametrize("names", ["{}", "f{}", "feature_{}", "f{:03d}"])
     @pytest.mark.parametrize("first", [0, 1])
     def test_are_one_array_in_the_order_of_their_numbers(self, tmp_path, names, first):
         wide = np.hstack([X, X + 10])  # f10 follows f9, not f1
@@ -126,15 +141,32 @@ class TestColumnsSideBySide:
         rows = np.vstack([imported.fields.x_train, imported.fields.x_test])
         assert sorted(map(tuple, rows)) == sorted(map(tuple, wide))
 
-    @pytest.mark.parametrize("change", ["gap", "text", "null", "two", "name"])
+    @pytest.mark.parametrize(
+        ("bad", "found"),
+        [
+            (pa.array(["a"] * 50), "string from row 0 on"),
+            (pa.array([0.5] * 7 + [None] * 43), "43 missing, the first in row 7"),
+            (pa.array([True] * 50), "bool from row 0 on"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["f0", "f2", "f3"])
+    def test_none_is_left_out(self, tmp_path, name, bad, found):
+        columns = {f"f{k}": pa.array(X[:, k]) for k in range(4)} | {name: bad}
+        pq.write_table(pa.table({**columns, "label": Y}), tmp_path / "a.parquet")
+        with pytest.raises(DataError, match=f"numbers in the columns f0 to f3 of .*, but {name} has {found}"):
+            import_features([tmp_path / "a.parquet"])
+        pq.write_table(pa.table({**columns, "label": Y, "feature": list(X)}), tmp_path / "a.parquet")
+        with pytest.raises(DataError, match="2 that could be: feature, f"):
+            import_features([tmp_path / "a.parquet"])
+        assert import_features([tmp_path / "a.parquet"], {"x": "feature", "y": "label"}).held_out
+
+    @pytest.mark.parametrize("change", ["gap", "two", "name", "both"])
     def test_are_left_alone_where_they_are_not_all_there(self, tmp_path, change):
         columns = {f"f{k}": pa.array(X[:, k]) for k in range(4)}
         if change == "gap":
             del columns["f2"]
-        elif change == "text":
-            columns["f2"] = pa.array(["a"] * 50)
-        elif change == "null":
-            columns["f2"] = pa.array([None, *X[1:, 2]])
+        elif change == "both":
+            columns["f01"] = pa.array(X[:, 5])
         elif change == "two":
             columns = {f"f{k + 2}": column for k, column in enumerate(columns.values())}
         else:
@@ -247,6 +279,22 @@ class TestLabels:
 
 class TestSplits:
     """No row becomes training data without saying so."""
+
+    def test_other_rows_are_refused_where_the_test_data_are_in_another_file(self, tmp_path):
+        train, test = {"embedding": list(X), "class": Y}, {"embedding": list(X_TEST), "class": Y_TEST}
+        paths = [tmp_path / "train.parquet", tmp_path / "test.parquet"]
+        for words in (["train"] * 50, ["test"] * 20), (["train"] * 30 + ["val"] * 20, ["test"] * 20):
+            for path, table, split in zip(paths, (train, test), words, strict=True):
+                pq.write_table(pa.table({**table, "split": split}), path)
+            if "val" in words[0]:
+                with pytest.raises(DataError, match=r"training data only in train:split, .* but got 'val' in row 30"):
+                    import_features(paths)
+            else:
+                same(import_features(paths))
+        pq.write_table(pa.table({**train, "split": ["train"] * 50}), paths[0])
+        pq.write_table(pa.table({**test, "split": ["train"] * 20}), paths[1])
+        with pytest.raises(DataError, match=r"test data only in test:split, .* but got 'train' in row 0"):
+            import_features(paths)
 
     @pytest.mark.parametrize(
         ("train", "test"), [("train ", "Test"), ("TRAINING", " val\t"), ("Train", "Validation"), ("train", "eval")]
