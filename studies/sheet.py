@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.exceptions import DataError
+from harness.features.images import as_rgb
 
 SIDE = 160
 """Longest side of a picture on the page, in pixels."""
@@ -44,7 +45,7 @@ def contact_sheet(folder: Path, names: Sequence[str]) -> bytes:
             raise DataError(f"Expected a picture in `{folder}` for each pick, but there is none called `{name}`.")
         try:
             with Image.open(path) as image:
-                small = image.convert("RGB")
+                small = as_rgb(image)
         except Exception as error:  # Pillow raises errors of many types on a damaged file
             raise DataError(f"Expected a picture in `{path}`, but cannot read it: {error}.") from error
         small.thumbnail((SIDE, SIDE))

@@ -31,7 +31,7 @@ CHUNK = 1024
 """Images between two writes; part of the arithmetic, since batches do not cross it."""
 
 _BATCH = 256
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)

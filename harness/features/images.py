@@ -6,7 +6,8 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.data import load_dataset
-from harness.exceptions import DataError, PackageError
+from harness.exceptions import DataError, PackageError, reason
 from harness.features import vision
 from harness.streams import stream
 from strategies.base import IndexArray
@@ -29,6 +30,9 @@ from strategies.exceptions import did_you_mean
 SMALLEST_CLASS = 2
 """Images a class must have on average; a label column with fewer is taken for something else."""
 
+_NARROW = 16
+"""Of an image whose sides differ by a larger factor, only the square is resized; the last bits may then differ."""
+_LARGEST_16_BIT = 65535
 _TASK = 64
 """Images that one thread decodes before it takes the next ones."""
 
@@ -41,13 +45,20 @@ class Images:
         labels: the class of each, `n` integers or strings; for monitoring and for the feature file.
         open: the image (Pillow) in a row.
         where: what messages call the source.
-        identity: hash of the content: equal for equal images in equal order.
+        content: hash of the images and labels in some rows, or in all if None.
+        called: what messages call the image in a row.
     """
 
     labels: NDArray[Any]
     open: Callable[[int], Any]
     where: str
-    identity: str
+    content: Callable[[IndexArray | None], str]
+    called: Callable[[int], str]
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of the content: equal for equal images in equal order."""
+        return self.content(None)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,26 +96,49 @@ class Images:
             self,
             labels=self.labels[rows],
             open=lambda row: self.open(int(rows[row])),
-            identity=_hash(self.identity.encode(), rows.tobytes()),
+            content=lambda inner: self.content(rows if inner is None else rows[inner]),
+            called=lambda row: self.called(int(rows[row])),
         )
 
     def _square(self, row: int, size: int, resize: int) -> NDArray[np.uint8]:
         try:
-            image = self.open(row).convert("RGB")
-        except DataError:
-            raise
-        except Exception as error:  # Pillow raises errors of many types on damaged bytes
-            found = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-            raise DataError(
-                f"Expected an image in row {row} of {self.where}, but got {found}. Remove it or write it again."
-            ) from error
-        width, height = image.size
-        if min(width, height) != resize:
+            image = as_rgb(self.open(row))
+            width, height = image.size
             ratio = resize / min(width, height)
+            whole = max(resize, round(width * ratio)), max(resize, round(height * ratio))
+            left, top = (whole[0] - size) // 2, (whole[1] - size) // 2
             # 2 is Pillow's bilinear filter, which covers all source pixels when it shrinks.
-            image = image.resize((max(resize, round(width * ratio)), max(resize, round(height * ratio))), 2)
-        left, top = (image.width - size) // 2, (image.height - size) // 2
-        return np.asarray(image.crop((left, top, left + size, top + size)))
+            if max(whole) > _NARROW * resize:  # the whole would be large
+                x, y = width / whole[0], height / whole[1]
+                box = left * x, top * y, min((left + size) * x, width), min((top + size) * y, height)
+                return np.asarray(image.resize((size, size), 2, box=box))
+            if min(width, height) != resize:
+                image = image.resize(whole, 2)
+            return np.asarray(image.crop((left, top, left + size, top + size)))
+        except Exception as error:  # Pillow raises errors of many types on damaged bytes
+            raise DataError(
+                f"Expected an image in {self.called(row)}, but cannot read it: {reason(error)[:160]}. Remove it or "
+                "write it again."
+            ) from error
+
+
+def as_rgb(image: Any) -> Any:
+    """An image (Pillow) of any mode in RGB with 8 bits, turned as its EXIF data say.
+
+    Raises:
+        ValueError: its numbers have no known range.
+    """
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ValueError("its pixels are floats, and only those of 8 or 16 bits have a known range")
+    if image.mode.startswith("I"):
+        pixels = np.asarray(image)
+        if pixels.min() < 0 or pixels.max() > _LARGEST_16_BIT:
+            raise ValueError(f"its pixels go from {pixels.min()} to {pixels.max()}, which is more than 16 bits hold")
+        image = Image.fromarray((pixels >> 8).astype(np.uint8))
+    return image.convert("RGB")
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,12 +197,17 @@ def open_images(source: Source) -> ImageSet:
             "Expected Pillow, but it is missing. Install it with `pip install -c constraints.txt -e '.[features]'`."
         ) from error
     if source.data in NAMED:
+        if source.test is not None:
+            raise DataError(
+                f"Expected --test beside images of your own only, because {source.data} has test images, but got "
+                f"`{source.test}`; leave it out."
+            )
         found = NAMED[source.data](source)
     elif Path(source.data).is_dir():
         found = _folder_set(source, Path(source.data))
     elif Path(source.data).suffix == ".parquet" and Path(source.data).exists():
         train = _parquet(source, Path(source.data))
-        test = None if source.test is None else _test_images(source, Path(source.test))
+        test = None if source.test is None else _test_images(source)
         found = ImageSet(Path(source.data).stem, train, test)
     else:
         raise DataError(
@@ -236,7 +275,8 @@ def _digits(source: Source) -> ImageSet:
 
     def split(x: NDArray[np.float32], y: IndexArray) -> Images:
         pixels = (x.reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)
-        return Images(y, lambda row: Image.fromarray(pixels[row]), "digits", _hash(pixels.tobytes(), y.tobytes()))
+        digest = _hash(pixels.tobytes(), y.tobytes())
+        return _images(y, lambda row: Image.fromarray(pixels[row]), "digits", digest)
 
     return ImageSet("digits", split(data.x_train, data.y_train), split(data.x_test, data.y_test))
 
@@ -245,7 +285,7 @@ def _torchvision(name: str, make: Callable[[Any, str, bool, bool], Any]) -> Any:
     def find(source: Source) -> ImageSet:
         root = _root(source)
         if pair := _parquet_pair(root, name):
-            return ImageSet(name, _parquet(source, pair[0]), _parquet(source, pair[1]))
+            return ImageSet(name, _parquet(source, pair[0]), _parquet(source, pair[1], is_test=True))
         datasets = vision.load("torchvision.datasets")
         splits = []
         for is_train in (True, False):
@@ -264,8 +304,39 @@ def _from_torchvision(found: Any, name: str) -> Images:
     keys = [key for key in ("targets", "labels", "_labels") if hasattr(found, key)]
     labels = np.asarray(getattr(found, keys[0]), dtype=np.int64)
     pixels = getattr(found, "data", None)
-    content = pixels.tobytes() if pixels is not None else _file_list([Path(str(path)) for path in found._images])
-    return Images(labels, lambda row: found[row][0], name, _hash(content, labels.tobytes()))
+    if pixels is None:
+        paths = [Path(str(path)) for path in found._images]
+        return Images(labels, lambda row: found[row][0], name, *_of_files(paths, paths[0].parent, labels))
+    return _images(labels, lambda row: found[row][0], name, _hash(pixels.tobytes(), labels.tobytes()))
+
+
+def _images(labels: NDArray[Any], read: Callable[[int], Any], where: str, digest: str) -> Images:
+    """Images that are hashed at once, and called by their rows."""
+
+    def content(rows: IndexArray | None) -> str:
+        return digest if rows is None else _hash(digest.encode(), rows.tobytes())
+
+    return Images(labels, read, where, content, lambda row: f"row {row} of {where}")
+
+
+def _of_files(
+    paths: Sequence[Path], root: Path, labels: Sequence[Any] | NDArray[Any]
+) -> tuple[Callable[[IndexArray | None], str], Callable[[int], str]]:
+    """`content` and `called` of images in files: hashed are paths, labels and bytes, but only when that is asked."""
+
+    def one(row: int) -> bytes:
+        path = paths[row]
+        try:
+            pixels = hashlib.sha256(path.read_bytes()).digest()
+        except OSError as error:
+            raise DataError(f"Expected an image in {path}, but cannot read it: {reason(error)}.") from error
+        return _hash(os.fsencode(path.relative_to(root)), str(labels[row]).encode(), pixels).encode()
+
+    def content(rows: IndexArray | None) -> str:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return _hash(*pool.map(one, range(len(paths)) if rows is None else rows.tolist()))
+
+    return content, lambda row: str(paths[row])
 
 
 def _imagenet(name: str) -> Callable[[Source], ImageSet]:
@@ -293,17 +364,18 @@ def _imagenet(name: str) -> Callable[[Source], ImageSet]:
 
 def _folder_set(source: Source, folder: Path) -> ImageSet:
     train = folder / "train"
-    if not train.is_dir():
-        test = None if source.test is None else _test_images(source, Path(source.test))
-        return ImageSet(folder.absolute().name, _class_folders(folder), test)
-    candidates = [Path(source.test)] if source.test else [folder / name for name in ("test", "val", "valid")]
-    test_folder = next((path for path in candidates if path.is_dir()), None)
-    test = None if test_folder is None else _class_folders(test_folder)
-    return ImageSet(folder.absolute().name, _class_folders(train), test)
+    test = None
+    if source.test is not None:
+        test = _test_images(source)
+    elif train.is_dir():
+        found = next((folder / name for name in ("test", "val", "valid") if (folder / name).is_dir()), None)
+        test = None if found is None else _class_folders(found)
+    return ImageSet(folder.absolute().name, _class_folders(train if train.is_dir() else folder), test)
 
 
-def _test_images(source: Source, path: Path) -> Images:
-    return _class_folders(path) if path.is_dir() else _parquet(source, path)
+def _test_images(source: Source) -> Images:
+    path = Path(str(source.test))
+    return _class_folders(path) if path.is_dir() else _parquet(source, path, is_test=True)
 
 
 def _class_folders(folder: Path, wanted: list[str] | None = None) -> Images:
@@ -323,17 +395,38 @@ def _class_folders(folder: Path, wanted: list[str] | None = None) -> Images:
     paths: list[Path] = []
     labels: list[str] = []
     for name in wanted or present:
-        inside = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in suffixes)
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"Expected names of classes in UTF-8 in {folder}, but got {name!a}; rename it.") from error
+        inside = sorted(path for path in _visible_files(folder / name) if path.suffix.lower() in suffixes)
         paths += inside
         labels += [name] * len(inside)
     if not paths:
         raise DataError(f"Expected images in the folders of {folder}, but found no file with a suffix of an image.")
-    content = _file_list(paths)
-    return Images(np.array(labels), lambda row: _load(Image.open(paths[row])), str(folder), _hash(content))
+    content, called = _of_files(paths, folder, labels)
+    return Images(np.array(labels), lambda row: _load(Image.open(paths[row])), str(folder), content, called)
 
 
-def _parquet(source: Source, path: Path) -> Images:
-    """Encoded images in a column of bytes, or of structs with a field `bytes`; one row group in memory at a time."""
+def _visible_files(folder: Path) -> list[Path]:
+    """Files in a folder and those in it, without what is hidden."""
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] != "."]
+        if links := [name for name in folders if os.path.islink(os.path.join(place, name))]:
+            raise DataError(
+                f"Expected folders and files in {place}, but `{links[0]}` is a link to a folder; put the folder there, "
+                "or remove the link."
+            )
+        found += [Path(place, name) for name in files if name[0] != "."]
+    return found
+
+
+def _parquet(source: Source, path: Path, is_test: bool = False) -> Images:
+    """Encoded images in a column of bytes, or of structs with a field `bytes`.
+
+    As many row groups are in memory as there are threads, so that each is read once where rows are read in order.
+    """
     from PIL import Image
 
     image_column, label_column = source.image_column, source.label_column
@@ -345,7 +438,7 @@ def _parquet(source: Source, path: Path) -> Images:
                 f"Expected the columns {image_column} (encoded images) and {label_column} in {path}, but got "
                 f"{', '.join(file.schema_arrow.names)}. Name them with --image-column and --label-column."
             )
-        labels = _label_values(path, label_column, file.read(columns=[label_column]).column(0))
+        labels = _label_values(path, label_column, file.read(columns=[label_column]).column(0), is_test)
         n_rows = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
         digest = hashlib.sha256(labels.tobytes())
         for group in range(len(n_rows)):
@@ -362,24 +455,26 @@ def _parquet(source: Source, path: Path) -> Images:
 
     ends = np.cumsum(n_rows)
     lock = threading.Lock()
-    held: dict[int, pa.ChunkedArray] = {}
+    held: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
 
     def column_of(group: int) -> pa.ChunkedArray:
         with lock:
             if group not in held:
-                held.clear()
+                while len(held) >= (os.cpu_count() or 1):
+                    held.popitem(last=False)
                 table = file.read_row_group(group, columns=[image_column])
                 held[group] = _encoded(path, image_column, table.column(0)).combine_chunks()
+            held.move_to_end(group)
             return held[group]
 
     def read(row: int) -> Any:
         group = int(np.searchsorted(ends, row, side="right"))
         value = column_of(group)[row - int(ends[group]) + n_rows[group]].as_py()
         if value is None:
-            raise DataError(f"Expected an image in row {row} of {path}, but `{image_column}` has no value there.")
+            raise ValueError(f"`{image_column}` has no value there")
         return _load(Image.open(io.BytesIO(value)))
 
-    return Images(labels, read, str(path), digest.hexdigest())
+    return _images(labels, read, str(path), digest.hexdigest())
 
 
 def _encoded(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -395,7 +490,7 @@ def _encoded(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _label_values(path: Path, name: str, column: pa.ChunkedArray) -> NDArray[Any]:
+def _label_values(path: Path, name: str, column: pa.ChunkedArray, is_test: bool) -> NDArray[Any]:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
@@ -408,9 +503,12 @@ def _label_values(path: Path, name: str, column: pa.ChunkedArray) -> NDArray[Any
         found = f"{column.null_count} rows without one" if len(column) else "no rows"
         raise DataError(f"Expected a label in every row of `{name}` of {path}, but got {found}.")
     labels: NDArray[Any] = column.to_numpy()
-    labels = labels.astype(np.str_) if is_text else labels.astype(np.int64)
+    if is_text:
+        labels = labels.astype(np.str_)
+    elif labels.dtype != np.uint64:  # which int64 cannot hold
+        labels = labels.astype(np.int64)
     n_classes = len(np.unique(labels))
-    if n_classes * SMALLEST_CLASS > len(labels) or n_classes < 2:
+    if not is_test and (n_classes * SMALLEST_CLASS > len(labels) or n_classes < 2):
         raise DataError(
             f"Expected classes in `{name}` of {path}, several images in each, but got {n_classes} different values in "
             f"{len(labels)} rows. Name another column with --label-column."
@@ -441,16 +539,9 @@ def _root(source: Source) -> Path:
 
 
 def _load(image: Any) -> Any:
-    """The pixels of an opened image; the file is closed."""
+    """The pixels of an opened image in RGB; the file is closed."""
     with image:
-        image.load()
-        return image.copy()
-
-
-def _file_list(paths: list[Path]) -> bytes:
-    stats = [path.stat() for path in paths]
-    lines = [f"{path.parent.name}/{path.name} {stat.st_size}" for path, stat in zip(paths, stats, strict=True)]
-    return "\n".join([*lines, str(max(stat.st_mtime_ns for stat in stats))]).encode()
+        return as_rgb(image)
 
 
 def _hash(*parts: bytes) -> str:

@@ -1,4 +1,5 @@
 import hashlib
+import os
 from importlib import resources
 
 import numpy as np
@@ -91,6 +92,92 @@ class TestParquet:
         assert set(found.train.labels) == set(range(10))
         assert found.train.read(np.arange(300), 32).std() > 40
 
+    def test_large_class_numbers_are_kept(self, pictures, encoded, write_parquet):
+        pixels, labels = pictures
+        large = pa.array([2**63 + int(label) for label in labels], pa.uint64())
+        found = open_images(Source(str(write_parquet("large", [encoded(image) for image in pixels], large))))
+        assert set(found.train.labels.tolist()) == {2**63 + 3, 2**63 + 7}
+
+    def test_a_test_file_may_have_one_image_of_a_class(self, picture_files, pictures, encoded, write_parquet):
+        path = write_parquet("few", [encoded(image) for image in pictures[0][:2]], pictures[1][:2])
+        assert len(open_images(Source(str(picture_files[0]), test=str(path))).test) == 2
+
+    def test_each_row_group_is_read_once(self, pictures, encoded, write_parquet, monkeypatch):
+        pixels, labels = pictures
+        path = write_parquet("many", [encoded(pixels[row % 40]) for row in range(2560)], np.tile(labels, 64))
+        found, count, read = open_images(Source(str(path))).train, [], pq.ParquetFile.read_row_group
+        monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda *a, **k: count.append(a[1]) or read(*a, **k))
+        monkeypatch.setattr("os.cpu_count", lambda: 16)
+        found.read(np.tile(np.arange(0, 256, 16), 64), 16)
+        assert len(count) == 16
+
+
+class TestPixels:
+    """What is in a picture arrives, whatever its form."""
+
+    @staticmethod
+    def read(folder, image, size=16, suffix="png", **more):
+        for name in "ab":
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            image.save(folder / name / f"0.{suffix}", **more)
+        return open_images(Source(str(folder))).train.read(rows(0), size)[0]
+
+    @pytest.mark.parametrize("suffix", ["png", "tiff"])
+    def test_16_bits_become_8(self, tmp_path, suffix):
+        from PIL import Image
+
+        grey = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
+        found = self.read(tmp_path, Image.fromarray(grey), suffix=suffix)
+        assert np.array_equal(found, np.tile(grey >> 8, (3, 1, 1)))
+
+    @pytest.mark.parametrize(
+        ("pixels", "said"),
+        [
+            (np.ones((16, 16), np.float32), "pixels are floats"),
+            (np.full((16, 16), 65536, np.int32), "pixels go from 65536 to 65536"),
+            (np.full((16, 16), -1, np.int32), "pixels go from -1 to -1"),
+        ],
+    )
+    def test_numbers_without_a_range_are_refused(self, tmp_path, pixels, said):
+        from PIL import Image
+
+        with pytest.raises(DataError, match=rf"an image in .*a/0\.tiff, but cannot read it: its {said}"):
+            self.read(tmp_path, Image.fromarray(pixels), suffix="tiff")
+
+    def test_a_photo_is_turned_as_it_says(self, tmp_path):
+        from PIL import Image
+
+        exif = Image.Exif()
+        exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+        left_is_white = np.repeat(np.where(np.arange(16) < 8, 255, 0).astype(np.uint8)[None], 16, 0)
+        found = self.read(tmp_path, Image.fromarray(left_is_white), exif=exif)
+        assert (found[:, :8] == 255).all()
+        assert (found[:, 8:] == 0).all()
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_a_narrow_picture_takes_little_memory(self, tmp_path, monkeypatch, turned):
+        from PIL import Image
+
+        shown = np.zeros((1, 8000), np.uint8)
+        shown[0, 4000:] = 200
+        sizes, resize = [], Image.Image.resize
+        monkeypatch.setattr(Image.Image, "resize", lambda *a, **k: sizes.append(a[1]) or resize(*a, **k))
+        found = self.read(tmp_path, Image.fromarray(shown.T if turned else shown), 64)
+        found = found.transpose(0, 2, 1) if turned else found
+        assert sizes == [(64, 64)]
+        assert (np.diff(found[0, 0].astype(int)) > 0).all()
+        assert np.ptp(found[0, 0] + found[0, 0, ::-1]) <= 1  # half of it is dark
+
+    def test_too_little_memory_is_a_line(self, tmp_path, monkeypatch):
+        from PIL import Image
+
+        def no_memory(*_):
+            raise MemoryError
+
+        monkeypatch.setattr(Image.Image, "convert", no_memory)
+        with pytest.raises(DataError, match=r"an image in .*0\.png, but cannot read it: MemoryError"):
+            self.read(tmp_path, Image.new("RGB", (16, 16)))
+
 
 class TestFolders:
     @pytest.fixture
@@ -109,6 +196,68 @@ class TestFolders:
 
     def test_larger_sizes_are_resized_then_cut(self, folder):
         assert open_images(Source(str(folder))).train.read(rows(0), 24, 28).shape == (1, 3, 24, 24)
+
+    def test_identity_is_that_of_paths_classes_and_content(self, folder):
+        def identity():
+            return open_images(Source(str(folder))).identity
+
+        whole = identity()
+        one, other = (next((folder / "train" / name).iterdir()) for name in ("class3", "class7"))
+        for path in (one, other):
+            os.utime(path)
+        assert identity() == whole
+        moved = one.rename(folder / "train/class7" / one.name)
+        assert identity() != whole
+        moved.rename(one)
+        assert identity() == whole
+        mine, yours = one.read_bytes(), other.read_bytes()
+        one.write_bytes(yours)
+        other.write_bytes(mine)
+        assert identity() != whole
+
+    def test_a_subset_of_a_folder_reads_its_own_files_only(self, folder):
+        limited = open_images(Source(str(folder), limit=10)).train
+        before = limited.identity
+        for path in (folder / "train").rglob("*.png"):
+            if str(path) not in map(limited.called, range(10)):
+                path.unlink()
+        limited.__dict__.pop("identity")
+        assert limited.identity == before
+
+    def test_names_need_not_be_text(self, folder):
+        odd = next((folder / "train/class3").iterdir())
+        odd.rename(odd.with_name(os.fsdecode(b"\xe9.png")))
+        assert open_images(Source(str(folder))).identity
+        (folder / "train/class3").rename(folder / "train" / os.fsdecode(b"caf\xe9"))
+        with pytest.raises(DataError, match=r"names of classes in UTF-8 in .*, but got 'caf\\udce9'; rename it"):
+            open_images(Source(str(folder)))
+
+    def test_what_is_hidden_is_no_image(self, folder):
+        image = next((folder / "train/class3").iterdir()).read_bytes()
+        (folder / "train/class3/.cache").mkdir()
+        (folder / "train/class3/.cache/a.png").write_bytes(image)
+        (folder / "train/class3/._a.png").write_bytes(image)
+        assert len(open_images(Source(str(folder))).train) == 30
+
+    def test_a_link_to_a_folder_is_refused(self, folder):
+        (folder / "train/class3/more").symlink_to(folder / "val/class3")
+        with pytest.raises(DataError, match="but `more` is a link to a folder"):
+            open_images(Source(str(folder)))
+
+    def test_other_test_images_are_used_or_refused(self, folder, picture_files, tmp_path):
+        assert len(open_images(Source(str(folder), test=str(folder / "train"))).test) == 30
+        assert len(open_images(Source(str(folder), test=str(picture_files[0]))).test) == 40
+        with pytest.raises(DataError, match=r"Expected a readable Parquet file in .*nothere"):
+            open_images(Source(str(folder), test=str(tmp_path / "nothere")))
+        with pytest.raises(DataError, match="Expected --test beside images of your own only, because digits has"):
+            open_images(Source("digits", test=str(folder)))
+
+    def test_a_corrupt_image_is_named_by_its_file(self, folder):
+        path = sorted((folder / "train/class3").iterdir())[4]
+        path.write_bytes(path.read_bytes()[:100])
+        for images in (open_images(Source(str(folder))), open_images(Source(str(folder), limit=29))):
+            with pytest.raises(DataError, match=rf"an image in {path}, but cannot read it"):
+                images.train.read(np.arange(len(images.train)), 16)
 
     def test_a_folder_without_class_folders_is_refused(self, tmp_path):
         with pytest.raises(DataError, match="Expected a folder per class in"):
