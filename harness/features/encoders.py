@@ -8,8 +8,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from harness.exceptions import SpecError
 from harness.features import vision
 from harness.features.costs import RESNETS, SMALL_IMAGE, unknown_backbone, wide
+
+_SMALLEST, _LARGEST = 8, 1024
 
 
 class EncoderSpec(BaseModel):
@@ -25,12 +28,18 @@ class EncoderSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: str
-    image_size: Annotated[int, Field(ge=8, le=1024)]
+    image_size: Annotated[int, Field(ge=_SMALLEST, le=_LARGEST)]
     stem: Literal["small", "large"]
 
 
 def encoder_spec(backbone: str, image_size: int) -> EncoderSpec:
-    """The architecture that images of this size get."""
+    """The architecture that images of this size get.
+
+    Raises:
+        SpecError: images that are too small or too large.
+    """
+    if not _SMALLEST <= image_size <= _LARGEST:
+        raise SpecError(f"Expected an image size of {_SMALLEST} to {_LARGEST} pixels, but got {image_size}.")
     return EncoderSpec(backbone=backbone, image_size=image_size, stem="small" if image_size <= SMALL_IMAGE else "large")
 
 

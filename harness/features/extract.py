@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from harness.features.augmentation import MEAN, STD, normalise
 from harness.features.checkpoints import LoadedEncoder
 from harness.features.costs import SMALL_IMAGE
 from harness.features.encoders import feature_dim
-from harness.features.files import check_suffix, hold_out, read_about, write_features
+from harness.features.files import check_labels, check_suffix, hold_out, read_about, write_features
 from harness.features.images import Images, ImageSet
 from harness.store.location import replace_file
 
@@ -89,15 +90,23 @@ def extract(
         listen: called after each chunk.
 
     Raises:
-        DataError: an image cannot be decoded, or the file cannot be written.
+        DataError: an image cannot be decoded, the labels break the contract of a feature file, or the file cannot be
+            written.
     """
     check_suffix(out)
     about = _about(images, loaded, dtype)
     total = len(images.train) + (0 if images.test is None else len(images.test))
     if is_current(out, images, loaded, dtype=dtype):
-        data = load_dataset(str(out))
-        return Extracted(Fields(data.x_train, data.y_train, data.x_test, data.y_test), total, 0)
+        with suppress(DataError):  # of a damaged file, which is made again
+            data = load_dataset(str(out))
+            return Extracted(Fields(data.x_train, data.y_train, data.x_test, data.y_test), total, 0)
 
+    y = images.train.labels
+    if images.test is None:
+        pool, test = hold_out(y, images.train.where)
+        check_labels(out, y[pool], y[test])
+    else:
+        check_labels(out, y, images.test.labels)
     key = hashlib.sha256(json.dumps(_content(about), sort_keys=True).encode()).hexdigest()[:20]
     parts = out.parent / f".{out.name}.parts"
     dim, (resize, size) = feature_dim(loaded.encoder, loaded.spec), _sizes(loaded)
@@ -125,9 +134,7 @@ def extract(
         return features
 
     x = encode(images.train, "train")
-    y = images.train.labels
     if images.test is None:
-        pool, test = hold_out(y, images.train.where)
         fields = Fields(x[pool], y[pool], x[test], y[test])
     else:
         fields = Fields(x, y, encode(images.test, "test"), images.test.labels)
@@ -185,9 +192,9 @@ def _encode(encoder: nn.Module, pixels: NDArray[np.uint8], device: str) -> NDArr
 def _read_part(path: Path, n: int, dim: int) -> NDArray[Any] | None:
     try:
         part: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError):
+        return part if part.shape == (n, dim) else None
+    except Exception:  # the reader raises errors of many types on a damaged file
         return None
-    return part if part.shape == (n, dim) else None
 
 
 def _write_part(path: Path, buffer: io.BytesIO) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,23 @@ def check_suffix(path: Path) -> None:
         raise DataError(f"Expected a file name that ends in {' or '.join(SUFFIXES)} for --out, but got `{path}`.")
 
 
+def check_labels(path: Path, y_train: NDArray[Any], y_test: NDArray[Any]) -> None:
+    """Refuse labels that a feature file cannot have, before anything is computed.
+
+    Raises:
+        DataError: they break the contract of a feature file, or are text for a .safetensors.
+    """
+    if path.suffix == ".safetensors":
+        _require_integers(path, y_train)
+    x_train, x_test = (np.zeros((len(labels), 1), np.float32) for labels in (y_train, y_test))
+    Dataset.from_arrays(path.stem, Fields(x_train, y_train, x_test, y_test), str(path))
+
+
+def _require_integers(path: Path, labels: NDArray[Any]) -> None:
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"Expected integer labels for {path}, because safetensors holds no strings; write a .npz.")
+
+
 def write_features(
     path: Path, fields: Fields, about: Mapping[str, Any], scale: NDArray[np.float32] | None = None
 ) -> Dataset:
@@ -57,8 +73,7 @@ def write_features(
     if path.suffix == ".safetensors":
         from safetensors.numpy import save
 
-        if fields.y_train.dtype.kind not in "iu":
-            raise DataError(f"Expected integer labels for {path}, because safetensors holds no strings; write a .npz.")
+        _require_integers(path, fields.y_train)
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         content: bytes | memoryview = save(arrays, metadata={ABOUT: note})
     else:
@@ -85,7 +100,7 @@ def read_about(path: Path) -> dict[str, Any]:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
                 note = str(arrays[ABOUT])
         found = json.loads(note)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except Exception:  # the readers raise errors of many types on a damaged file
         return {}
     return found if isinstance(found, dict) else {}
 

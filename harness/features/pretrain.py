@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from harness.exceptions import CheckpointError, SpecError
+from harness.exceptions import CheckpointError, DataError, SpecError
 from harness.features import vision
 from harness.features.augmentation import augment, draw, normalise
 from harness.features.checkpoints import FORMAT, read_checkpoint, write_checkpoint
@@ -37,6 +37,8 @@ COLLAPSED = 0.1
 """A spread of the projections below this share of that of uniform directions is called a collapse."""
 
 _BANK, _QUERIES = 5000, 1000
+_LEAST_IMAGES = 5
+"""A fifth of the images are queries of the monitor."""
 _ROWS = 512
 _DEVICE_SHARE = 0.9
 _MARGIN = 1.1
@@ -191,11 +193,15 @@ def pretrain(
         listen: called after each epoch.
 
     Raises:
-        DataError: an image cannot be decoded.
-        CheckpointError: `out` holds another run.
+        DataError: an image cannot be decoded, or there are too few.
+        CheckpointError: `out` holds another run, or would not be read under its name.
         SpecError: a batch that is larger than the data, an unknown backbone, or a loss that is no longer finite.
     """
     began = time.monotonic()
+    if out.suffix == ".safetensors":
+        raise CheckpointError(f"Expected a name such as encoder.pt for a checkpoint, but got `{out}`.")
+    if len(images) < _LEAST_IMAGES:
+        raise DataError(f"Expected at least {_LEAST_IMAGES} images in {images.where}, but got {len(images)}.")
     if recipe.batch_size > len(images):
         raise SpecError(f"Expected batches of at most {len(images)} images, but got batch_size={recipe.batch_size}.")
     rank, world = _processes()
@@ -364,7 +370,7 @@ class _Monitor:
 
     def __init__(self, images: Images, seed: int, pixels: Tensor, size: int, precision: Precision) -> None:
         order = stream(seed, "monitor").permutation(len(images))
-        n_queries = min(_QUERIES, len(images) // 5)
+        n_queries = min(_QUERIES, len(images) // _LEAST_IMAGES)
         rows = torch.from_numpy(order[: n_queries + _BANK]).to(pixels.device)
         labels = torch.from_numpy(np.unique(images.labels, return_inverse=True)[1])
         self._n_queries = n_queries

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from harness.features.augmentation import normalise
 from harness.features.checkpoints import load_encoder
 from harness.features.extract import extract
 from harness.features.files import read_about
-from harness.features.images import Source, open_images
+from harness.features.images import ImageSet, Source, open_images
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +65,46 @@ def test_a_damaged_chunk_is_made_again(images, encoder, tmp_path):
     part.write_bytes(part.read_bytes()[:200])
     done = extract(images, encoder, tmp_path / "f.npz")
     assert (done.found, done.computed) == (16, 34)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK not a zip", b"\x93NUMPY"])
+def test_a_chunk_that_is_something_else_is_made_again(images, encoder, tmp_path, content):
+    with pytest.raises(KeyboardInterrupt):
+        extract(images, encoder, tmp_path / "f.npz", listen=stop_after(32))
+    sorted((tmp_path / ".f.npz.parts").rglob("*.npy"))[0].write_bytes(content)
+    assert extract(images, encoder, tmp_path / "f.npz").found == 16
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "changed"])
+def test_a_damaged_feature_file_is_made_again(images, encoder, tmp_path, suffix, damage):
+    path = tmp_path / f"f.{suffix}"
+    extract(images, encoder, path)
+    whole = path.read_bytes()
+    changed = bytearray(whole)
+    changed[len(whole) // 2 : len(whole) // 2 + 4] = b"\xff\xff\xff\xff"  # NaN, or a wrong checksum
+    path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "changed": bytes(changed)}[damage])
+    assert extract(images, encoder, path).computed == 50
+    assert load_dataset(str(path)).class_names == ("3", "7")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "name", "said"),
+    [
+        (["a", "b"] * 20, ["a"] * 10, "f.safetensors", "Expected integer labels for .*f.safetensors"),
+        (["a", "b"] * 20, ["c"] * 10, "f.npz", "Expected only classes of y_train"),
+        (["a"] * 20 + ["b"] * 19 + ["c"], None, "f.npz", "large enough to hold out a fifth"),
+        (["a"] * 40, ["a"] * 10, "f.npz", "at least 2 classes"),
+    ],
+)
+def test_labels_are_checked_before_any_work(images, encoder, tmp_path, train, test, name, said):
+    wrong = ImageSet(
+        "wrong",
+        replace(images.train, labels=np.array(train)),
+        None if test is None else replace(images.test, labels=np.array(test)),
+    )
+    with pytest.raises(DataError, match=said):
+        extract(wrong, encoder, tmp_path / name, listen=stop_after(0))
 
 
 def test_the_same_again_computes_nothing(images, encoder, tmp_path):

@@ -263,3 +263,15 @@ def test_features_of_digits_get_better(tmp_path):
         labels = [np.unique(y, return_inverse=True)[1] for y in (fields.y_train, fields.y_test)]
         knn[name] = worth(fields.x_train, labels[0], fields.x_test, labels[1]).knn
     assert knn[str(tmp_path / "c.pt")] > knn["untrained"] + 0.03
+
+
+def test_too_few_images_are_refused(digits, tmp_path):
+    few = make_recipe("simsiam_digits", {**TINY, "batch_size": 4})
+    with pytest.raises(DataError, match="Expected at least 5 images in digits, but got 4"):
+        pretrain(digits.sample(4), few, tmp_path / "a.pt")
+    assert len(pretrain(digits.sample(5), few, tmp_path / "a.pt").history) == 4
+
+
+def test_a_name_under_which_nothing_would_read_it_is_refused(digits, recipe, tmp_path):
+    with pytest.raises(CheckpointError, match=r"a name such as encoder\.pt for a checkpoint, but got .*a\.safetensors"):
+        pretrain(digits, recipe, tmp_path / "a.safetensors")
