@@ -216,7 +216,7 @@ def _parsed_ood(text: str) -> tuple[str, float]:
 def _confusion(path: Path, data: Dataset) -> NDArray[np.float64]:
     """Probabilities of the labels by true class, from a CSV file."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
         matrix = np.array([[float(value) for value in line.split(",")] for line in lines if line.strip()])
     except (OSError, ValueError) as error:
         found = " ".join(str(error).split())

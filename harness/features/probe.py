@@ -23,7 +23,8 @@ class Worth(NamedTuple):
 
     Attributes:
         knn: of `NEIGHBOURS` neighbours by cosine, weighted by exp(cosine / `TEMPERATURE`).
-        linear: of a logistic regression on standardised features, L2 penalty `WEIGHT_DECAY`.
+        linear: of a logistic regression on standardised features divided by the root of their number, L2 penalty
+            `WEIGHT_DECAY`.
     """
 
     knn: float
@@ -56,9 +57,13 @@ def knn_accuracy(bank: Tensor, bank_labels: Tensor, queries: Tensor, query_label
 
 
 def linear_accuracy(x_train: Tensor, y_train: Tensor, x_test: Tensor, y_test: Tensor) -> float:
-    """Test accuracy of a logistic regression, fitted on all rows at once (L-BFGS from zero: nothing is drawn)."""
+    """Test accuracy of a logistic regression, fitted on all rows at once (L-BFGS from zero: nothing is drawn).
+
+    Columns are standardised and divided by the root of their number d, so that a row has a length of about 1; a column
+    that is constant but for rounding counts for nothing.
+    """
     mean, std = x_train.mean(dim=0), x_train.std(dim=0)
-    scale = torch.where(std > 1e-6 * std.max(), 1 / std, 0.0) / math.sqrt(x_train.shape[1])
+    scale = torch.where(std > 1e-6 * x_train.abs().amax(dim=0), 1 / std, 0.0) / math.sqrt(x_train.shape[1])
     x_train, x_test = (x_train - mean) * scale, (x_test - mean) * scale
     n_classes = int(y_train.max()) + 1
     weight = torch.zeros(x_train.shape[1], n_classes, device=x_train.device, requires_grad=True)

@@ -48,9 +48,12 @@ def reduce_features(data: Dataset, dim: int) -> tuple[Fields, NDArray[np.float32
 
 
 def _as_given(names: NDArray[np.str_]) -> NDArray[Any]:
-    """Names of classes as numbers where each is the plain form of one, such as `-3`, but not `03`."""
+    """Names of classes as numbers where each is the plain form of one, such as `-3`, but not `03`.
+
+    Text stays text where numbers would have another order, such as `11` before `2`.
+    """
     try:
         numbers = names.astype(np.int64)
     except (ValueError, OverflowError):
         return names
-    return numbers if (numbers.astype(np.str_) == names).all() else names
+    return numbers if (numbers.astype(np.str_) == names).all() and (np.diff(numbers) > 0).all() else names

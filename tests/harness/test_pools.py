@@ -133,6 +133,10 @@ class TestLabelNoise:
         assert set(made.labels[made.y_train == 2]) == {2}
         assert set(made.labels[made.y_train == 3]) == {0}
 
+    def test_a_matrix_of_a_spreadsheet_is_read(self, source, tmp_path):
+        (tmp_path / "m.csv").write_text("1,0,0,0\n0,1,0,0\n0,0,1,0\n0,0,0,1\n", encoding="utf-8-sig")
+        assert (PoolSpec(label_noise=str(tmp_path / "m.csv")).apply(source).labels == source.y_train).all()
+
     def test_the_content_of_a_matrix_counts_and_not_its_name(self, source, tmp_path):
         matrix = "0.7,0.1,0.1,0.1\n0.1,0.7,0.1,0.1\n0.1,0.1,0.7,0.1\n0.1,0.1,0.1,0.7\n"
         (tmp_path / "m.csv").write_text(matrix)

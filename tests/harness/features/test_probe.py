@@ -32,10 +32,18 @@ def test_linear_is_that_of_scikit_learn(split):
     assert linear_accuracy(*split) == pytest.approx(reference.score((test - mean) / scale, y_test), abs=1 / 300)
 
 
-def test_a_constant_column_does_no_harm(split):
+@pytest.mark.parametrize("value", [0.0, 3.0, 1e6 / 3])
+def test_a_constant_column_does_no_harm(split, value):
     train, y, test, y_test = split
-    constant = [torch.cat([x, torch.full((len(x), 1), 3.0)], dim=1) for x in (train, test)]
+    constant = [torch.cat([x, torch.full((len(x), 1), value)], dim=1) for x in (train, test)]
     found = linear_accuracy(constant[0], y, constant[1], y_test)
+    assert found == pytest.approx(linear_accuracy(*split), abs=0.02)
+
+
+def test_a_large_column_does_not_hide_the_others(split):
+    train, y, test, y_test = split
+    large = [torch.cat([x, torch.linspace(-1e9, 1e9, len(x))[:, None]], dim=1) for x in (train, test)]
+    found = linear_accuracy(large[0], y, large[1], y_test)
     assert found == pytest.approx(linear_accuracy(*split), abs=0.02)
 
 

@@ -35,11 +35,13 @@ def test_few_components_are_written_small_and_worth_nearly_as_much(digits, tmp_p
 
 
 @pytest.mark.parametrize(
-    "names", [("cat", "dog"), ("00", "01"), ("01", "1"), ("²", "³"), ("-3", "12"), (2**63, 2**63 + 1)], ids=str
+    "names",
+    [("cat", "dog"), ("00", "01"), ("01", "1"), ("²", "³"), ("-3", "12"), ("0", "1", "11", "2"), (2**63, 2**63 + 1)],
+    ids=str,
 )
 def test_labels_by_name_survive(tmp_path, names):
     rng = np.random.default_rng(0)
-    labels = np.array(names * 10)
+    labels = np.resize(names, 20)
     data = Dataset.from_arrays("pets", Fields(rng.normal(size=(20, 4)), labels, rng.normal(size=(20, 4)), labels))
     fields, scale = reduce_features(data, 2)
     assert write_features(tmp_path / "c.npz", fields, {}, scale).class_names == tuple(map(str, names))
