@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 
 from harness.columns import matrix, missing, plain, vector
 from harness.data import COLUMNS, SCALE, as_features, check_numpy, scaled, train_rows, unreadable
-from harness.exceptions import DataError
+from harness.exceptions import DataError, reason
 from strategies.base import IndexArray
 
 FEATURES = ("features", "feature", "x", "x_train")
 """What the features may be called; the first that is there is read."""
 NAME, INDEX, LABEL, ROUND, POSITION = "name", "index", "label", "round", "position"
 SPLIT = COLUMNS[2]
+_MISSING = ("na", "nan", "n/a", "null", "none", "#n/a")
+_MOST_DIGITS = 6
 _MOST_SHOWN = 3
 
 
@@ -65,6 +67,7 @@ class Bought:
         classes: names of the classes, sorted as integers or strings.
         queries: labels of each round that has some.
         next_round: number of the next round.
+        n_unnamed: the last so many classes have no label and no name yet, only a number.
     """
 
     rows: IndexArray
@@ -72,6 +75,7 @@ class Bought:
     classes: tuple[str, ...]
     queries: tuple[int, ...]
     next_round: int
+    n_unnamed: int = 0
 
 
 def load_pool(path: Path) -> Pool:
@@ -183,9 +187,8 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
     rounds: list[int] = []
     labelled: dict[int, str] = {}
     for path in paths:
-        table = _read_table(path)
         first = rounds[-1] + 1 if rounds else 0
-        for where, entry in _as_bought(table, path):
+        for where, entry in _as_bought(_read_table(path)):
             row, label = _point(entry, pool, where), _label(entry.get(LABEL), where)
             if not label:
                 raise DataError(f"Expected a label for {pool.called(row)} in {where}, but got none; or drop the row.")
@@ -209,31 +212,38 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
         classes=names,
         queries=queries,
         next_round=rounds[-1] + 1 if rounds else 0,
+        n_unnamed=len(set(names) - set(labels)) if classes and classes.isdecimal() else 0,
     )
 
 
-def _read_table(path: Path) -> list[dict[str, Any]]:
-    """Rows of a file of labels, values as text."""
+def _read_table(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Rows of a file of labels, each with its place; those of a CSV file have values as text."""
     try:
         if path.suffix == ".parquet":
             read = pq.read_table(path)
             columns = read.column_names
             _refuse_twice(columns, path)
-            table: list[dict[str, Any]] = read.to_pylist()
+            table = [(f"row {row} of `{path}`", entry) for row, entry in enumerate(read.to_pylist())]
         else:
             with path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.DictReader(file, strict=True)
+                header = file.readline()
+                file.seek(0)
+                # Spreadsheet programs write what their language has between numbers.
+                mark = next((mark for mark in ";\t" if mark in header and "," not in header), ",")
+                reader = csv.DictReader(file, strict=True, delimiter=mark)
                 columns = list(reader.fieldnames or [])
                 _refuse_twice(columns, path)
-                table = list(reader)
-            if uneven := [number for number, row in enumerate(table) if None in row or None in row.values()]:
-                raise DataError(
-                    f"Expected as many values as columns in `{path}`, but row {uneven[0]} has another number."
-                )
+                table = [(f"line {reader.line_num} of `{path}`", row) for row in reader if any(row.values())]
+            if uneven := [where for where, row in table if None in row or None in row.values()]:
+                raise DataError(f"Expected as many values as columns, but {uneven[0]} has another number.")
     except DataError:
         raise
     except FileNotFoundError as error:
         raise DataError(f"Expected labels in `{path}`, but there is no such file.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"Expected a CSV file in UTF-8, but got `{path}` ({reason(error)}); save it as CSV in UTF-8, with commas."
+        ) from error
     except Exception as error:  # as in load_pool
         raise unreadable(str(path), error) from error
     if LABEL not in columns or not {NAME, INDEX} & set(columns):
@@ -266,12 +276,11 @@ def _point(entry: dict[str, Any], pool: Pool, where: str) -> int:
     return found
 
 
-def _as_bought(table: list[dict[str, Any]], path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Rows with their places in the file, in the order in which they were chosen: a person may have sorted them."""
-    entries = [(f"row {position} of `{path}`", entry) for position, entry in enumerate(table)]
-    if table and {ROUND, POSITION} <= set(table[0]):
-        entries.sort(key=lambda each: [_number(name, each[1][name], each[0]) for name in (ROUND, POSITION)])
-    return entries
+def _as_bought(table: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    """Rows in the order in which their points were chosen: a person may have sorted them."""
+    if table and {ROUND, POSITION} <= set(table[0][1]):
+        return sorted(table, key=lambda each: [_number(name, each[1][name], each[0]) for name in (ROUND, POSITION)])
+    return table
 
 
 def _number(name: str, value: Any, where: str) -> int:
@@ -300,13 +309,19 @@ def _spelt(label: str) -> str:
 
 def _classes(asked: str | None, labels: Sequence[str], as_text: bool) -> tuple[str, ...]:
     found = _in_order(set(labels), as_text)
+    is_named = asked is not None and not asked.isdecimal()
+    if not is_named and (missing_ones := [label for label in found if label.casefold() in _MISSING]):
+        raise DataError(
+            f"Expected names of classes, but got {_few(missing_ones)}, which programs write where a label is missing; "
+            "drop such rows, or name all classes with --classes."
+        )
     if asked is None:
         if len(found) < 2:
             raise DataError(
                 f"Expected --classes, their names with commas or their number, as the labels have {len(found)} of them."
             )
         return found
-    if re.fullmatch(r"\d{1,6}", asked):
+    if not is_named and len(asked) <= _MOST_DIGITS:
         n_classes = int(asked)
         if n_classes < max(2, len(found)):
             raise DataError(f"Expected --classes of {max(2, len(found))} at least, but got {n_classes}.")

@@ -173,7 +173,14 @@ def _so_far(bought: Bought) -> str:
         return f"No labels yet; {len(bought.classes)} classes."
     counts = np.bincount(bought.labels, minlength=len(bought.classes))
     shown = ", ".join(f"{name} {count}" for name, count in zip(bought.classes, counts, strict=True) if count)
-    if without := [name for name, count in zip(bought.classes, counts, strict=True) if not count]:
+    without = [name for name, count in zip(bought.classes, counts, strict=True) if not count]
+    if bought.n_unnamed:
+        have = "has" if bought.n_unnamed == 1 else "have"
+        shown += f"; {bought.n_unnamed} of the {len(bought.classes)} classes {have} no label yet"
+    elif without:
         shown += f"; none of {listed(without)}"
     n_rounds = len(bought.queries)
-    return f"{counted(len(bought.rows), 'label')} so far, in {counted(n_rounds, 'round')}: {shown}."
+    rounds = counted(n_rounds, "round")
+    if n_lacking := bought.next_round - n_rounds:
+        rounds += f" ({counted(n_lacking, 'round')} between them without a label)"
+    return f"{counted(len(bought.rows), 'label')} so far, in {rounds}: {shown}."

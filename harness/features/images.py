@@ -425,7 +425,8 @@ def _visible_files(folder: Path) -> list[Path]:
 def _parquet(source: Source, path: Path, is_test: bool = False) -> Images:
     """Encoded images in a column of bytes, or of structs with a field `bytes`.
 
-    As many row groups are in memory as there are threads, so that each is read once where rows are read in order.
+    As many row groups are in memory as hold what the threads are at, so that each is read once where rows are read in
+    order.
     """
     from PIL import Image
 
@@ -456,11 +457,12 @@ def _parquet(source: Source, path: Path, is_test: bool = False) -> Images:
     ends = np.cumsum(n_rows)
     lock = threading.Lock()
     held: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
+    n_held = 1 + (os.cpu_count() or 1) * _TASK * len(n_rows) // max(len(labels), 1)
 
     def column_of(group: int) -> pa.ChunkedArray:
         with lock:
             if group not in held:
-                while len(held) >= (os.cpu_count() or 1):
+                while len(held) > n_held:
                     held.popitem(last=False)
                 table = file.read_row_group(group, columns=[image_column])
                 held[group] = _encoded(path, image_column, table.column(0)).combine_chunks()

@@ -89,6 +89,14 @@ def test_what_is_said_of_many_classes_is_short():
     assert said.endswith("c011 1; none of c012, c013, c014, c015 and 184 more.")
 
 
+def test_classes_without_a_name_and_rounds_without_a_label_are_counted():
+    bought = Bought(np.arange(3), np.array([0, 1, 1]), ("7", "9", "class 2"), (1, 2), 3, n_unnamed=1)
+    assert _so_far(bought) == (
+        "3 labels so far, in 2 rounds (1 round between them without a label): 7 1, 9 2; 1 of the 3 classes has no label"
+        " yet."
+    )
+
+
 FEATURES = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
 NAMES = tuple(f"p{row}.png" for row in range(30))
 NAMED = Pool(FEATURES, NAMES)
@@ -223,7 +231,7 @@ class TestLabels:
         columns = ("index", "round", "position", "label")
         bought = read_labels([write_csv(tmp_path / "1.csv", *rows, columns=columns)], NAMED, None)
         assert (bought.rows.tolist(), bought.queries) == ([5, 3, 7], (2, 1))
-        with pytest.raises(DataError, match=r"Expected a position such as 0 in row 0 of .*, but got ``"):
+        with pytest.raises(DataError, match=r"Expected a position such as 0 in line 2 of .*, but got ``"):
             read_labels([write_csv(tmp_path / "2.csv", (7, 1, "", 10), columns=columns)], NAMED, None)
 
     def test_parquet_is_read_like_csv(self, tmp_path):
@@ -276,10 +284,10 @@ class TestLabels:
         [
             (("name", "label"), [("p1.png", "a"), ("p1.png", "a")], None, "labelled twice"),
             (("name", "label"), [("p1.png", "a"), ("p1.png", "b")], None, "`a` and `b`"),
-            (("name", "label"), [("q.png", "a")], None, "a name of the pool in row 0"),
-            (("name", "label"), [("p1.png", "")], None, "a label for p1.png in row 0"),
-            (("name", "label"), [("", "a")], None, "a name or an index in row 0"),
-            (("index", "label"), [(30, "a")], None, "an index from 0 to 29 in row 0"),
+            (("name", "label"), [("q.png", "a")], None, "a name of the pool in line 2"),
+            (("name", "label"), [("p1.png", "")], None, "a label for p1.png in line 2"),
+            (("name", "label"), [("", "a")], None, "a name or an index in line 2"),
+            (("index", "label"), [(30, "a")], None, "an index from 0 to 29 in line 2"),
             (("index", "label"), [("-1", "a")], None, "an index from 0 to 29"),
             (("index", "label"), [("1.0", "a")], None, "an index from 0 to 29"),
             (("index", "name", "label"), [(2, "p1.png", "a")], None, "index 2 is not `p1.png`"),
@@ -293,6 +301,7 @@ class TestLabels:
             (("index", "class"), [(1, "a")], None, "the columns `label` and `name` or `index`"),
             (("index", "label"), [(1, "a", "more")], None, "as many values as columns"),
             (("index", "label"), [(1,)], None, "as many values as columns"),
+            (("index", "label"), [(1, "a"), (2, "NaN")], "3", "names of classes, but got `NaN`, which programs write"),
         ],
     )
     def test_mistakes_get_a_line(self, tmp_path, columns, rows, classes, said):
@@ -302,10 +311,24 @@ class TestLabels:
         assert said in str(error.value)
         assert len(str(error.value).splitlines()) == 1
 
-    @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'name,label\n"p1.png,a'])
+    @pytest.mark.parametrize("mark", [";", "\t"])
+    def test_what_spreadsheet_programs_write_is_read(self, tmp_path, mark):
+        lines = [f"index{mark}score{mark}label", f"3{mark}0,5{mark}a", mark * 2, f'4{mark}0,25{mark}"b"', ""]
+        path = tmp_path / "1.csv"
+        path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+        bought = read_labels([path], NAMED, None)
+        assert (bought.rows.tolist(), bought.classes) == ([3, 4], ("a", "b"))
+        path.write_bytes("\r\n".join([*lines[:4], f"99{mark}1{mark}a"]).encode())
+        with pytest.raises(DataError, match="an index from 0 to 29 in line 5 of"):
+            read_labels([path], NAMED, None)
+
+    def test_nan_may_be_the_name_of_a_class(self, tmp_path):
+        assert read_labels([write_csv(tmp_path / "1.csv", ("p1.png", "na"))], NAMED, "na,k").classes == ("k", "na")
+
+    @pytest.mark.parametrize("content", [b"\xff\xfe\x00", "n\xe4me,label".encode("latin-1"), b'name,label\n"p1.png,a'])
     def test_what_is_no_text_is_refused(self, tmp_path, content):
         (tmp_path / "1.csv").write_bytes(content)
-        with pytest.raises(DataError):
+        with pytest.raises(DataError, match=r"Expected a CSV file in UTF-8, but got .*; save it as CSV in UTF-8"):
             read_labels([tmp_path / "1.csv"], NAMED, None)
 
 
