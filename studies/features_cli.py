@@ -188,6 +188,7 @@ def import_(
 
         check_suffix(out)
         _refuse_input(out, files)
+        _refuse_other(out)
         names: dict[Field, str | None] = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
         imported = import_features(files, {field: name for field, name in names.items() if name is not None})
         table = Table(box=None, pad_edge=False)
@@ -221,6 +222,7 @@ def compact(
 
         check_suffix(out)
         _refuse_input(out, [Path(data)])
+        _refuse_other(out)
         loaded = read_dataset(data)
         fields, scale = reduce_features(loaded, dim)
         about = {"made_by": "ntkcpl features compact", "dim": dim, "from": read_about(Path(data))}
@@ -250,6 +252,17 @@ def _refuse_input(out: Path, files: Sequence[Path]) -> None:
 
     if out.exists() and any(path.exists() and path.samefile(out) for path in files):
         raise DataError(f"Expected a file for --out that is not read, but `{out}` is; choose another name.")
+
+
+def _refuse_other(out: Path) -> None:
+    from harness.exceptions import DataError
+    from harness.features.files import read_about
+
+    if out.exists() and not read_about(out):
+        raise DataError(
+            f"Expected a new file or an earlier feature file for --out, but `{out}` is something else; choose another "
+            "name, or remove it."
+        )
 
 
 def _end(out: Path, probe: bool) -> None:

@@ -327,3 +327,17 @@ def test_labels_that_are_read_otherwise_are_said(ntkcpl, tmp_path):
     said = [line for line in result.stderr.splitlines() if line.startswith("Labels of ")]
     assert len(said) == 1
     assert said[0].endswith("composed form: 'cat ' as 'cat'.")
+
+
+@pytest.mark.parametrize("command", ["import", "compact"])
+def test_a_file_of_somebody_else_is_not_replaced(ntkcpl, pool_file, tmp_path, command):
+    out = tmp_path / "precious.npz"
+    np.savez(out, a=np.arange(3))
+    before = out.read_bytes()
+    dim = ["--dim", "2"] if command == "compact" else []
+    result = ntkcpl("features", command, pool_file, *dim, "--no-probe", "--out", out)
+    assert result.exit_code == 2
+    assert "is something else; choose another name" in result.stderr
+    assert out.read_bytes() == before
+    for _ in range(2):
+        assert ntkcpl("features", command, pool_file, *dim, "--no-probe", "--out", tmp_path / "own.npz").exit_code == 0
