@@ -1,6 +1,8 @@
 """Labelling one's own pool: the picks of a study in the same state, and one line for every mistake."""
 
+import base64
 import csv
+import io
 from dataclasses import replace
 
 import numpy as np
@@ -348,6 +350,13 @@ class TestSheet:
         assert page.count("data:image/png;base64,") == 2
         assert "a&amp;b.png" in page
         assert "http" not in page
+
+    def test_pixels_of_16_bits_are_not_white(self, folder):
+        image = pytest.importorskip("PIL.Image")
+        image.fromarray(np.full((4, 4), 0x8000, np.uint16)).save(folder / "grey.png")
+        source = contact_sheet(folder, ["grey.png"]).decode().partition("base64,")[2].partition('"')[0]
+        with image.open(io.BytesIO(base64.b64decode(source))) as small:
+            assert small.getpixel((0, 0)) == (0x80, 0x80, 0x80)
 
     @pytest.mark.parametrize("name", ["../secret.png", "nothere.png", "broken.png", ""])
     def test_reads_nothing_outside_of_the_folder(self, folder, name):
