@@ -457,12 +457,12 @@ def _parquet(source: Source, path: Path, is_test: bool = False) -> Images:
     ends = np.cumsum(n_rows)
     lock = threading.Lock()
     held: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
-    n_held = 1 + (os.cpu_count() or 1) * _TASK * len(n_rows) // max(len(labels), 1)
 
     def column_of(group: int) -> pa.ChunkedArray:
         with lock:
             if group not in held:
-                while len(held) > n_held:
+                n_at_once = (os.cpu_count() or 1) * _TASK * len(n_rows) // len(labels)
+                while len(held) > n_at_once:
                     held.popitem(last=False)
                 table = file.read_row_group(group, columns=[image_column])
                 held[group] = _encoded(path, image_column, table.column(0)).combine_chunks()

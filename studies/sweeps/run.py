@@ -67,12 +67,6 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
         say(progress_console, note)
     for note in unlike(book.known.values(), sweep.default_specs(data)[0]):
         say(progress_console, note)
-    if book.n_left and sweep.search in ("tpe", "gp") and book.n_trials <= STARTUP_TRIALS:
-        say(
-            progress_console,
-            f"With {counted(book.n_trials, 'trial')}, {sweep.search} is a random search; it looks at "
-            f"results from trial {STARTUP_TRIALS + 1} on.",
-        )
     if (text := book.registering(keep=False)) and options.dry_run:
         say(progress_console, text)
     failures: list[Failed] = []
@@ -80,6 +74,12 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
         # The stack is outside: after an error, Tune's thread ends with the cluster.
         with ExitStack() as stack, machine(resources, data, n_left, dry_run=options.dry_run) as settled:
             show_plan(progress_console, str(book), settled, book.plan())
+            if sweep.search in ("tpe", "gp") and book.n_trials <= STARTUP_TRIALS:
+                trials = counted(book.n_trials, "trial")
+                say(
+                    progress_console,
+                    f"With {trials}, {sweep.search} is random: it learns from {STARTUP_TRIALS} trials.",
+                )
             if options.dry_run:
                 return SweepOutcome(book.study, 0)
             from harness.workers.driver import drive
