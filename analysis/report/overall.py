@@ -55,7 +55,8 @@ def across(results: Results, baseline: str, seed: int, windows: Windows | None =
         ranks = tables[0].frame
         notes += [warning] if (warning := rank_warning(int(ranks["n_data"].iloc[0]), len(ranks))) else []
     some = "Some" if tables else "All"
-    notes += [f"{some} numbers across data sets are missing: {error}" for error in dict.fromkeys(missing)]
+    reasons = dict.fromkeys(missing if tables else missing[:1])  # where nothing can be compared, one says why
+    notes += [f"{some} numbers across data sets are missing: {error}" for error in reasons]
     return tables, notes
 
 
