@@ -17,6 +17,8 @@ from analysis.tables import trajectory_table
 from analysis.words import counted, listed
 
 LEVEL = 0.05
+LEAST_SHARE = 0.5
+"""Of the seeds of the configuration that has most of them."""
 Windows = Mapping[str, tuple[int, int]]
 """First and last label count of an area, by data set."""
 
@@ -41,7 +43,7 @@ def names_by_data(results: Results) -> dict[str, dict[str, str]]:
     # A schedule that is the only one on each data set tells nothing apart there, and each may have another.
     one_schedule = by_data["schedule"].nunique().groupby("strategy").max() == 1
     frames = {name: getattr(results, name).assign(schedule="") for name in ("trajectories", "failures")}
-    without_schedule = replace(results, **frames).configurations["configuration"]
+    without_schedule = replace(results, named=None, **frames).configurations["configuration"]
     everywhere = results.configurations["configuration"]
     names: dict[str, dict[str, str]] = {data: {} for data in parts}
     for trajectory, row in zip(cells.index, cells.to_dict("records"), strict=True):
@@ -55,7 +57,8 @@ def names_by_data(results: Results) -> dict[str, dict[str, str]]:
 def areas_by_data(results: Results, windows: Windows | None = None) -> dict[str, pd.DataFrame]:
     """Area under the curve on each data set, of the configurations finished on all of them: `seeds x configurations`.
 
-    The seeds of a data set are those that all these configurations have finished there.
+    The seeds of a data set are those that all these configurations have finished there. One that has less than half of
+    the seeds of another on some data set is left out, as it would take the seeds from all.
 
     Args:
         results: finished trajectories of two data sets or more.
@@ -69,6 +72,36 @@ def areas_by_data(results: Results, windows: Windows | None = None) -> dict[str,
             in common on one.
         MixedSettingsError: the schedules of a data set share no label count.
     """
+    tables, late = _areas(results, windows)
+    shared = {data: table.drop(columns=late).dropna() for data, table in tables.items()}
+    if lacking := [data for data, table in shared.items() if table.empty]:
+        names = listed(list(shared[lacking[0]].columns))
+        raise SelectionError(f"Expected a seed that {names} have all finished on {listed(lacking)}.")
+    return shared
+
+
+def seeds_left_out(results: Results, windows: Windows | None = None) -> list[str]:
+    """Configurations and seeds that `areas_by_data` leaves out, because seeds are missing, in sentences.
+
+    Raises:
+        SelectionError, MixedSettingsError: as `areas_by_data`.
+    """
+    tables, late = _areas(results, windows)
+    said = []
+    if late:
+        said.append(f"Left out here, because they have less than half of the seeds on a data set: {listed(late)}.")
+    for data, table in tables.items():
+        kept = table.drop(columns=late).dropna(how="all")
+        if lacking := kept.index[kept.isna().any(axis="columns")].to_list():
+            without = listed([str(name) for name in kept if kept[name].isna().any()])
+            lack = "lacks" if kept.isna().any().sum() == 1 else "lack"
+            seeds = f"{'seed' if len(lacking) == 1 else 'seeds'} {', '.join(map(str, lacking))}"
+            said.append(f"Left out of ranks and interquartile means on {data}, because {without} {lack} them: {seeds}.")
+    return said
+
+
+def _areas(results: Results, windows: Windows | None) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Areas of what is finished on all data sets, NaN for missing seeds; and which of these have too few seeds."""
     wholes, tables = _wholes(results), {}
     for data, names in names_by_data(results).items():
         own = trajectory_table(wholes[data], window=(windows or {}).get(data))
@@ -77,25 +110,9 @@ def areas_by_data(results: Results, windows: Windows | None = None) -> dict[str,
     everywhere = sorted(set.intersection(*({*table.columns} for table in tables.values())))
     if not everywhere:
         raise SelectionError("Expected a configuration that is finished on all data sets, but got none.")
-    shared = {data: table[everywhere].dropna() for data, table in tables.items()}
-    if lacking := [data for data, table in shared.items() if table.empty]:
-        raise SelectionError(f"Expected a seed that {listed(everywhere)} have all finished on {listed(lacking)}.")
-    return shared
-
-
-def seeds_left_out(results: Results) -> list[str]:
-    """Seeds that `areas_by_data` does not use, because not all of its configurations have them, in sentences.
-
-    Raises:
-        SelectionError, MixedSettingsError: as `areas_by_data`.
-    """
-    wholes, said = _wholes(results), []
-    for data, table in areas_by_data(results).items():
-        lacking = sorted({*wholes[data].trajectories["seed"]} - {*table.index})
-        if lacking:
-            seeds = f"{'seed' if len(lacking) == 1 else 'seeds'} {', '.join(map(str, lacking))}"
-            said.append(f"Left out here on {data}, because not all configurations have them: {seeds}.")
-    return said
+    found = {data: table[everywhere] for data, table in tables.items()}
+    shares = pd.DataFrame({data: table.count() / table.count().max() for data, table in found.items()})
+    return found, [str(name) for name in shares.index[shares.min(axis="columns") < LEAST_SHARE]]
 
 
 def on_some(results: Results) -> list[str]:

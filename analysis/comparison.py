@@ -167,8 +167,8 @@ def phase_transition(
         (95 % interval; null where it is open), low_open, high_open (the interval reaches before the first or beyond the
         last label count), final_sign (of the mean gain at the last label count), n_pairs. The answer is "crossing"
         (nearly all resamples end with that sign), "none" (one sign throughout, in nearly all resamples too) or
-        "censored" (which side is ahead after the last label count is open). Below 5 seeds there is no interval, and the
-        answer is always "censored".
+        "censored" (more than a few resamples cross elsewhere, or end with the other sign). Below 5 seeds there is no
+        interval, and the answer is always "censored".
 
     Raises:
         NoBaselineError, UnpairedError, SelectionError: as `pairs`.
@@ -184,7 +184,7 @@ def phase_transition(
         crossing = float(last_crossing(pair.own.columns, mean, final)) if final else float("-inf")
         resampled = (weights[len(gains)] @ gains).round(DIGITS)
         low, high = bootstrap_interval(last_crossing(pair.own.columns, resampled, final or 1), len(gains))
-        answer = "censored" if not high < np.inf else "none" if high == -np.inf else "crossing"
+        answer = "none" if high == -np.inf else "crossing" if np.isfinite([crossing, high]).all() else "censored"
         ends = [value if np.isfinite(value) else float("nan") for value in (crossing, low, high)]
         rows.append((pair.configuration, answer, *ends, np.isinf(low), np.isinf(high), final, len(gains)))
     return pd.DataFrame(rows, columns=columns)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -226,11 +228,8 @@ def _read_table(path: Path) -> list[tuple[str, dict[str, Any]]]:
             table = [(f"row {row} of `{path}`", entry) for row, entry in enumerate(read.to_pylist())]
         else:
             with path.open(encoding="utf-8-sig", newline="") as file:
-                header = file.readline()
-                file.seek(0)
-                # Spreadsheet programs write what their language has between numbers.
-                mark = next((mark for mark in ";\t" if mark in header and "," not in header), ",")
-                reader = csv.DictReader(file, strict=True, delimiter=mark)
+                text = file.read()
+                reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
                 columns = list(reader.fieldnames or [])
                 _refuse_twice(columns, path)
                 table = [(f"line {reader.line_num} of `{path}`", row) for row in reader if any(row.values())]
@@ -251,16 +250,25 @@ def _read_table(path: Path) -> list[tuple[str, dict[str, Any]]]:
     return table
 
 
+def _delimiter(text: str) -> str:
+    """What stands between the values: spreadsheet programs write what is usual where they are used."""
+    for mark in ",;\t":
+        with suppress(csv.Error):
+            if LABEL in next(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=mark), []):
+                return mark
+    return ","
+
+
 def _refuse_twice(columns: Sequence[str], path: Path) -> None:
     if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
         raise DataError(f"Expected each column once in `{path}`, but got {_few(twice)} twice; drop or rename one.")
 
 
 def _point(entry: dict[str, Any], pool: Pool, where: str) -> int:
-    name, index = entry.get(NAME), entry.get(INDEX)
+    name, index = entry.get(NAME), _label(entry.get(INDEX), where)
     found: int | None = None
-    if index not in (None, ""):
-        if not re.fullmatch(r"\d{1,12}", str(index)) or int(index) >= len(pool.features):
+    if index:
+        if not re.fullmatch(r"\d{1,12}", index) or int(index) >= len(pool.features):
             raise DataError(f"Expected an index from 0 to {len(pool.features) - 1} in {where}, but got `{index}`.")
         found = int(index)
     if name not in (None, "") and pool.names is not None:
@@ -284,13 +292,14 @@ def _as_bought(table: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[
 
 
 def _number(name: str, value: Any, where: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", str(value)):
+    text = _label(value, where)
+    if not re.fullmatch(r"\d{1,9}", text):
         raise DataError(f"Expected a {name} such as 0 in {where}, but got `{value}`.")
-    return int(value)
+    return int(text)
 
 
 def _label(value: Any, where: str) -> str:
-    """A label as text; empty where it is missing."""
+    """A label, or another value, as text; empty where it is missing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer():

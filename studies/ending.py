@@ -37,16 +37,25 @@ def one_line_errors(
     except (HarnessError, StrategyError, AnalysisError) as error:
         typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(FAILED if isinstance(error, StoreWriteError) else BAD_INPUT) from None
-    except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(FAILED) from None
     except (OSError, ArrowException) as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+            raise typer.Exit(FAILED) from None
         typer.echo(f"Error: Cannot read or write a file: {' '.join(str(error).split()).rstrip('.')}.", err=True)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again, it would change the exit code
         typer.echo(interrupted, err=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _reader_has_gone() -> bool:
+    """Whether whoever reads the output, such as `head`, has seen enough; what could not be written is still there."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def stop_on_signals() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zipfile import is_zipfile
 
 import typer
 from rich.console import Console
@@ -154,6 +155,8 @@ def extract(
         stop_on_signals()
         check_suffix(out)
         _refuse_input(out, [Path(name) for name in (checkpoint, data, test) if name is not None])
+        if out.suffix == ".npz" and is_zipfile(out):  # a damaged file is made again
+            _refuse_other(out)
         from harness.features.checkpoints import load_encoder  # late: they need torch
         from harness.features.extract import extract
         from harness.features.parallel import processes

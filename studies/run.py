@@ -20,6 +20,7 @@ from harness.plan import Job, Origin, Plan, make_plan
 from harness.spec import TrajectorySpec, canonical_json, study_name
 from harness.store.location import Location
 from harness.store.reading import Row, from_json
+from harness.store.schema import ORACLES
 from harness.store.writing import Store
 from harness.workers.resources import Resources, settle_on, this_machine, unusable_gpus
 from studies.compare import Comparison
@@ -144,7 +145,11 @@ def unlike(rows: Iterable[Row], spec: TrajectorySpec) -> list[str]:
         rows: of `trajectories`.
         spec: of the trajectory.
     """
-    same_name = [(row["data_hash"], from_json(row["spec"]).get("learner")) for row in rows if row["data"] == spec.data]
+    same_name = [
+        (row["data_hash"], from_json(row["spec"]).get("learner"))
+        for row in rows
+        if row["data"] == spec.data and row["status"] == "ok" and row["strategy"] not in ORACLES
+    ]
     learner = spec.learner.model_dump(mode="json")
     said = []
     if any(data_hash != spec.data_hash for data_hash, _ in same_name):

@@ -43,9 +43,8 @@ def across(results: Results, baseline: str, seed: int, windows: Windows | None =
     tables: list[Table] = []
     notes: list[str] = []
     missing: list[str] = []
-    for say in (unlike, on_some, seeds_left_out):
-        with suppress(AnalysisError):  # the tables say why
-            notes += say(results)
+    with suppress(AnalysisError):  # the tables say why
+        notes += [*unlike(results), *on_some(results), *seeds_left_out(results, windows)]
     for make in (_ranks, _interquartile_means, _budgets):
         try:
             tables.append(make(results, baseline, seed, windows))

@@ -26,7 +26,7 @@ from analysis.report import overall, verdict
 from analysis.report.estimates import Estimates, Refusal
 from analysis.report.registered import BASELINE, Part, confirmatory, parts
 from analysis.report.render import WRITERS, Table
-from analysis.report.section_figures import ReportFigure, plane_figures, section_figures
+from analysis.report.section_figures import MOST_DRAWN, ReportFigure, plane_figures, section_figures
 from analysis.report.section_tables import section_tables
 from analysis.report.sweeps import SweepSection, sweep_sections
 from analysis.results import Results
@@ -158,14 +158,15 @@ def make_report(
     if baseline not in (None, BASELINE) and not any(each.has_baseline for each in estimates):
         reasons = [each.reason for part in made for each in without_baseline(part.results, part.baseline)]
         raise SelectionError(f"{' '.join(reasons)} --baseline also takes the whole name of a configuration.")
-    styles = line_styles(list(dict.fromkeys(name for part in made for name in part.results.names)))
+    names = list(dict.fromkeys(name for part in made for name in part.results.names))
+    styles = line_styles(names) if len(names) <= MOST_DRAWN else None  # of many, those of a section are told apart
     sections = [_section(part, each, styles) for part, each in zip(made, estimates, strict=True)]
     bases = list(dict.fromkeys(part.baseline for part in made)) or [BASELINE]
     windows = {part.results.data_names[0]: part.window for part in made if part.window is not None}
-    is_many = len(results.data_names) > 1
+    is_many = len({results.learners.get(name, (name, ""))[0] for name in results.data_names}) > 1
     across_title, across, notes = "Across data sets", list[Table](), list[str]()
     if results.learners:
-        across, notes = overall.learners(results, windows)
+        across, notes = overall.learners(confirmatory(results, made), windows)
     if is_many and len(bases) > 1:
         notes.append(f"No tables across data sets: they have several baselines, {listed(bases)}.")
     elif is_many:
@@ -173,7 +174,7 @@ def make_report(
         tables, said = of(confirmatory(results, made), bases[0], seed, windows)
         across, notes = [*across, *tables], [*notes, *said]
     if results.learners:
-        is_across = any(table.name.startswith("ranks-") for table in across)
+        is_across = any(not table.name.startswith("learner") for table in across)
         across_title = "Across learners, and across data sets under each" if is_across else "Across learners"
     commands = pd.concat([frame[["study", "command"]] for frame in (study_table(results), _pictured(results))])
     return Report(
@@ -259,7 +260,7 @@ def render_page(report: Report, drawn: dict[tuple[str, str], str]) -> str:
     return environment.get_template("report.html").render(report=report, drawn=drawn)
 
 
-def _section(part: Part, estimates: Estimates, styles: dict[str, LineStyle]) -> Section:
+def _section(part: Part, estimates: Estimates, styles: dict[str, LineStyle] | None) -> Section:
     tables, refused = section_tables(estimates)
     headline, findings, limits = None, [], []
     try:
@@ -277,7 +278,7 @@ def _section(part: Part, estimates: Estimates, styles: dict[str, LineStyle]) -> 
         headline=headline,
         findings=findings,
         limits=limits,
-        curves=_interactive(estimates, styles),
+        curves=_interactive(estimates, styles or line_styles(estimates.results.names)),
         tables=tables,
         figures=section_figures(estimates, styles),
         refused=refused,

@@ -160,11 +160,12 @@ def to_markdown(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     """A `table` environment; needs the package booktabs."""
+    called = f"{table.place}-{table.name}" if table.place else table.name
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{latex(table.title)}. {latex(table.note)}}}",
-        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9]+', '-', f'{table.place}-{table.name}' if table.place else table.name)}}}",
+        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9_]+', '-', called)}}}",
         rf"\begin{{tabular}}{{{''.join('l' if table.is_text(i) else 'r' for i in range(len(table.headings)))}}}",
         r"\toprule",
         " & ".join(latex(heading) for heading in table.headings) + r" \\",

@@ -52,12 +52,12 @@ class ReportFigure(NamedTuple):
         return images
 
 
-def section_figures(estimates: Estimates, styles: dict[str, LineStyle]) -> list[ReportFigure]:
+def section_figures(estimates: Estimates, styles: dict[str, LineStyle] | None) -> list[ReportFigure]:
     """Figures of a data set; one whose numbers are refused is left out, as the refused table says why.
 
     Args:
         estimates: of the data set.
-        styles: of the configurations of the whole report.
+        styles: of the configurations of the whole report; None gives those of this data set their own.
     """
     selection = _select(estimates, styles)
     made: list[ReportFigure] = []
@@ -105,7 +105,7 @@ class _Selection:
         return max(row * n_lines + rest, least)
 
 
-def _select(estimates: Estimates, styles: dict[str, LineStyle]) -> _Selection:
+def _select(estimates: Estimates, styles: dict[str, LineStyle] | None) -> _Selection:
     names, note = estimates.results.names, ""
     log = curves.needs_log(estimates.accuracies)
     if len(names) > MOST_DRAWN:
@@ -116,9 +116,7 @@ def _select(estimates: Estimates, styles: dict[str, LineStyle]) -> _Selection:
         reference = set(cells.loc[named, "configuration"].head(1))
         note = f"; of {len(names)}, the {MOST_DRAWN} best by {by}" + (f" and {estimates.baseline}" if reference else "")
         names = [name for name in names if name in best | reference]
-    # Of many, those that are drawn are told apart rather than drawn as in other sections.
-    drawn = axes.line_styles(names) if len(styles) > MOST_DRAWN else {name: styles[name] for name in names}
-    return _Selection(names, drawn, note, log)
+    return _Selection(names, styles or axes.line_styles(names), note, log)
 
 
 def _means(estimates: Estimates) -> tuple[str, pd.Series[float]]:

@@ -238,13 +238,14 @@ def _transition(estimates: Estimates, title: str) -> Table:
         f" {comparison.N_RESAMPLES} resamples of whole seeds (generator seed {estimates.seed}); there is none with"
         " fewer than 5 seeds.",
         "Before the crossing, the sign may have changed more often. The crossing is linear between label counts."
-        " `none`: the sign is the same throughout, and in nearly all resamples as well. `censored`: which side is ahead"
-        " at the end is open, since more than a few resamples end with the other sign, or the seeds are too few. The"
-        " ends of the interval are percentiles of the crossings of resampled curves, widened for few seeds as Student's"
-        " t is. A resampled curve that keeps the final sign throughout counts as crossing before the first label count;"
-        " one that ends with the other sign, beyond the last. In simulations of gains that cross steeply, from 5 seeds"
-        " on, the interval contains the true crossing in 93 to 97 % of the cases. Of a gain that stays near zero after"
-        " its crossing, the last change of sign comes late by chance, and the interval misses the true one more often.",
+        " `none`: the sign is the same throughout, and in nearly all resamples as well. `censored`: it is open, because"
+        " more than a few resamples change their sign where the mean does not, or end with the other one, or because"
+        " the seeds are too few. The ends of the interval are percentiles of the crossings of resampled curves, widened"
+        " for few seeds as Student's t is. A resampled curve that keeps the final sign throughout counts as crossing"
+        " before the first label count; one that ends with the other sign, beyond the last. In simulations of gains that"
+        " cross steeply, from 5 seeds on, the interval contains the true crossing in 93 to 97 % of the cases. Of a gain"
+        " that stays near zero after its crossing, the last change of sign comes late by chance, and the interval misses"
+        " the true one more often.",
         plain=frame,
     )
 
@@ -255,8 +256,11 @@ def transition_text(row: Any) -> str:
     if row["final_sign"] == 0:
         return "no difference at any label count"
     if pd.isna(row["crossing"]):
-        end = "" if row["answer"] == "none" else "; a later change is not excluded"
-        return f"{side} throughout{end}"
+        if row["answer"] == "none":
+            return f"{side} throughout"
+        if pd.isna(row["high"]):
+            return f"{side} throughout; a later change is not excluded"
+        return f"{side} throughout; an early change, up to {integer(row['high'])} labels, is not excluded"
     if row["n_pairs"] < 5:
         return f"{side} from there to the last label count in the mean; too few seeds for an interval"
     low = "before the first label count" if row["low_open"] else integer(row["low"])

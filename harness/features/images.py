@@ -32,7 +32,7 @@ SMALLEST_CLASS = 2
 
 _NARROW = 16
 """Of an image whose sides differ by a larger factor, only the square is resized; the last bits may then differ."""
-_LARGEST_16_BIT = 65535
+_LARGEST_8_BIT, _LARGEST_16_BIT = 255, 65535
 _TASK = 64
 """Images that one thread decodes before it takes the next ones."""
 
@@ -137,6 +137,8 @@ def as_rgb(image: Any) -> Any:
         pixels = np.asarray(image)
         if pixels.min() < 0 or pixels.max() > _LARGEST_16_BIT:
             raise ValueError(f"its pixels go from {pixels.min()} to {pixels.max()}, which is more than 16 bits hold")
+        if 0 < pixels.max() <= _LARGEST_8_BIT:
+            raise ValueError(f"its pixels of 16 bits go to {pixels.max()} only, which is black; save them with 8 bits")
         image = Image.fromarray((pixels >> 8).astype(np.uint8))
     return image.convert("RGB")
 
@@ -411,7 +413,11 @@ def _class_folders(folder: Path, wanted: list[str] | None = None) -> Images:
 def _visible_files(folder: Path) -> list[Path]:
     """Files in a folder and those in it, without what is hidden."""
     found: list[Path] = []
-    for place, folders, files in os.walk(folder):
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"Expected a folder of images, but cannot read {error.filename}: {reason(error)}.") from error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if name[0] != "."]
         if links := [name for name in folders if os.path.islink(os.path.join(place, name))]:
             raise DataError(
@@ -461,8 +467,8 @@ def _parquet(source: Source, path: Path, is_test: bool = False) -> Images:
     def column_of(group: int) -> pa.ChunkedArray:
         with lock:
             if group not in held:
-                n_at_once = (os.cpu_count() or 1) * _TASK * len(n_rows) // len(labels)
-                while len(held) > n_at_once:
+                n_at_once = (os.cpu_count() or 1) * _TASK * len(n_rows) // len(labels) + 2
+                while len(held) >= n_at_once:
                     held.popitem(last=False)
                 table = file.read_row_group(group, columns=[image_column])
                 held[group] = _encoded(path, image_column, table.column(0)).combine_chunks()

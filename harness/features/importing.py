@@ -112,11 +112,16 @@ def _is_test_row(name: str, split: NDArray[Any], n_rows: int) -> NDArray[np.bool
 
 
 def _check_splits(arrays: Mapping[str, NDArray[Any]], splits: Sequence[str], uses: Mapping[str, str]) -> None:
-    """Refuse rows that are taken as training data or test data against the word of their own file."""
+    """Refuse rows that are taken as training data or test data against the word of a file that has one of these."""
     for split in splits:
         for use, allowed, what in (("x", _TRAIN, "training data"), ("x_test", _TEST, "test data")):
             name = uses[use]
-            if name.rpartition(":")[0] != split.rpartition(":")[0] or arrays[split].shape != (len(arrays[name]),):
+            if (
+                arrays[split].dtype.kind not in "USO"
+                or len({each.rpartition(":")[0] for each in (uses["x"], uses["x_test"])}) == 1
+                or name.rpartition(":")[0] != split.rpartition(":")[0]
+                or arrays[split].shape != (len(arrays[name]),)
+            ):
                 continue
             is_other = ~np.isin(_split_words(arrays[split]), list(allowed))
             if is_other.any():
@@ -212,6 +217,8 @@ def _require_rows(name: str, array: NDArray[Any]) -> None:
     _raise_if_refused(array)
     if array.dtype.kind not in "fiu" or array.ndim < 2 or set(array.shape[2:]) - {1}:
         raise DataError(f"Expected features as rows of numbers in {name}, but got {array.dtype} {array.shape}.")
+    if not len(array):
+        raise DataError(f"Expected features in {name}, but it has no rows.")
 
 
 def _refused(shape: tuple[int, ...], error: DataError) -> NDArray[Any]:
@@ -358,7 +365,7 @@ def _side_by_side(
             found_there = missing(column) if column.null_count else f"{column.type} from row 0 on"
             error = DataError(
                 f"Expected numbers in the columns {names[0]} to {names[-1]} of {path}, but {bad[0]} has {found_there}; "
-                "correct it, or leave the column out and count the others again."
+                "correct it, call it `label` if it is that, or leave the column out and count the others again."
             )
             joined[whole] = _refused((len(column), len(names)), error)
         else:

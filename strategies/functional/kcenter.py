@@ -40,9 +40,11 @@ def k_centre(
 
         def to_nearest(tile: slice) -> FloatArray:
             rows = points[tile] - mean
-            found = squared_norms(points[tile] - centres[squared_distances(rows, shifted, norms).argmin(axis=1)])
-            for row in np.flatnonzero((found > 0) & (found < UNRESOLVED * squared_norms(rows))):
-                found[row] = squared_distances_to(points[tile][row], centres).min()
+            about, unresolved = squared_distances(rows, shifted, norms), UNRESOLVED * squared_norms(rows)
+            found = squared_norms(points[tile] - centres[about.argmin(axis=1)])
+            for row in np.flatnonzero((found > 0) & (found < unresolved)):
+                near = about[row] <= about[row].min() + 2 * unresolved[row]
+                found[row] = squared_distances_to(points[tile][row], centres[near]).min()
             return found
 
         nearest = np.concatenate(map_tiles(to_nearest, len(points), tile_rows=tile_rows, n_threads=n_threads))

@@ -118,7 +118,24 @@ def test_only_seeds_that_all_have_are_compared(tmp_path, trajectory, write_store
         "b": [0, 1, 2, 3],
     }
     assert rank_table(results).set_index("configuration")["mean_rank"].to_dict() == {"random": 1, "badge": 2}
-    assert seeds_left_out(results) == ["Left out here on a, because not all configurations have them: seed 3."]
+    assert seeds_left_out(results) == [
+        "Left out of ranks and interquartile means on a, because badge lacks them: seed 3."
+    ]
+
+
+def test_one_that_has_just_begun_takes_no_seeds_from_the_others(tmp_path, trajectory, write_store):
+    rows = [
+        trajectory(name, seed, data=data)
+        for data in ("a", "b")
+        for name, n in (("random", 4), ("badge", 4), ("margin", 1 if data == "a" else 4))
+        for seed in range(n)
+    ]
+    results = load(write_store(tmp_path, rows))
+    assert list(areas_by_data(results)["a"]) == ["badge", "random"]
+    assert len(areas_by_data(results)["a"]) == 4
+    assert seeds_left_out(results) == [
+        "Left out here, because they have less than half of the seeds on a data set: margin."
+    ]
 
 
 def test_areas_are_over_the_windows_that_are_given(tmp_path, trajectory, write_store):

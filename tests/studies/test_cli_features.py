@@ -329,6 +329,17 @@ def test_labels_that_are_read_otherwise_are_said(ntkcpl, tmp_path):
     assert said[0].endswith("composed form: 'cat ' as 'cat'.")
 
 
+def test_extract_does_not_replace_a_file_of_somebody_else(ntkcpl, tmp_path):
+    out = tmp_path / "precious.npz"
+    np.savez(out, a=np.arange(3))
+    before = out.read_bytes()
+    words = ("--checkpoint", "untrained", "--backbone", "wrn10_2", "--image-size", 16)
+    result = ntkcpl("features", "extract", "--data", "digits", *words, "--no-probe", "--out", out)
+    assert result.exit_code == 2
+    assert "is something else" in result.stderr
+    assert out.read_bytes() == before
+
+
 @pytest.mark.parametrize("command", ["import", "compact"])
 def test_a_file_of_somebody_else_is_not_replaced(ntkcpl, pool_file, tmp_path, command):
     out = tmp_path / "precious.npz"

@@ -60,3 +60,9 @@ def test_a_reader_that_has_seen_enough_is_no_error():
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait() == 1
+
+
+def test_a_broken_pipe_of_something_else_is_an_error(capsys):
+    with pytest.raises(typer.Exit), one_line_errors():
+        raise BrokenPipeError(32, "Broken pipe")
+    assert capsys.readouterr().err == "Error: Cannot read or write a file: [Errno 32] Broken pipe.\n"

@@ -56,7 +56,9 @@ def test_what_comes_after_the_jobs_is_loaded_at_their_end(monkeypatch):
 def test_what_no_report_can_show_beside_a_study_is_said(make_spec):
     spec = make_spec()
     like = {"data": spec.data, "data_hash": spec.data_hash, "spec": spec.model_dump_json()}
-    assert unlike([like, {**like, "data": "another", "data_hash": "else"}], spec) == []
+    like |= {"status": "ok", "strategy": "random"}
+    others = [{"data": "another"}, {"status": "failed"}, {"strategy": "boss"}]
+    assert unlike([like, *({**like, "data_hash": "else", **each} for each in others)], spec) == []
     (changed,) = unlike([like, {**like, "data_hash": "else"}], spec)
     assert changed.startswith(f"The store has trajectories on other data called `{spec.data}`")
     (learner,) = unlike([{**like, "spec": make_spec(learner=named("linear")).model_dump_json()}], spec)

@@ -291,7 +291,7 @@ class TestLabels:
             (("name", "label"), [("", "a")], None, "a name or an index in line 2"),
             (("index", "label"), [(30, "a")], None, "an index from 0 to 29 in line 2"),
             (("index", "label"), [("-1", "a")], None, "an index from 0 to 29"),
-            (("index", "label"), [("1.0", "a")], None, "an index from 0 to 29"),
+            (("index", "label"), [("1.5", "a")], None, "an index from 0 to 29"),
             (("index", "name", "label"), [(2, "p1.png", "a")], None, "index 2 is not `p1.png`"),
             (("index", "round", "label"), [(1, 1, "a"), (2, 0, "b")], None, "rounds that do not go back"),
             (("index", "round", "label"), [(1, "x", "a")], None, "a round such as 0"),
@@ -323,6 +323,12 @@ class TestLabels:
         path.write_bytes("\r\n".join([*lines[:4], f"99{mark}1{mark}a"]).encode())
         with pytest.raises(DataError, match="an index from 0 to 29 in line 5 of"):
             read_labels([path], NAMED, None)
+
+    def test_a_header_may_have_the_marks_of_other_files(self, tmp_path):
+        path = tmp_path / "1.csv"
+        path.write_text('index;"note,\nlong";a, b;label\n3.0;x;y;k\n4.0;"1;2";y;m\n')
+        bought = read_labels([path], NAMED, None)
+        assert (bought.rows.tolist(), bought.classes) == ([3, 4], ("k", "m"))
 
     def test_nan_may_be_the_name_of_a_class(self, tmp_path):
         assert read_labels([write_csv(tmp_path / "1.csv", ("p1.png", "na"))], NAMED, "na,k").classes == ("k", "na")

@@ -388,11 +388,11 @@ def test_long_names_leave_room_for_the_axes(tmp_path, trajectory, write_store, r
 def test_a_configuration_looks_the_same_in_all_sections_and_has_a_table_of_its_own_in_each(
     tmp_path, trajectory, write_store
 ):
-    rows = [trajectory(name, data="one") for name in ("badge", "random")]
-    rows += [trajectory(name, data="two") for name in ("random", "typiclust")]
+    rows = [trajectory(name, data="my-data") for name in ("badge", "random")]
+    rows += [trajectory(name, data="my_data") for name in ("random", "typiclust")]
     report = make_report(load(write_store(tmp_path / "store", rows)))
     colours = [{each["name"]: each["colour"] for each in section.curves["series"]} for section in report.sections]
     assert colours[0]["random"] == colours[1]["random"]
     folder = write_report(report, tmp_path / "report", ["tex"]) / "tables"
-    assert r"\caption{Accuracy by label count: one. " in (folder / "one" / "accuracy.tex").read_text()
-    assert r"\label{tab:two-accuracy}" in (folder / "two" / "accuracy.tex").read_text()
+    assert r"\caption{Accuracy by label count: my-data. " in (folder / "my-data" / "accuracy.tex").read_text()
+    assert r"\label{tab:my_data-accuracy}" in (folder / "my_data" / "accuracy.tex").read_text()

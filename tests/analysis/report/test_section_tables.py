@@ -18,7 +18,14 @@ ROW = {"answer": "crossing", "crossing": 30.0, "final_sign": 1, **ENDS}
             " 95 % interval: 20 to beyond the last label count",
         ),
         ({"n_pairs": 5, "answer": "none", "crossing": None}, "ahead throughout"),
-        ({"n_pairs": 5, "answer": "censored", "crossing": None}, "ahead throughout; a later change is not excluded"),
+        (
+            {"n_pairs": 5, "answer": "censored", "crossing": None, "high": None, "high_open": True},
+            "ahead throughout; a later change is not excluded",
+        ),
+        (
+            {"n_pairs": 5, "answer": "censored", "crossing": None, "high": 12.0, "low_open": True},
+            "ahead throughout; an early change, up to 12 labels, is not excluded",
+        ),
     ],
 )
 def test_a_crossing_says_nothing_of_what_was_before(changed, words):

@@ -111,6 +111,19 @@ class TestParquet:
         found.read(np.tile(np.arange(0, 256, 16), 64), 16)
         assert len(count) == 16
 
+    @pytest.mark.parametrize("n_cpus", [2, 8])
+    def test_large_row_groups_are_read_once_in_order(self, pictures, encoded, tmp_path, monkeypatch, n_cpus):
+        pixels, labels = pictures
+        content = {"jpg": [encoded(pixels[row % 40]) for row in range(1500)], "label": np.resize(labels, 1500)}
+        pq.write_table(pa.table(content), tmp_path / "large.parquet", row_group_size=500)
+        count, read = [], pq.ParquetFile.read_row_group
+        found = open_images(Source(str(tmp_path / "large.parquet"))).train
+        monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda *a, **k: count.append(a[1]) or read(*a, **k))
+        monkeypatch.setattr("os.cpu_count", lambda: n_cpus)
+        for start in range(0, 1500, 300):
+            found.read(np.arange(start, start + 300), 16)
+        assert sorted(count) == [0, 1, 2]
+
 
 class TestPixels:
     """What is in a picture arrives, whatever its form."""

@@ -328,3 +328,15 @@ class TestSplits:
         write_parquet(tmp_path / "a.parquet")
         np.save(tmp_path / "other.npy", np.zeros(3))
         same(import_features([tmp_path / "a.parquet", tmp_path / "other.npy"]))
+
+
+def test_folds_are_no_splits(tmp_path):
+    x, y = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
+    np.savez(tmp_path / "kf.npz", x=x, y=y, split=np.arange(10) % 5, x_test=x, y_test=y)
+    assert len(import_features([tmp_path / "kf.npz"]).fields.x_train) == 10
+
+
+def test_no_rows_are_refused(tmp_path):
+    np.savez(tmp_path / "none.npz", x=np.zeros((0, 4)), y=np.zeros(0, int))
+    with pytest.raises(DataError, match="has no rows"):
+        import_features([tmp_path / "none.npz"])
