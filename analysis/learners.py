@@ -25,7 +25,8 @@ def areas_by_learner(results: Results, data: str, windows: Windows | None = None
     Args:
         results: loaded with `by_learner`.
         data: name of the data set, without a learner.
-        windows: label counts of the area, by data set and learner; elsewhere `analysis.tables.common_window`.
+        windows: label counts of the area, by data set and learner; one of this data set holds for all its learners.
+            Without one, it is `analysis.tables.common_window` of each.
 
     Returns:
         `seeds x strategies` by learner, with equal rows and columns for all; strategies in alphabetical order.
@@ -34,9 +35,11 @@ def areas_by_learner(results: Results, data: str, windows: Windows | None = None
         SelectionError: fewer than two learners, fewer than three strategies with all, or no seed that all have.
     """
     names, tables = names_by_data(results), {}
+    known = [window for part, window in (windows or {}).items() if results.learners.get(part, ("", ""))[0] == data]
+    window = known[0] if known else None  # the same for all learners, whichever was registered
     for part, (of, learner) in results.learners.items():
         if of == data and part in names:
-            table = trajectory_table(results.only(part, "all"), window=(windows or {}).get(part))
+            table = trajectory_table(results.only(part, "all"), window=window)
             table = table.assign(name=table["configuration"].map(names[part]))
             tables[learner] = table.pivot(index="seed", columns="name", values="area")
     if len(tables) < 2:

@@ -242,10 +242,10 @@ def _transition(estimates: Estimates, title: str) -> Table:
         " more than a few resamples change their sign where the mean does not, or end with the other one, or because"
         " the seeds are too few. The ends of the interval are percentiles of the crossings of resampled curves, widened"
         " for few seeds as Student's t is. A resampled curve that keeps the final sign throughout counts as crossing"
-        " before the first label count; one that ends with the other sign, beyond the last. In simulations of gains that"
-        " cross steeply, from 5 seeds on, the interval contains the true crossing in 93 to 97 % of the cases. Of a gain"
-        " that stays near zero after its crossing, the last change of sign comes late by chance, and the interval misses"
-        " the true one more often.",
+        " before the first label count; one that ends with the other sign, beyond the last. In simulations of gains"
+        " that cross steeply, from 5 seeds on, the interval contains the true crossing in 93 to 97 % of the cases. Of a"
+        " gain that stays near zero after its crossing, the last change of sign comes late by chance, and the interval"
+        " misses the true one more often.",
         plain=frame,
     )
 
