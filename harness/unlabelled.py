@@ -232,7 +232,7 @@ def _read_table(path: Path) -> list[tuple[str, dict[str, Any]]]:
                 reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
                 columns = list(reader.fieldnames or [])
                 _refuse_twice(columns, path)
-                table = [(f"line {reader.line_num} of `{path}`", row) for row in reader if any(row.values())]
+                table = [(f"line {reader.line_num} of `{path}`", row) for row in reader if not _is_blank(row)]
             if uneven := [where for where, row in table if None in row or None in row.values()]:
                 raise DataError(f"Expected as many values as columns, but {uneven[0]} has another number.")
     except DataError:
@@ -248,6 +248,11 @@ def _read_table(path: Path) -> list[tuple[str, dict[str, Any]]]:
     if LABEL not in columns or not {NAME, INDEX} & set(columns):
         raise DataError(f"Expected the columns `label` and `name` or `index` in `{path}`, but got {_few(columns)}.")
     return table
+
+
+def _is_blank(row: dict[Any, Any]) -> bool:
+    """Whether a line has no values, but perhaps marks between them."""
+    return not any("".join(value) if isinstance(value, list) else value for value in row.values())
 
 
 def _delimiter(text: str) -> str:

@@ -130,7 +130,10 @@ def name_ends(ax: Axes, ends: pd.DataFrame, styles: Sequence[LineStyle]) -> None
     points = [tuple(to_fraction.transform((x, y))) for x, y in zip(ends["n_labels"], ends["mean"], strict=True)]
     height = 72 * ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted()).height
     n_lines = max((wrapped(name).count("\n") + 1 for name in ends.index), default=1)
-    heights = spread([y for _, y in points], 1.35 * n_lines * LABEL_SIZE / height)
+    beyond = 0.6 * (n_lines - 1) * LABEL_SIZE / height  # half of what a name has more than one line
+    room = 1 - 2 * beyond
+    wanted = [(y - beyond) / room for _, y in points]
+    heights = [beyond + room * y for y in spread(wanted, 1.35 * n_lines * LABEL_SIZE / height / room)]
     for name, (x, y), target, style in zip(ends.index, points, heights, styles, strict=True):
         place: dict[str, Any] = {"transform": ax.transAxes, "clip_on": False}
         ax.plot([x + 0.012, 1.03], [y, target], color=style.colour, linewidth=0.6, **place)

@@ -313,6 +313,11 @@ class TestLabels:
         assert said in str(error.value)
         assert len(str(error.value).splitlines()) == 1
 
+    def test_blank_lines_are_skipped(self, tmp_path):
+        path = tmp_path / "1.csv"
+        path.write_text("index,label\n3,a\n,\n,,,\n\n4,b\n,,\n")
+        assert read_labels([path], NAMED, None).rows.tolist() == [3, 4]
+
     @pytest.mark.parametrize("mark", [";", "\t"])
     def test_what_spreadsheet_programs_write_is_read(self, tmp_path, mark):
         lines = [f"index{mark}score{mark}label", f"3{mark}0,5{mark}a", mark * 2, f'4{mark}0,25{mark}"b"', ""]
