@@ -27,7 +27,7 @@ _COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 _MARKERS = "osD^v<>h"
 _MOST_TICKS = 10
-_LONGEST_LINE = 44
+_LONGEST_LINE = 40
 
 
 class LineStyle(NamedTuple):
