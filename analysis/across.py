@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.exceptions import NoBaselineError, SelectionError
-from analysis.metrics import DIGITS
 from analysis.results import Results
+from analysis.rounding import DIGITS
 from analysis.statistics import holm, least_wilcoxon_p, normalised_iqm, wilcoxon
 from analysis.tables import trajectory_table
 from analysis.words import counted, listed

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.exceptions import UnpairedError
-from analysis.metrics import DIGITS, first_reach, last_crossing, share_above
+from analysis.metrics import first_reach, last_crossing, share_above
 from analysis.results import Results
+from analysis.rounding import DIGITS
 from analysis.statistics import FloatArray, bootstrap_interval, bootstrap_weights, holm, mean_interval, t_test
 from analysis.tables import Excluded, baselines, spending_table, trajectory_table
 from analysis.words import listed

@@ -9,8 +9,8 @@ import pandas as pd
 
 from analysis.across import Windows, names_by_data
 from analysis.exceptions import SelectionError
-from analysis.metrics import DIGITS
 from analysis.results import Results
+from analysis.rounding import DIGITS
 from analysis.statistics import holm, t_test
 from analysis.tables import trajectory_table
 from analysis.words import counted

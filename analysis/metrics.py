@@ -8,17 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.exceptions import InvalidValuesError
+from analysis.rounding import DIGITS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FloatArray = NDArray[np.float64]
-
-DIGITS = 12
-"""Decimals of accuracies, areas and their differences that mean something: rounding comes after them.
-
-A mean of equal accuracies reaches them, and equal ones do not differ, whatever order they were added up in.
-"""
 
 
 def area_under_curve(

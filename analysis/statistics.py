@@ -12,7 +12,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.exceptions import InvalidValuesError, UnpairedError
-from analysis.metrics import DIGITS
+from analysis.rounding import DIGITS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.exceptions import MixedSettingsError, NoBaselineError, SelectionError
-from analysis.metrics import DIGITS, areas_under_curves
+from analysis.metrics import areas_under_curves
 from analysis.results import Results
+from analysis.rounding import DIGITS
 from analysis.statistics import detectable_difference, holm, mean_std, paired_difference, t_test
 from analysis.words import listed
 
