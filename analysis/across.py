@@ -33,6 +33,10 @@ def names_by_data(results: Results) -> dict[str, dict[str, str]]:
     Raises:
         SelectionError: there are fewer than two data sets.
     """
+    return results.cached("names by data", lambda: _names_by_data(results))
+
+
+def _names_by_data(results: Results) -> dict[str, dict[str, str]]:
     parts = _wholes(results)
     if len(parts) < 2:
         raise SelectionError(f"Expected two data sets or more, but got {len(parts)} evaluated on all test data.")

@@ -16,7 +16,7 @@ from analysis.exceptions import NoBaselineError
 from analysis.figures import save_curves
 from analysis.figures.curves import bounds_of
 from analysis.formats import slug
-from analysis.report.render import defused
+from analysis.report.render import frame_to_csv
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
 from harness.store.location import Location, write
 from harness.store.reading import from_json
@@ -42,8 +42,7 @@ def write_summary(
     tables = [accuracy_table(each).assign(data=each.data_names[0]) for each in (*(earlier or ()), results)]
     frame = pd.concat(tables, ignore_index=True)
     frame.insert(0, "data", frame.pop("data"))
-    frame = frame.map(lambda value: defused(value) if isinstance(value, str) else value)
-    write(table, frame.to_csv(index=False).encode())
+    write(table, frame_to_csv(frame).encode())
     drawn = BytesIO()
     save_curves(results, drawn)
     write(picture, drawn.getvalue())

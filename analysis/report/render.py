@@ -146,9 +146,14 @@ def p_value(value: float) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """The frame as CSV, text that looks like a formula defused by a leading apostrophe."""
-    frame = table.frame.map(lambda value: defused(value) if isinstance(value, str) else value)
-    return frame.rename(columns=defused).to_csv(index=False, lineterminator="\n")
+    """The frame as CSV."""
+    return frame_to_csv(table.frame)
+
+
+def frame_to_csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV, text that looks like a formula defused by a leading apostrophe."""
+    plain = frame.map(lambda value: _defused(value) if isinstance(value, str) else value)
+    return plain.rename(columns=_defused).to_csv(index=False, lineterminator="\n")
 
 
 def to_markdown(table: Table) -> str:
@@ -203,8 +208,7 @@ def _marked(kind: str, value: str, mark: str) -> str:
     return _MARKS[kind][mark].format(value) if mark else value
 
 
-def defused(value: str) -> str:
-    """Text that a spreadsheet takes for no formula."""
+def _defused(value: str) -> str:
     return f"'{value}" if value.startswith(_FORMULA) else value
 
 

@@ -76,7 +76,8 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
             show_plan(progress_console, str(book), settled, book.plan())
             if sweep.search in ("tpe", "gp") and book.n_trials <= STARTUP_TRIALS:
                 trials = counted(book.n_trials, "trial")
-                say(progress_console, f"With {trials}, {sweep.search} is random: only later ones look at results.")
+                note = f"With {trials}, {sweep.search} is a random search: only trials after the first {STARTUP_TRIALS}"
+                say(progress_console, f"{note} look at results.")
             if options.dry_run:
                 return SweepOutcome(book.study, 0)
             from harness.workers.driver import drive
