@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.data import NO_CLASS
 from strategies.base import FloatArray, IndexArray
@@ -29,7 +28,9 @@ def measure(predicted: IndexArray, probabilities: FloatArray, truth: IndexArray)
         occur or are predicted; `nll`, the mean negative log-likelihood in nats; `ece`, the expected calibration error
         over `N_BINS` bins of equal width; `recall` of each class, None where it does not occur.
     """
-    from sklearn.metrics import f1_score, recall_score  # late: who only reads a store needs neither
+    from sklearn.metrics import f1_score, recall_score  # late: who only reads a store needs none of these
+
+    from strategies.functional.calibration import expected_calibration_error
 
     recall = recall_score(truth, predicted, labels=range(probabilities.shape[1]), average=None, zero_division=np.nan)
     # Not sklearn.metrics.log_loss: it adds up in the type of the probabilities, float32, and scales their rows first.
@@ -38,7 +39,7 @@ def measure(predicted: IndexArray, probabilities: FloatArray, truth: IndexArray)
         "balanced_accuracy": float(recall[np.isfinite(recall)].mean()),
         "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
         "nll": float(-np.log(np.maximum(own, _LEAST)).mean()),
-        "ece": _calibration_error(probabilities.max(axis=1).astype(np.float64), predicted == truth),
+        "ece": expected_calibration_error(probabilities.max(axis=1).astype(np.float64), predicted == truth, N_BINS),
         "recall": [float(value) if np.isfinite(value) else None for value in recall],
     }
 
@@ -58,10 +59,3 @@ def reached(classes: IndexArray, n_classes: int) -> Metrics:
     shares = counts[counts > 0] / max(counts.sum(), 1)
     balance = abs(float((shares * np.log(shares)).sum())) / float(np.log(n_classes))
     return {"classes_reached": len(shares), "class_balance": min(balance, 1.0)}  # rounding may go beyond 1
-
-
-def _calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Mean distance of confidence and accuracy of each bin, weighted by its points; scikit-learn has none."""
-    bins = np.searchsorted(np.linspace(0, 1, N_BINS + 1)[1:-1], confidence)
-    gaps = np.bincount(bins, confidence - right, minlength=N_BINS)
-    return float(np.abs(gaps).sum() / len(right))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from strategies.functional.arrays import FloatArray, IndexArray
 
@@ -18,25 +19,24 @@ def tempered(probabilities: FloatArray, temperature: float) -> FloatArray:
     return scaled
 
 
-def expected_calibration_error(probabilities: FloatArray, labels: IndexArray, n_bins: int) -> float:
+def expected_calibration_error(confidence: FloatArray, is_right: NDArray[np.bool_], n_bins: int) -> float:
     """Mean over points of |accuracy - confidence| of their bin, for bins of equal width (Guo et al. 2017, eq. 3).
 
     Args:
-        probabilities: `n x classes`.
-        labels: true classes, `n`.
+        confidence: largest probability of each of `n` points, float64.
+        is_right: whether the class that has it is the true one, `n`.
         n_bins: bins of (0, 1]; each includes its upper end.
     """
-    confidence = probabilities.max(axis=1)
-    is_right = probabilities.argmax(axis=1) == labels
     bins = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
     differences = np.bincount(bins, weights=is_right - confidence, minlength=n_bins)
-    return float(np.abs(differences).sum() / len(labels))
+    return float(np.abs(differences).sum() / len(confidence))
 
 
 def best_temperature(probabilities: FloatArray, labels: IndexArray, n_bins: int) -> float:
     """The one of `TEMPERATURES` with the least expected calibration error; ties go to the smallest."""
-    errors = [
-        expected_calibration_error(tempered(probabilities, float(temperature)), labels, n_bins)
-        for temperature in TEMPERATURES
-    ]
-    return float(TEMPERATURES[int(np.argmin(errors))])
+
+    def error(temperature: float) -> float:
+        found = tempered(probabilities, temperature)
+        return expected_calibration_error(found.max(axis=1), found.argmax(axis=1) == labels, n_bins)
+
+    return float(min(TEMPERATURES.tolist(), key=error))

@@ -23,12 +23,9 @@ def test_temperature_divides_the_logits():
 
 def test_calibration_error_by_hand():
     # Two bins: (0, 0.5] has confidences 0.4 and 0.5, one right; (0.5, 1] has 0.6, 0.8, 1.0, two right.
-    confidence, right = [0.4, 0.5, 0.6, 0.8, 1.0], [True, False, True, False, True]
-    rest = 1 - np.array(confidence)
-    probabilities = np.stack([confidence, rest / 2, rest / 2], axis=1)
-    labels = np.where(right, 0, 1)
+    confidence, is_right = np.array([0.4, 0.5, 0.6, 0.8, 1.0]), np.array([True, False, True, False, True])
     expected = (abs(1 - 0.9) + abs(2 - 2.4)) / 5
-    assert expected_calibration_error(probabilities, labels, 2) == pytest.approx(expected)
+    assert expected_calibration_error(confidence, is_right, 2) == pytest.approx(expected)
 
 
 def test_an_overconfident_classifier_gets_its_temperature():
