@@ -32,6 +32,7 @@ from analysis.report.sweeps import SweepSection, sweep_sections
 from analysis.results import Results
 from analysis.tables import without_baseline
 from analysis.words import counted, listed
+from harness.store.location import replace_file
 
 RESAMPLING_SEED = 20230604
 _FIGURES_OF_A_PROCESS = 16
@@ -212,7 +213,7 @@ def write_report(report: Report, folder: Path, formats: Sequence[str] = FORMATS)
         SelectionError: an unknown format.
     """
     for name, content in report_files(report, formats):
-        _write(folder / name, content)
+        replace_file(folder / name, content)
     return folder
 
 
@@ -387,14 +388,6 @@ def _place(report: Report, section: Section) -> str:
 
 def _below(*names: str) -> str:
     return "/".join(name for name in names if name)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write under a hidden name, then rename: a reader sees whole files."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}")
-    hidden.write_bytes(content)
-    hidden.replace(path)
 
 
 def _breakable(value: str) -> Markup:
