@@ -237,7 +237,7 @@ def _wide(tally: _Tally, depth: int, factor: int, is_half: bool, image_size: int
 
 
 def stored_size(image_size: int) -> int:
-    """Pixels a side at which images are kept for crops to be taken from them."""
+    """Pixels to which the shorter side of an image is brought before crops of `image_size` are taken from it."""
     return image_size if image_size <= SMALL_IMAGE else round(image_size * _STORED)
 
 

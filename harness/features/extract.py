@@ -22,7 +22,7 @@ from harness.data import Fields, load_dataset
 from harness.exceptions import DataError
 from harness.features.augmentation import MEAN, STD, normalise
 from harness.features.checkpoints import LoadedEncoder
-from harness.features.costs import SMALL_IMAGE
+from harness.features.costs import stored_size
 from harness.features.encoders import feature_dim
 from harness.features.files import check_labels, check_suffix, hold_out, read_about, write_features
 from harness.features.images import Images, ImageSet
@@ -109,7 +109,7 @@ def extract(
         check_labels(out, y, images.test.labels)
     key = hashlib.sha256(json.dumps(_content(about), sort_keys=True).encode()).hexdigest()[:20]
     parts = out.parent / f".{out.name}.parts"
-    dim, (resize, size) = feature_dim(loaded.encoder, loaded.spec), _sizes(loaded)
+    dim, size = feature_dim(loaded.encoder, loaded.spec), loaded.spec.image_size
     encoder = loaded.encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     began, found, computed = time.monotonic(), 0, 0
 
@@ -121,7 +121,7 @@ def extract(
             path = parts / key / f"{name}-{start:08d}.npy"
             done = _read_part(path, len(rows), dim)
             if done is None:
-                done = _encode(encoder, split.read(rows, size, resize), device).astype(dtype)
+                done = _encode(encoder, split.read(rows, size, stored_size(size)), device).astype(dtype)
                 buffer = io.BytesIO()
                 np.save(buffer, done, allow_pickle=False)
                 _write_part(path, buffer)
@@ -152,15 +152,9 @@ def is_current(
     return {name: there.get(name) for name in content} == content
 
 
-def _sizes(loaded: LoadedEncoder) -> tuple[int, int]:
-    """Pixels that an image is resized to, and those of the crop that is encoded."""
-    size = loaded.spec.image_size
-    return size if size <= SMALL_IMAGE else round(size * 256 / 224), size
-
-
 def _about(images: ImageSet, loaded: LoadedEncoder, dtype: str) -> dict[str, Any]:
     """The note in a feature file."""
-    resize, size = _sizes(loaded)
+    size = loaded.spec.image_size
     about = {
         "made_by": "ntkcpl features extract",
         "version": _VERSION,
@@ -168,7 +162,7 @@ def _about(images: ImageSet, loaded: LoadedEncoder, dtype: str) -> dict[str, Any
         "images_hash": images.identity,
         "encoder": loaded.source,
         "encoder_hash": loaded.identity,
-        "transform": {"resize": resize, "crop": size, "mean": MEAN, "std": STD},
+        "transform": {"resize": stored_size(size), "crop": size, "mean": MEAN, "std": STD},
         "dtype": dtype,
     }
     plain: dict[str, Any] = json.loads(json.dumps(about))
