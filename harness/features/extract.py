@@ -24,9 +24,8 @@ from harness.features.augmentation import MEAN, STD, normalise
 from harness.features.checkpoints import LoadedEncoder
 from harness.features.costs import stored_size
 from harness.features.encoders import feature_dim
-from harness.features.files import check_labels, check_suffix, hold_out, read_about, write_features
+from harness.features.files import check_labels, check_suffix, hold_out, read_about, write_features, write_file
 from harness.features.images import Images, ImageSet
-from harness.store.location import replace_file
 
 CHUNK = 1024
 """Images between two writes; part of the arithmetic, since batches do not cross it."""
@@ -124,7 +123,7 @@ def extract(
                 done = _encode(encoder, split.read(rows, size, stored_size(size)), device).astype(dtype)
                 buffer = io.BytesIO()
                 np.save(buffer, done, allow_pickle=False)
-                _write_part(path, buffer)
+                write_file(path, buffer.getbuffer())
                 computed += len(rows)
                 rate = computed / (time.monotonic() - began)
                 listen(Chunk(found + computed, total, rate, (total - found - computed) / rate))
@@ -189,10 +188,3 @@ def _read_part(path: Path, n: int, dim: int) -> NDArray[Any] | None:
         return part if part.shape == (n, dim) else None
     except Exception:  # the reader raises errors of many types on a damaged file
         return None
-
-
-def _write_part(path: Path, buffer: io.BytesIO) -> None:
-    try:
-        replace_file(path, buffer.getbuffer())
-    except OSError as error:
-        raise DataError(f"Cannot write {path}: {error.strerror}.") from error

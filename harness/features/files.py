@@ -81,11 +81,20 @@ def write_features(
         arrays = {**arrays, ABOUT: np.array(note)}
         (np.savez if scale is None else np.savez_compressed)(buffer, **arrays)
         content = buffer.getbuffer()
+    write_file(path, content)
+    return data
+
+
+def write_file(path: Path, content: bytes | memoryview) -> None:
+    """Write a file in one step.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     try:
         replace_file(path, content)
     except OSError as error:
         raise DataError(f"Cannot write {path}: {error.strerror}.") from error
-    return data
 
 
 def read_about(path: Path) -> dict[str, Any]:
