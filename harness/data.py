@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.columns import matrix, missing, plain, vector
-from harness.exceptions import DataError, SpecError
+from harness.exceptions import DataError, SpecError, one_line
 from strategies.exceptions import did_you_mean
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def load_dataset(source: str) -> Dataset:
         hint = f" {_IMPORT}" if path.is_file() and path.suffix == ".npy" else did_you_mean(source, BUILTIN)
         raise DataError(
             f"Expected a built-in data set ({', '.join(BUILTIN)}) or the path of a .npz, .parquet or .safetensors file "
-            f"or a folder of .npy files, but got {_one_line(source)}, {problem}.{hint}"
+            f"or a folder of .npy files, but got {one_line(source)}, {problem}.{hint}"
         )
     except DataError:
         raise
@@ -220,7 +220,7 @@ def check_numpy(path: Path) -> None:
         found = {b"PK": ".npz", b"\x93N": ".npy"}.get(file.read(2))
     if found not in (None, path.suffix.lower()):
         raise DataError(
-            f"Expected {_one_line(path)} to be a {path.suffix} file, but got a {found} file under that name; rename it."
+            f"Expected {one_line(path)} to be a {path.suffix} file, but got a {found} file under that name; rename it."
         )
 
 
@@ -251,7 +251,7 @@ def _read_safetensors(path: Path) -> Fields:
         from safetensors.numpy import load_file
     except ImportError as error:
         raise DataError(
-            f"Expected the package safetensors, which {_one_line(path)} needs, but it is missing: "
+            f"Expected the package safetensors, which {one_line(path)} needs, but it is missing: "
             "`pip install safetensors`, or save a .npz."
         ) from error
     arrays = load_file(path)
@@ -293,7 +293,7 @@ def _read_parquet(path: Path) -> Fields:
     for name, column in columns.items():
         if column.null_count:
             raise _error(path, name, "a value in every row", missing(column))
-    x = matrix(f"`{feature}` of {_one_line(path)}", columns[feature])
+    x = matrix(f"`{feature}` of {one_line(path)}", columns[feature])
     y, is_train = vector(columns["label"]), train_rows(path, columns["split"])
     return Fields(x[is_train], y[is_train], x[~is_train], y[~is_train])
 
@@ -378,7 +378,7 @@ def _labels(source: str, field: str, y: NDArray[Any], n: int, respelt: dict[str,
 def _respelt(source: str, respelt: dict[str, str]) -> str:
     pairs = [f"{old!a} as {new!a}" for old, new in sorted(respelt.items())]
     more = f" and {len(pairs) - MAX_SHOWN} more" if len(pairs) > MAX_SHOWN else ""
-    return _one_line(
+    return one_line(
         f"Labels of {source} are read without blanks at their ends and in Unicode's composed form: "
         f"{', '.join(pairs[:MAX_SHOWN])}{more}."
     )
@@ -389,7 +389,7 @@ def _require(path: Path, what: str, wanted: tuple[str, ...], present: list[str])
     if missing:
         found = f"only {_listed(present)}" if present else "none"
         raise DataError(
-            f"Expected the {what} {', '.join(wanted)} in {_one_line(path)}, but got {found}; missing: {missing}. "
+            f"Expected the {what} {', '.join(wanted)} in {one_line(path)}, but got {found}; missing: {missing}. "
             + _IMPORT
         )
 
@@ -398,17 +398,17 @@ def _error(source: str | Path, field: str, expected: str, found: str, hint: str 
     where = f"`{field}`"
     if str(source).lower().endswith(".parquet") and field in Fields._fields:
         where = f"`{'feature' if field[0] == 'x' else 'label'}` ({field}: the rows of split {field[2:]})"
-    return DataError(_one_line(f"Expected {expected} in {where} of {source}, but got {found}.{hint}"))
+    return DataError(one_line(f"Expected {expected} in {where} of {source}, but got {found}.{hint}"))
 
 
 def unreadable(what: str, error: Exception) -> DataError:
     """The error to raise if `what` could not be read."""
-    found = _one_line(f"{type(error).__name__}: {error}")[:200].rstrip(". ")
+    found = one_line(f"{type(error).__name__}: {error}")[:200].rstrip(". ")
     hint = "It may be cut off or damaged: write it again."
     if "Object arrays" in found:
         found = "pickled objects"
         hint = "Save labels as np.array(y.tolist()), and features as x.astype('float32')."
-    return DataError(f"Expected {_one_line(what)} to be complete and readable, but got {found}. {hint}")
+    return DataError(f"Expected {one_line(what)} to be complete and readable, but got {found}. {hint}")
 
 
 def _count(mask: NDArray[np.bool_], what: str) -> str:
@@ -418,10 +418,6 @@ def _count(mask: NDArray[np.bool_], what: str) -> str:
 def _listed(values: Iterable[object]) -> str:
     shown = [repr(value) for value in values]
     return ", ".join(shown[:MAX_SHOWN]) + (f" and {len(shown) - MAX_SHOWN} more" if len(shown) > MAX_SHOWN else "")
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())
 
 
 BUILTIN: dict[str, Callable[[], Fields]] = {"digits": _digits}

@@ -21,6 +21,11 @@ from pathlib import Path
 _AT = "at "
 
 
+def one_line(text: object) -> str:
+    """A text, or what an error says, in one line."""
+    return " ".join(str(text).split())
+
+
 def reason(error: Exception) -> str:
     """What went wrong, in one line without a full stop."""
     text = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
@@ -31,7 +36,7 @@ def in_one_line(error: BaseException) -> str:
     """Any error as the message of a trajectory that failed: its kind, what it says in 500 characters, and its place."""
     kind = "Out of memory" if isinstance(error, MemoryError) else type(error).__name__
     places = [note for note in getattr(error, "__notes__", []) if note.startswith(_AT)]
-    return " ".join([f"{kind}: {' '.join(str(error).split())}"[:500], *(f"({place})" for place in places)])
+    return " ".join([f"{kind}: {one_line(error)}"[:500], *(f"({place})" for place in places)])
 
 
 def note_place(error: Exception) -> None:

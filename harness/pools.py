@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.data import NO_CLASS, Dataset, load_dataset
-from harness.exceptions import DataError, SpecError
+from harness.exceptions import DataError, SpecError, one_line
 from harness.streams import stream
 from strategies.base import IndexArray
 
@@ -219,9 +219,8 @@ def _confusion(path: Path, data: Dataset) -> NDArray[np.float64]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
         matrix = np.array([[float(value) for value in line.split(",")] for line in lines if line.strip()])
     except (OSError, ValueError) as error:
-        found = " ".join(str(error).split())
         raise DataError(
-            f"Expected a row of numbers with commas between them for each class in {path}, but got: {found}."
+            f"Expected a row of numbers with commas between them for each class in {path}, but got: {one_line(error)}."
         ) from error
     n = data.n_classes
     if matrix.shape != (n, n):

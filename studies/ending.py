@@ -29,19 +29,19 @@ def one_line_errors(
     from pyarrow import ArrowException
 
     from analysis.exceptions import AnalysisError
-    from harness.exceptions import HarnessError, StoreWriteError
+    from harness.exceptions import HarnessError, StoreWriteError, one_line
     from strategies.exceptions import StrategyError
 
     try:
         yield
     except (HarnessError, StrategyError, AnalysisError) as error:
-        typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"Error: {one_line(error)}", err=True)
         raise typer.Exit(FAILED if isinstance(error, StoreWriteError) else BAD_INPUT) from None
     except (OSError, ArrowException) as error:
         if isinstance(error, BrokenPipeError) and _reader_has_gone():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
             raise typer.Exit(FAILED) from None
-        typer.echo(f"Error: Cannot read or write a file: {' '.join(str(error).split()).rstrip('.')}.", err=True)
+        typer.echo(f"Error: Cannot read or write a file: {one_line(error).rstrip('.')}.", err=True)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again, it would change the exit code

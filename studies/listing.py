@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from harness.exceptions import SpecError
+from harness.exceptions import SpecError, one_line
 from harness.learners import registry as learners
 from harness.spec import LearnerSpec
 from strategies.exceptions import StrategyError
@@ -86,7 +86,7 @@ def _row(name: str, budget: str) -> tuple[str, str, str, str]:
         parameters = resolved_parameters(make_strategy(name))
         found = strategy_class(name)
     except StrategyError as error:  # of an installed package
-        return escape(name), escape(" ".join(str(error).split())), "", ""
+        return escape(name), escape(one_line(error)), "", ""
     settings = [
         *(f"{key}={value}" for key, value in parameters.items()),
         *(f"preset={preset}" for preset in found.presets),
@@ -99,7 +99,7 @@ def _learner_row(name: str) -> tuple[str, ...]:
     try:
         made = learners.make_learner(name)
     except SpecError as error:  # of an installed package
-        return escape(name), escape(" ".join(str(error).split())), "", "", ""
+        return escape(name), escape(one_line(error)), "", "", ""
     found = type(made)
     shown = "\n".join(f"{key}={value}" for key, value in resolved_parameters(made).items())
     what = f"{escape(first_line(found, of_module=name in learners.BUILT_IN))}\n[dim]{escape(found.source)}[/]"

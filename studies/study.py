@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.exceptions import SpecError
+from harness.exceptions import SpecError, one_line
 from harness.learners.registry import MLP
 from harness.pools import PoolSpec
 from harness.schedule import Schedule, parse_seeds
@@ -321,7 +321,7 @@ def load_study(source: str) -> tuple[str, Study]:
     try:
         return name, Study.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
-        raise SpecError(f"Expected YAML in {source}, but got: {' '.join(str(error).split())}.") from error
+        raise SpecError(f"Expected YAML in {source}, but got: {one_line(error)}.") from error
     except ValidationError as error:
         raise SpecError(describe_error(name, error)) from error
 

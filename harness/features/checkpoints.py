@@ -17,7 +17,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from harness.exceptions import CheckpointError
+from harness.exceptions import CheckpointError, one_line
 from harness.features import vision
 from harness.features.encoders import EncoderSpec, encoder_spec, make_encoder
 from harness.store.location import replace_file
@@ -94,7 +94,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises errors of many types on damaged files
-        found = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        found = one_line(f"{type(error).__name__}: {error}")[:120]
         raise CheckpointError(
             f"Expected {path} to be a complete checkpoint of tensors and plain values, but got {found}. It may be cut "
             "off, damaged, or hold pickled objects, which are never loaded."

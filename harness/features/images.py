@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.data import load_dataset
-from harness.exceptions import DataError, PackageError, reason
+from harness.exceptions import DataError, PackageError, one_line, reason
 from harness.features import vision
 from harness.streams import stream
 from strategies.base import IndexArray
@@ -294,7 +294,7 @@ def _torchvision(name: str, make: Callable[[Any, str, bool, bool], Any]) -> Any:
             try:
                 made = make(datasets, str(root), is_train, source.download)
             except Exception as error:  # RuntimeError, OSError and urllib's errors
-                found = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+                found = f"{type(error).__name__}: {one_line(error)[:160]}"
                 raise _incomplete(name, root, found) from error
             splits.append(_from_torchvision(made, name))
         return ImageSet(name, *splits)
@@ -457,7 +457,7 @@ def _parquet(source: Source, path: Path, is_test: bool = False) -> Images:
     except DataError:
         raise
     except Exception as error:  # pyarrow raises errors of many types on a damaged file
-        found = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        found = one_line(f"{type(error).__name__}: {error}")[:160]
         raise DataError(f"Expected a readable Parquet file in {path}, but got {found}.") from error
 
     ends = np.cumsum(n_rows)

@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import Any
 
-from harness.exceptions import PackageError
+from harness.exceptions import PackageError, one_line
 
 _declared: list[Any] = []
 
@@ -38,7 +38,7 @@ def load(module: str) -> Any:
         import torch
 
         raise PackageError(
-            f"Expected a torchvision that fits torch {torch.__version__}, but got: {' '.join(str(error).split())}."
+            f"Expected a torchvision that fits torch {torch.__version__}, but got: {one_line(error)}."
         ) from error
 
 

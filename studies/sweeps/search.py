@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.exceptions import StoreError
+from harness.exceptions import StoreError, one_line
 from harness.streams import stream
 from studies.sweeps.space import Categorical, Dimension, Int, Space
 
@@ -100,8 +100,7 @@ def mirror(path: Path, name: str, space: Space, told: Sequence[Told], *, n_objec
                 study.add_trial(_frozen(trial, space, n_objectives))
         storage.engine.dispose()
     except (OSError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise StoreError(f"Cannot write optuna's trials to `{path}`: {line}") from error
+        raise StoreError(f"Cannot write optuna's trials to `{path}`: {one_line(error)[:200]}") from error
 
 
 def _study(n_objectives: int, sampler: Any, storage: Any = None, name: str | None = None) -> optuna.Study:

@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from harness.exceptions import SpecError
+from harness.exceptions import SpecError, one_line
 from harness.schedule import Schedule
 from strategies.exceptions import did_you_mean
 
@@ -349,9 +349,9 @@ def _read(path: Path) -> SpaceFile:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"Expected a readable file for --space, but got `{path}`: {_one_line(error)}.") from error
+        raise SpecError(f"Expected a readable file for --space, but got `{path}`: {one_line(error)}.") from error
     except yaml.YAMLError as error:
-        raise SpecError(f"Expected YAML in `{path}`, but got: {_one_line(error)}.") from error
+        raise SpecError(f"Expected YAML in `{path}`, but got: {one_line(error)}.") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise SpecError(
             f"Expected hyperparameters by name in `{path}`, such as `max_clusters: {{type: int, low: 10, high: 200}}`."
@@ -378,10 +378,6 @@ def _complaint(error: ValidationError) -> str:
         if own == name:
             found.append(f"`{where}` {problems.get(item['type'], shown)}")
     return f"{' and '.join(dict.fromkeys(found))}; give {_FORMS.get(name, _DIMENSION)}"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def asked_parameters(values: Values) -> dict[str, Any]:
