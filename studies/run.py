@@ -129,11 +129,10 @@ def run_comparison(
     say(console, str(out / "rounds"))
     n_others = len(store.studies().keys() - {study})
     if n_others and earlier is None:  # else the other studies may be of this command, and a report of all follows
-        others = "1 other study" if n_others == 1 else f"{n_others} other studies"
         say(
             console,
-            f"These results are of this command only. `{out}` also holds {others}; to see all, run: "
-            f"ntkcpl report {shlex.quote(str(out))}",
+            f"These results are of this command only. `{out}` also holds {counted(n_others, 'other study')}; to see "
+            f"all, run: ntkcpl report {shlex.quote(str(out))}",
         )
     return Outcome(study, len(failures), None if results.rounds.empty else results)
 
