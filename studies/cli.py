@@ -583,10 +583,7 @@ def picture(
         typer.Option(help="Strategies, separated by commas: names (`ntkcpl list strategies`) or module:Class."),
     ] = "coreset_self,probcover,ntkcpl_self",
     learner: LearnerOption = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Set strategy.parameter=value or learner.setting=value; repeatable."),
-    ] = None,
+    settings: SettingsOption = None,
 ) -> None:
     """Compare what strategies believe to have covered with what the classifier gets right, in two dimensions."""
     with one_line_errors():
@@ -745,7 +742,7 @@ def list_(
             typer.echo("\n".join(study_lines(name)))
             return
         console = Console()
-        table = Table(box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False, caption_justify="left")
         if what is Listed.data:
             from harness.data import describe_builtin
 

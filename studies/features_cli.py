@@ -194,9 +194,7 @@ def import_(
         _refuse_other(out)
         names: dict[Field, str | None] = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
         imported = import_features(files, {field: name for field, name in names.items() if name is not None})
-        table = Table(box=None, pad_edge=False)
-        for heading in ("array", "shape", "numbers", "taken as"):
-            table.add_column(heading)
+        table = Table("array", "shape", "numbers", "taken as", box=None, pad_edge=False)
         for row in imported.found:
             table.add_row(*(escape(text) for text in row))
         Console(stderr=True).print(table)
@@ -241,9 +239,7 @@ def recipes() -> None:
     """List the recipes for pre-training with their settings."""
     from harness.features.recipes import RECIPES
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("recipe", "what it is", "settings"):
-        table.add_column(heading)
+    table = Table("recipe", "what it is", "settings", box=None, pad_edge=False)
     for name, (text, recipe) in RECIPES.items():
         values = recipe.model_dump(exclude={"first", "second"})
         table.add_row(name, escape(text), escape("\n".join(f"{key}={value}" for key, value in values.items())))

@@ -40,7 +40,6 @@ def add_strategies(table: Table) -> None:
         f"--strategies recommended stands for {', '.join(SETS['recommended'])}; all for all built-in ones."
         f" --oracle {', '.join(ORACLES)} adds a bound to the figures of accuracy."
     )
-    table.caption_justify = "left"
 
 
 def add_learners(table: Table) -> None:
@@ -61,7 +60,6 @@ def add_learners(table: Table) -> None:
         f"--learner NAME; its settings are given as --set learner.SETTING=VALUE. {_asking('embedding')} look at the"
         f" embedding, {_asking('gradient')} ask for a gradient."
     )
-    table.caption_justify = "left"
 
 
 def add_studies(table: Table) -> None:
@@ -72,7 +70,6 @@ def add_studies(table: Table) -> None:
         study = load_study(name)[1]
         table.add_row(name, escape(study.title), study.schedule)
     table.caption = "`ntkcpl list studies NAME` says what the paper leaves open and what is done differently here."
-    table.caption_justify = "left"
 
 
 def study_lines(name: str) -> list[str]:

@@ -27,9 +27,7 @@ def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
         raise StoreError(f"Expected a store with a study in `{root}`, but found none.")
     trajectories = store.trajectories()
     for study, rows in studies.items():
-        table = Table(box=None, pad_edge=False)
-        for heading in ("status", "trajectories"):
-            table.add_column(heading)
+        table = Table("status", "trajectories", box=None, pad_edge=False)
         for state, count in _counts(store, trajectories, rows).items():
             table.add_row(state, f"{count}/{len(rows)}")
         for state, count in Counter(row["status"] for row in store.trials(study)).items():
