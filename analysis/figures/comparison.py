@@ -64,16 +64,15 @@ def draw_transitions(gains: pd.DataFrame, transitions: pd.DataFrame, ax: Axes, *
     return ax
 
 
-def draw_penalties(penalties: pd.DataFrame, ax: Axes, *, value: str = "plain") -> Axes:
-    """Draw the pairwise penalty matrix: the row beats the column at this share of the label counts.
+def draw_penalties(penalties: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the plain pairwise penalty matrix: the row beats the column at this share of the label counts.
 
     Args:
         penalties: rows of `pairwise_penalties`.
         ax: axis to draw into.
-        value: column to show, "plain" or "holm".
     """
     names = list(penalties["configuration"].unique())
-    matrix = penalties.pivot(index="configuration", columns="opponent", values=value).reindex(
+    matrix = penalties.pivot(index="configuration", columns="opponent", values="plain").reindex(
         index=names, columns=names
     )
     ax.imshow(matrix.to_numpy(dtype=np.float64), cmap="Greys", vmin=0, vmax=1.25)
