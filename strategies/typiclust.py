@@ -10,12 +10,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from strategies.base import IndexArray, PoolView, Selection, Strategy
-from strategies.functional.clustering import kmeans
+from strategies.functional.clustering import MAX_FULL_KMEANS, kmeans
 from strategies.functional.distances import normalise_rows
 from strategies.functional.typicality import typicality
-
-MAX_FULL_KMEANS = 50
-"""Clusters up to which K-means makes full passes; above it works on mini-batches, as the authors do."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ MINIBATCH_ROWS = 5_000
 SEEDING_ROWS = 3
 """Points a cluster among which mini-batches are seeded by k-means++, which takes most of the time."""
 MAX_FULL_KMEANS = 50
-"""Clusters up to which `central_points` makes full passes; above it works on mini-batches."""
+"""Clusters up to which a strategy makes full passes; above it works on mini-batches, as TypiClust's authors do."""
 
 
 @dataclass(frozen=True, eq=False)
