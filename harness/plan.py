@@ -73,7 +73,7 @@ def make_plan(
         trajectories: the store's rows of `trajectories`, where they are known; None reads them.
     """
     rows = store.trajectories() if trajectories is None else trajectories
-    finished = {name: stored_spec(row) for name, row in rows.items() if _ok(row)}
+    finished = {name: stored_spec(row) for name, row in rows.items() if row["status"] == "ok"}
     by_lineage: dict[str, list[TrajectorySpec]] = {}
     for spec in finished.values():
         by_lineage.setdefault(spec.lineage, []).append(spec)
@@ -107,10 +107,6 @@ def stored_spec(row: Row) -> TrajectorySpec:
             f"Expected the specification of trajectory {row['trajectory_id']} in its column `spec`, but cannot read "
             "it; see `ntkcpl store check`."
         ) from error
-
-
-def _ok(row: Row) -> bool:
-    return bool(row["status"] == "ok")
 
 
 def _continue(job: Job, donor: TrajectorySpec, store: StoreReader, n_rounds: int) -> Job:

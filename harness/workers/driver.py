@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from harness.data import Dataset
 from harness.plan import Job
@@ -127,8 +126,7 @@ def _query_rows(name: str, record: RoundRecord) -> list[Row]:
 
 def _trajectory_row(job: Job, started: datetime, commit: str | None, status: str, message: str | None) -> Row:
     spec = job.spec
-    seconds = sum(round_seconds(row) for row in job.rounds)
-    row: dict[str, Any] = {
+    return {
         "trajectory_id": spec.trajectory_id,
         "data": spec.data,
         "data_hash": spec.data_hash,
@@ -142,9 +140,8 @@ def _trajectory_row(job: Job, started: datetime, commit: str | None, status: str
         "spec": canonical_json(spec.model_dump(mode="json")),
         "git": commit,
         "started_at": started,
-        "seconds": seconds,
+        "seconds": sum(round_seconds(row) for row in job.rounds),
     }
-    return row
 
 
 def _peak(row: Row) -> int:
