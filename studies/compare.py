@@ -229,7 +229,11 @@ def parse_settings(
     Raises:
         SpecError: a text of another form, an owner that takes no part, a parameter set twice, or an unknown learner.
     """
-    settings: dict[str, dict[str, str]] = {} if learner is None else {LEARNER: {NAME: parse_name(learner)}}
+    settings: dict[str, dict[str, str]] = {}
+    if learner is not None:
+        if learner != MLP:
+            learner_class(learner)  # refuses a name that is none
+        settings[LEARNER] = {NAME: learner}
     for text in texts:
         left, equals, value = text.partition("=")
         owner, dot, key = left.strip().rpartition(".")
@@ -246,17 +250,6 @@ def parse_settings(
             raise SpecError(f"Expected `{owner}.{key}` once, but it is set twice.")
         settings[owner][key] = value.strip()
     return settings
-
-
-def parse_name(learner: str) -> str:
-    """The name of a learner.
-
-    Raises:
-        SpecError: there is none of that name.
-    """
-    if learner != MLP:
-        learner_class(learner)
-    return learner
 
 
 def parse_bytes(text: str) -> int:
