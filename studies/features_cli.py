@@ -18,7 +18,6 @@ from studies.once import OnceCommand
 
 if TYPE_CHECKING:
     from harness.data import Dataset
-    from harness.features.images import Source
 
 app = typer.Typer(help="Make feature files: pre-train, extract, import.", no_args_is_help=True)
 
@@ -87,7 +86,7 @@ def pretrain(
     """Pre-train an encoder on images without their labels, which only measure its kNN accuracy on the way."""
     with one_line_errors(f"Interrupted: finished epochs are in {out}; the same command continues from there."):
         from harness.exceptions import CheckpointError
-        from harness.features.images import open_images
+        from harness.features.images import Source, open_images
         from harness.features.recipes import default_recipe, make_recipe
 
         stop_on_signals()
@@ -98,7 +97,7 @@ def pretrain(
             recipe or default_recipe(data),
             {key: value for key, value in changes.items() if value is not None} | _settings(settings),
         )
-        images = open_images(_source(data, root, None, image_column, label_column, limit, download))
+        images = open_images(Source(data, root, None, image_column, label_column, limit, download))
         from harness.features.parallel import is_first, processes  # late: they need torch
         from harness.features.pretrain import pretrain
         from studies.features import EpochLines
@@ -150,7 +149,7 @@ def extract(
     """Encode images with a frozen encoder and write a feature file."""
     with one_line_errors("Interrupted: finished chunks are kept; the same command continues from there."):
         from harness.features.files import check_suffix
-        from harness.features.images import open_images
+        from harness.features.images import Source, open_images
 
         stop_on_signals()
         check_suffix(out)
@@ -164,7 +163,7 @@ def extract(
 
         loaded = load_encoder(checkpoint, backbone=backbone, image_size=image_size)
         typer.echo(describe_encoder(loaded), err=True)
-        images = open_images(_source(data, root, test, image_column, label_column, limit, download))
+        images = open_images(Source(data, root, test, image_column, label_column, limit, download))
         with processes(_device(device), threads) as place:
             lines = ChunkLines()
             done = extract(images, loaded, out, device=place, dtype="float16" if half else "float32", listen=lines)
@@ -279,20 +278,6 @@ def _say_worth(what: str, data: Dataset) -> None:
 
     figures = worth(data.x_train, data.y_train, data.x_test, data.y_test)
     typer.echo(f"{what}: kNN {figures.knn:.1%}, linear {figures.linear:.1%}")
-
-
-def _source(
-    data: str,
-    root: Path | None,
-    test: str | None,
-    image_column: str,
-    label_column: str,
-    limit: int | None,
-    download: bool,
-) -> Source:
-    from harness.features.images import Source
-
-    return Source(data, root, test, image_column, label_column, limit, download)
 
 
 def _settings(texts: list[str] | None) -> dict[str, str]:
