@@ -41,12 +41,8 @@ class Boss(Oracle):
 
     def propose(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Iterator[tuple[str, IndexArray]]:
         """The batches, one after the other."""
-        proposers = [each for each in PROPOSERS if view.model is not None or _is_able(each)]
+        proposers = [each for each in PROPOSERS if view.model is not None or each.chooses_first_round]
         size = min(self.part, len(view.unlabelled) // 2)
         refits: dict[bytes, Model] = {}
         for each in itertools.islice(itertools.cycle(proposers), self.n_batches):
             yield each.name, propose(each, view, view.unlabelled, size, n, refits, rng)
-
-
-def _is_able(strategy: Strategy) -> bool:
-    return strategy.chooses_first_round or isinstance(strategy, Random)
