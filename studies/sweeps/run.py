@@ -34,12 +34,10 @@ class SweepOutcome:
     """How a sweep ended.
 
     Attributes:
-        name: of the study in the store.
         n_failed: trials that failed.
         n_unconfirmed: trajectories of the confirmation that failed.
     """
 
-    name: str
     n_failed: int
     n_unconfirmed: int = 0
 
@@ -79,7 +77,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
                 note = f"With {trials}, {sweep.search} is a random search: only trials after the first {STARTUP_TRIALS}"
                 say(progress_console, f"{note} look at results.")
             if options.dry_run:
-                return SweepOutcome(book.study, 0)
+                return SweepOutcome(0)
             from harness.workers.driver import drive
 
             with store.writing():
@@ -107,7 +105,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
     else:
         say(progress_console, str(book))
         if options.dry_run:
-            return SweepOutcome(book.study, 0)
+            return SweepOutcome(0)
         with store.writing():
             if text := book.registering(keep=True):
                 say(progress_console, text)
@@ -128,7 +126,7 @@ def run_sweep(sweep: Sweep, data: Dataset, out: Location, resources: Resources, 
     of_trials = {spec.trajectory_id for record in records for spec in record.specs}
     of_confirmation = {spec.trajectory_id for spec in book.confirmation} - of_trials
     n_unconfirmed = sum(failed.job.spec.trajectory_id in of_confirmation for failed in failures)
-    return SweepOutcome(book.study, n_failed, n_unconfirmed)
+    return SweepOutcome(n_failed, n_unconfirmed)
 
 
 def _jobs(book: TrialBook, bridge: Bridge | None, progress: SweepProgress) -> Iterator[Job | None]:
