@@ -12,11 +12,10 @@ import pandas as pd
 from analysis.exceptions import NoBaselineError, SelectionError
 from analysis.results import Results
 from analysis.rounding import DIGITS
-from analysis.statistics import holm, least_wilcoxon_p, normalised_iqm, wilcoxon
+from analysis.statistics import LEVEL, holm, least_wilcoxon_p, normalised_iqm, wilcoxon
 from analysis.tables import trajectory_table
 from analysis.words import counted, listed
 
-LEVEL = 0.05
 LEAST_SHARE = 0.5
 """Of the seeds of the configuration that has most of them."""
 Windows = Mapping[str, tuple[int, int]]

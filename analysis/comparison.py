@@ -17,11 +17,11 @@ from analysis.exceptions import UnpairedError
 from analysis.metrics import first_reach, last_crossing, share_above
 from analysis.results import Results
 from analysis.rounding import DIGITS
+from analysis.statistics import LEVEL as LEVEL
 from analysis.statistics import FloatArray, bootstrap_interval, bootstrap_weights, holm, mean_interval, t_test
 from analysis.tables import Excluded, baselines, spending_table, trajectory_table
 from analysis.words import listed
 
-LEVEL = 0.05
 TIE_BAND = 0.002
 N_RESAMPLES = 2000
 TARGET_SHARES = (0.9, 0.95, 0.99)

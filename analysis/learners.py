@@ -11,11 +11,10 @@ from analysis.across import Windows, names_by_data
 from analysis.exceptions import SelectionError
 from analysis.results import Results
 from analysis.rounding import DIGITS
-from analysis.statistics import holm, t_test
+from analysis.statistics import LEVEL, holm, t_test
 from analysis.tables import trajectory_table
 from analysis.words import counted
 
-LEVEL = 0.05
 LEAST_STRATEGIES = 3
 
 

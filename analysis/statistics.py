@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
+LEVEL = 0.05
 LEAST_BOOTSTRAP = 5
 
 
@@ -102,7 +103,7 @@ def paired_difference(a: pd.Series[float], b: pd.Series[float], confidence: floa
     if unequal := sorted(a.index.symmetric_difference(b.index)):
         raise UnpairedError(f"Expected equal seeds, but not both sides have {unequal}.")
     interval = mean_interval((a - b).round(DIGITS).to_numpy(), confidence)
-    return Interval(interval.estimate, interval.low, interval.high, interval.n, f"paired {interval.method}")
+    return replace(interval, method=f"paired {interval.method}")
 
 
 def t_test(differences: ArrayLike) -> FloatArray:
