@@ -24,11 +24,9 @@ from scipy.optimize import brentq
 from scipy.spatial.distance import pdist
 
 from harness.data import Dataset, load_dataset
-from harness.spec import LearnerSpec, TrajectorySpec
+from harness.spec import TrajectorySpec
 from harness.trajectory import run_trajectory
 from strategies import coverherding
-from strategies.base import Strategy
-from strategies.registry import make_strategy, resolved_parameters
 
 
 @contextmanager
@@ -75,24 +73,9 @@ ROWS: dict[str, tuple[str, Callable[[int], AbstractContextManager[None]]]] = {
 }
 
 
-def spec_of(name: str, strategy: Strategy, schedule: str, seed: int, data: Dataset, half: str) -> TrajectorySpec:
-    """A trajectory of the default learner, measured on one half of the test data."""
-    return TrajectorySpec(
-        data=data.name,
-        data_hash=data.content_hash,
-        strategy=name,
-        strategy_version=strategy.version,
-        params=resolved_parameters(strategy),
-        schedule=schedule,
-        seed=seed,
-        learner=LearnerSpec(),
-        evaluate_on=half,
-    )
-
-
 def accuracy(name: str, size: int, seed: int, data: Dataset, half: str) -> float:
     """Accuracy after one query of `size` points."""
-    spec = spec_of(name, make_strategy(name), f"{size}x1", seed, data, half)
+    spec = TrajectorySpec.of(data, name, f"{size}x1", seed, evaluate_on=half)
     return next(run_trajectory(spec, data)).accuracy
 
 

@@ -20,13 +20,12 @@ import joblib
 import pandas as pd
 
 from analysis.statistics import paired_difference
-from benchmarks.first_query import spec_of
 from benchmarks.pools import heading, loaded, shown, table_row
 from harness.learners.registry import named
 from harness.pools import PoolSpec
 from harness.schedule import parse_seeds
+from harness.spec import TrajectorySpec
 from harness.trajectory import run_trajectory
-from strategies.registry import make_strategy
 
 ROWS = ("random", "maxherding", "typiclust")
 WITHOUT, WITH = "without", "with"
@@ -39,9 +38,9 @@ def run(word: str, seed: int, options: argparse.Namespace) -> list[dict[str, Any
     data = PoolSpec(pool=f"subset:{size}", pool_seed=seed).apply(whole)
     found = []
     for row in ROWS:
-        plain = spec_of(row, make_strategy(row), options.schedule, seed, data, "tune")
         for kind, intercept in ((WITHOUT, False), (WITH, True)):
-            spec = plain.model_copy(update={"learner": named("linear", {"intercept": intercept})})
+            learner = named("linear", {"intercept": intercept})
+            spec = TrajectorySpec.of(data, row, options.schedule, seed, learner=learner, evaluate_on="tune")
             for record in run_trajectory(spec, data):
                 found.append({"data": word, "row": row, "seed": seed, "labels": record.n_labels})
                 found[-1] |= {"kind": kind, "accuracy": 100 * record.accuracy}

@@ -32,15 +32,14 @@ from sklearn.datasets import make_blobs
 
 from analysis.metrics import areas_under_curves
 from analysis.statistics import Interval, paired_difference
-from benchmarks.first_query import spec_of
 from harness.data import Dataset, Fields, load_dataset
 from harness.learners.registry import MLP, learner_names, named
 from harness.pools import PoolSpec
 from harness.schedule import parse_seeds
+from harness.spec import TrajectorySpec
 from harness.trajectory import run_trajectory
 from strategies import graphherding
 from strategies.functional.distances import squared_distances
-from strategies.registry import make_strategy
 
 OURS = "graphherding"
 OTHERS = ["random", "margin", "badge", "typiclust", "probcover", "maxherding", "uherding", "bait_binary", "dropquery"]
@@ -100,10 +99,10 @@ def run(word: str, seed: int, rows: Sequence[str], options: argparse.Namespace) 
     found = []
     for row in rows:
         name, context = (OURS, PARTS[row]) if row in PARTS else (OURS if row in SETTINGS else row, nullcontext)
-        strategy = make_strategy(name, SETTINGS.get(row, {}))
-        spec = spec_of(name, strategy, options.schedule, seed, data, options.half)
-        if options.learner != MLP:
-            spec = spec.model_copy(update={"learner": named(options.learner)})
+        learner = None if options.learner == MLP else named(options.learner)
+        spec = TrajectorySpec.of(
+            data, name, options.schedule, seed, params=SETTINGS.get(row), learner=learner, evaluate_on=options.half
+        )
         with context():
             for record in run_trajectory(spec, data):
                 found.append({"data": word, "row": row, "seed": seed, "labels": record.n_labels})
