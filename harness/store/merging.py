@@ -13,7 +13,8 @@ Between 1 and 3 a row is in two. Our own readers count it once (`Store` takes a 
 `analysis.load` drops copies by key). A foreign reader that lists a folder and then opens the files may in that time
 see rows twice, or meet a file that is gone (FileNotFoundError): read again, or drop copies by
 `trajectory_id`, `round` (and `position`). After a kill the copies stay until the next writer opens the store,
-which removes sources that a merged file contains; `ntkcpl store check` names them. A merged file that is large enough
+which removes what a merged file has as well; `ntkcpl store check` names it. Copies from another store, whose files
+somebody has copied into this one, go in the same way. A merged file that is large enough
 is left alone from then on; smaller ones are merged again, by the same three steps. If a trajectory in it is run again,
 because somebody removed another of its files, a merged file is replaced by one without it (`Store.forget`).
 """
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.exceptions import StoreError
+from harness.exceptions import DamagedFileError, StoreError
 from harness.store import schema
 from harness.store.location import Location, flush, parsed
 from harness.store.reading import merged, read_file
@@ -72,13 +73,20 @@ def _merge_table(store: Store, table: str, finished: set[str]) -> Merged:
         content = pa.concat_tables([_content(store, path) for path in group]).combine_chunks()
         content = content.sort_by([(name, "ascending") for name in _ORDER if name in content.column_names])
         path = store.write_merged(table, content)
-        if not read_file(path).equals(content):
+        if not _holds(path, content):
             store.remove(path)
             raise StoreError(f"Expected `{path}` to hold what was written, but it does not; is the disk damaged?")
         for merged_in in group:
             store.remove(merged_in)
         flush(store.root / table)
     return Merged(table, n_before, len(store.files(table)))
+
+
+def _holds(path: Location, content: pa.Table) -> bool:
+    try:
+        return bool(read_file(path).equals(content))
+    except DamagedFileError:
+        return False
 
 
 def _groups(sources: list[Location]) -> Iterator[list[Location]]:

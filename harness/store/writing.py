@@ -9,7 +9,7 @@ merged files instead of files of their own (`harness.store.merging`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -102,11 +102,7 @@ class Store(StoreReader):
                 self._merged[table] = self.merged_files(table)
             for path in self._merged[table]:
                 if trajectory_id in self.members(path):
-                    content = read_file(path)
-                    names = content.column("trajectory_id").to_pylist()
-                    if len(others := content.filter(pa.array([name != trajectory_id for name in names]))):
-                        self.write_merged(table, others)
-                    self.remove(path)
+                    self._take_out(path, {trajectory_id})
 
     def write_trajectory(self, row: Row) -> None:
         """Record that a trajectory has finished or failed."""
@@ -169,22 +165,38 @@ class Store(StoreReader):
             raise StoreWriteError(path, error) from error
 
     def _sweep(self) -> None:
-        """Remove what an interrupted write or merge left behind."""
+        """Remove what an interrupted write or merge left behind, and copies from a store that was copied into this."""
         for table in schema.ALL_TABLES:
             for stray in list_files(self.root / table, ".*.parquet"):
                 self.remove(stray)
-            for leftover in self._leftovers(table):
-                self.remove(leftover)
+        for table in schema.MERGEABLE:
+            while found := self._copy(table):
+                self._take_out(*found)
+            members = {name: path for path in self.merged_files(table) for name in self.members(path)}
+            parts = [path for path in self.files(table) if path.stem in members]
+            for path in {members[part.stem] for part in parts}:
+                read_file(path)  # is whole, before it stands for others
+            for part in parts:
+                self.remove(part)
 
-    def _leftovers(self, table: str) -> list[Location]:
-        """Files all of whose trajectories are in a merged file, too: a merge did not come to its end."""
-        others = self.merged_files(table)
-        found = []
-        for path in self.files(table) if others else []:
-            own = self.members(path) if path in others else {path.stem}
-            if any(own <= self.members(other) for other in others if other != path):
-                found.append(path)
-        return found
+    def _copy(self, table: str) -> tuple[Location, set[str]] | None:
+        """A merged file, with those of its trajectories that another one, no smaller, has as well; None without."""
+        seen: dict[str, Location] = {}
+        for path in sorted(self.merged_files(table), key=lambda path: -len(self.members(path))):
+            if twice := self.members(path) & seen.keys():
+                for other in {seen[name] for name in twice}:
+                    read_file(other)  # is whole, before it stands for this one
+                return path, twice
+            seen |= dict.fromkeys(self.members(path), path)
+        return None
+
+    def _take_out(self, path: Location, names: Set[str]) -> None:
+        """Replace a merged file by one without some of its trajectories."""
+        content = read_file(path)
+        stay = [name not in names for name in content.column("trajectory_id").to_pylist()]
+        if any(stay):
+            self.write_merged(path.parent.name, content.filter(pa.array(stay)))
+        self.remove(path)
 
     def _write(self, table: str, name: str, rows: Sequence[Row]) -> None:
         self.write(table, name, pa.Table.from_pylist(list(rows), schema=schema.ALL_TABLES[table]))

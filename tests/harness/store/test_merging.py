@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from analysis import load
 from harness.exceptions import StoreError
 from harness.plan import make_plan
-from harness.store import merging, schema
+from harness.store import merging, schema, writing
 from harness.store.check import check_store
 from harness.store.location import Address, write
 from harness.store.reading import read_file
@@ -264,6 +267,99 @@ def test_killed_at_each_step_nothing_is_lost_and_the_next_start_tidies_up(finish
         pytest.fail("never came to its end")
     assert stop_at > 20
     assert doubled > 0
+
+
+@pytest.mark.parametrize("place", ["local"], indirect=True)
+class TestCopies:
+    """The files of one store were copied into another, or a program that keeps files in step made a second copy."""
+
+    def overlapping(self, finished, place):
+        for name, specs in (("a", finished[1][:4]), ("b", finished[1][2:])):
+            copy_trajectories(finished[0], place / name, specs)
+            merge(place / name)
+        shutil.copytree(place / "b", place / "a", dirs_exist_ok=True)
+        return place / "a"
+
+    def test_a_merged_file_that_is_there_twice_stays_once(self, copied, finished):
+        root, _ = copied
+        merge(root)
+        for table in KEYS:
+            (path,) = (root / table).glob("*.parquet")
+            path.with_stem(f"{path.stem} (copy)").write_bytes(path.read_bytes())
+        merge(root)
+        assert {table: rows(root, table) for table in KEYS} == {table: rows(finished[0], table) for table in KEYS}
+        assert len(pd.read_parquet(root / "rounds")) == 12
+
+    def test_trajectories_of_two_merged_files_are_merged_once(self, finished, place):
+        root = self.overlapping(finished, place)
+        assert "store compact" in check_store(root).problems[0].remedy
+        merge(root)
+        assert check_store(root).problems == []
+        assert {table: rows(root, table) for table in KEYS} == {table: rows(finished[0], table) for table in KEYS}
+        assert len(pd.read_parquet(root / "rounds")) == 12
+
+    def test_one_that_becomes_equal_to_a_third_is_not_lost(self, finished, place):
+        specs = finished[1]
+        for number, own in enumerate((specs[:3], specs[2:4], specs[3:4])):
+            root = place / str(number)
+            copy_trajectories(finished[0], root, own)
+            content = {table: pa.concat_tables(map(read_file, Store(root).files(table))) for table in KEYS}
+            with Store(place).writing():
+                pass
+            store = Store(place)
+            for table in KEYS:
+                store.write_merged(table, content[table])
+        merge(place)
+        assert set(Store(place).trajectories()) == {spec.trajectory_id for spec in specs[:4]}
+        assert len(pd.read_parquet(place / "rounds")) == 8
+
+    def test_killed_at_each_step_nothing_is_lost(self, finished, place, monkeypatch):
+        expected = {table: rows(finished[0], table) for table in KEYS}
+        for stop_at in range(100):
+            root = self.overlapping(finished, place / str(stop_at))
+            with monkeypatch.context() as patch, contextlib.suppress(Killed):
+                Steps(patch, stop_at=stop_at)
+                merge(root)
+                break
+            assert {table: rows(root, table) for table in KEYS} == expected
+            merge(root)
+            assert check_store(root).problems == []
+            assert {table: rows(root, table) for table in KEYS} == expected
+        else:
+            pytest.fail("never came to its end")
+        assert stop_at > 20
+
+
+@pytest.mark.parametrize("place", ["local"], indirect=True)
+class TestDamage:
+    def damage(self, path):
+        """Change a byte of a column that says nothing of which trajectories there are."""
+        column = pq.read_metadata(path).row_group(0).column(pq.read_schema(path).names.index("accuracy"))
+        content = bytearray(path.read_bytes())
+        content[column.data_page_offset + column.total_compressed_size // 2] ^= 0xFF
+        path.write_bytes(content)
+
+    def test_a_merged_file_that_arrives_damaged_does_not_stay(self, copied, monkeypatch):
+        def damaging(path, content):
+            write(path, content)
+            if path.name.startswith(schema.MERGED) and path.parent.name == "rounds":
+                self.damage(path)
+
+        monkeypatch.setattr(writing, "write", damaging)
+        with pytest.raises(StoreError, match="to hold what was written"):
+            merge(copied[0])
+        assert len(pd.read_parquet(copied[0] / "rounds")) == 12
+
+    def test_a_damaged_merged_file_stands_for_no_other(self, copied, finished):
+        root, specs = copied
+        merge(root)
+        (path,) = (root / "rounds").glob("*.parquet")
+        self.damage(path)
+        copy_trajectories(finished[0], root, specs)
+        with pytest.raises(StoreError, match=rf"cannot read `{path}`"):
+            merge(root)
+        path.unlink()
+        assert len(pd.read_parquet(root / "rounds")) == 12
 
 
 def test_killed_while_one_of_them_is_forgotten_the_others_stay(finished, tmp_path, monkeypatch):
