@@ -12,7 +12,7 @@ from analysis.registration import sweep_subject
 from analysis.words import counted
 from harness.data import Dataset
 from harness.plan import Plan, make_plan
-from harness.spec import TrajectorySpec
+from harness.spec import TrajectorySpec, canonical_json
 from harness.store.reading import Row
 from harness.store.writing import Store
 from studies.register import beyond, of_sweep, register
@@ -63,20 +63,32 @@ class TrialBook:
         self._store = store
         self._options = options
         self._members = [row["trajectory_id"] for row in store.studies().get(self.study, [])]
-        self._values: dict[int, Values] = dict(enumerate(sweep.space.grid())) if sweep.search == "grid" else {}
+        rows = store.trials(self.study)
+        self._values = self._grid(rows) if sweep.search == "grid" else {}
         self.n_trials = len(self._values) or sweep.n_trials
         self._records: dict[int, Record] = {}
         self._lock = threading.Lock()
-        self._read_trials()
+        self._read_trials(rows)
         if sweep.scheduler == "none":
             self._take_what_is_done()
 
-    def _read_trials(self) -> None:
+    def _grid(self, rows: Sequence[Row]) -> dict[int, Values]:
+        """The points of a grid by number: each once, and those of earlier runs as they were numbered then."""
+        points = {canonical_json(point): point for point in self.sweep.space.grid()}
+        numbers, numbered = range(len(points)), dict[int, Values]()
+        for row in rows:
+            if int(row["trial"]) in numbers:
+                point = points.pop(canonical_json(values_of(row, self.sweep.space)), None)
+                numbered |= {} if point is None else {int(row["trial"]): point}
+        free = [number for number in numbers if number not in numbered]
+        return numbered | dict(zip(free, points.values(), strict=True))
+
+    def _read_trials(self, rows: Sequence[Row]) -> None:
         """Trials of earlier runs; those that failed are tried again, with their configuration."""
-        for row in self._store.trials(self.study):
+        for row in rows:
             number, values = int(row["trial"]), values_of(row, self.sweep.space)
-            self._values[number] = values
-            if row["status"] == "failed" or number >= self.n_trials:
+            is_numbered_so = self._values.setdefault(number, values) == values
+            if not is_numbered_so or row["status"] == "failed" or number >= self.n_trials:
                 continue
             specs = self.sweep.specs(values, self._data)
             curves = [self._store.rounds(spec.trajectory_id)[0] for spec in specs]

@@ -219,10 +219,11 @@ class Space:
 
     @cached_property
     def dimensions(self) -> dict[str, Dimension]:
-        """Everything that is searched, schedules last."""
+        """Everything that is searched, by name and schedules last: in one order, whatever that of a file is."""
+        parameters = dict(sorted(self.parameters.items()))
         if isinstance(self.schedules, Family):
-            return {**self.parameters, **self.schedules.dimensions}
-        return {**self.parameters, SCHEDULE: Categorical(choices=self.schedules)}
+            return {**parameters, **self.schedules.dimensions}
+        return {**parameters, SCHEDULE: Categorical(choices=self.schedules)}
 
     @property
     def budget(self) -> int:

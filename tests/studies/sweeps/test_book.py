@@ -10,8 +10,8 @@ import pytest
 from harness.store.writing import Store
 from studies.sweeps import book as module
 from studies.sweeps.book import SweepRun, TrialBook
-from studies.sweeps.space import make_space
-from studies.sweeps.trials import Sweep
+from studies.sweeps.space import Categorical, Space, make_space
+from studies.sweeps.trials import Sweep, make_record
 
 FAST = {"learner": {"epochs": "3", "hidden": "16"}}
 
@@ -37,6 +37,24 @@ def test_a_grid_is_known_from_the_start(pool, tmp_path):
     )
     assert [book.configure(number) for number in book.pending] == list(book.sweep.space.grid())
     assert (book.n_trials, len(book.plan().jobs)) == (2, 2)
+
+
+def test_a_grid_that_was_begun_in_another_order_has_each_point_once(pool, tmp_path):
+    ridges, risks = Categorical(choices=(0.1, 0.2)), Categorical(choices=("zero_one", "squared"))
+    sweep = Sweep("ntkcpl_al", Space({"ridge": ridges, "risk": risks}, ("5x4",)), (0,), FAST, {})
+    other = Sweep("ntkcpl_al", Space({"risk": risks, "ridge": ridges}, ("5x4",)), (0,), FAST, {})
+    assert sweep.study(pool) == other.study(pool)
+    assert list(sweep.space.grid()) == list(other.space.grid())
+    points, store = list(sweep.space.grid()), Store(tmp_path)
+    # Trials 0 to 2 as an older version left them: 1 and 2 exchanged, and one of them twice.
+    earlier = {0: points[0], 1: points[2], 2: points[2], 7: points[3]}
+    specs = {number: sweep.specs(values, pool) for number, values in earlier.items()}
+    records = [make_record(sweep, number, earlier[number], specs[number], [[]], "stopped", 0) for number in earlier]
+    with store.writing():
+        store.write_trials(sweep.study(pool), [record.row(sweep.study(pool), sweep) for record in records])
+    book = TrialBook(sweep, pool, store, SweepRun())
+    assert [book.configure(number) for number in range(4)] == [points[0], points[2], points[1], points[3]]
+    assert book.n_trials == 4
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_the_grid_is_the_product_with_the_last_dimension_fastest():
 
 def test_a_file_adds_hyperparameters_and_a_family_of_schedules(write):
     space = make_space("10..50", None, write(FAMILY))
-    assert list(space.dimensions) == ["ridge", "risk", "max_clusters", FIRST, GROWTH, ROUNDS]
+    assert list(space.dimensions) == ["max_clusters", "ridge", "risk", FIRST, GROWTH, ROUNDS]
     assert space.dimensions["ridge"].low == 1e-4
     assert (space.budget, space.window) == (200, (40, 200))
     assert str(space.first_schedule) == "10,95x2"
