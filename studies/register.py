@@ -110,6 +110,8 @@ def of_sweep(
         "by_seconds": sweep.by_seconds,
         "default": _described(default),
     }
+    if sweep.unshown:
+        searched["fixed"] = sweep.unshown
     return Registration(
         study=study,
         registered_at=datetime.now(UTC),

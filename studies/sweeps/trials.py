@@ -17,7 +17,7 @@ from harness.data import Dataset, EvaluateOn
 from harness.exceptions import SpecError
 from harness.spec import TrajectorySpec, canonical_json
 from harness.store.reading import Row, round_seconds
-from strategies.registry import make_strategy, parameter_names, strategy_class
+from strategies.registry import PRESET, make_strategy, parameter_names, resolved_parameters, strategy_class
 from studies.compare import Comparison
 from studies.sweeps.search import Search, Told
 from studies.sweeps.space import MAX_CLUSTERS, SCHEDULE, Categorical, Space, Values, asked_parameters, check_dimensions
@@ -145,6 +145,15 @@ class Sweep:
         defaults = make_strategy(self.strategy, {**self.settings.get(self.strategy, {}), **self.shared})
         return {name: getattr(defaults, name) for name in self.space.parameters}
 
+    @property
+    def unshown(self) -> dict[str, Any]:
+        """Fixed hyperparameters that the default does not show, as they cannot matter on the first schedule alone."""
+        fixed = {**self.settings.get(self.strategy, {}), **self.shared}
+        strategy = make_strategy(self.strategy, fixed)
+        shown = resolved_parameters(strategy.canonical(self.space.first_schedule.queries))
+        asked = resolved_parameters(strategy)
+        return {key: value for key, value in asked.items() if value != shown[key] and (key in fixed or PRESET in fixed)}
+
     def study(self, data: Dataset) -> str:
         """Name in the store: equal for sweeps that try the same configurations; more trials continue it."""
         sampled = [] if self.search == "grid" else [self.search_seed, self.objective, self.by_seconds]
@@ -157,6 +166,8 @@ class Sweep:
         }
         if self.metric != "accuracy":
             content["metric"] = self.metric
+        if self.unshown:
+            content["fixed"] = self.unshown
         return f"{self.kind}-{hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]}"
 
     def _with(self, values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -7,10 +7,12 @@ from analysis.metrics import area_under_curve
 from harness.exceptions import SpecError
 from harness.trajectory import run_trajectory
 from strategies.exceptions import InvalidParameterError
-from studies.sweeps.space import make_space
+from studies.register import of_sweep
+from studies.sweeps.space import Categorical, Space, make_space
 from studies.sweeps.trials import Sweep, best_first, make_record, pareto_front, reports, score, values_of
 
 LABELS = (10, 20, 40)
+FAST = {"learner": {"epochs": "3", "hidden": "16"}}
 
 
 def curve(*accuracies, labels=LABELS, seconds=1.0):
@@ -21,8 +23,7 @@ def curve(*accuracies, labels=LABELS, seconds=1.0):
 
 
 def sweep(clusters="3,6", schedules="5x4;10x2", **options):
-    fast = {"learner": {"epochs": "3", "hidden": "16"}}
-    return Sweep("ntkcpl_al", make_space(clusters, schedules, None), (0, 1), fast, {}, **options)
+    return Sweep("ntkcpl_al", make_space(clusters, schedules, None), (0, 1), FAST, {}, **options)
 
 
 class TestObjective:
@@ -108,6 +109,22 @@ class TestSweep:
         assert len({name, *(other.study(pool) for other in others)}) == 5
         assert sweep(search="tpe").study(pool) == sweep(search="tpe", n_trials=99).study(pool)
         assert sweep(search="tpe").study(pool) != sweep(search="tpe", search_seed=5).study(pool)
+
+    def test_what_matters_on_a_later_schedule_alone_is_part_of_its_name_and_of_its_registration(self, pool):
+        def fixed(**values):
+            space = Space({"ridge": Categorical(choices=(0.1, 0.2))}, ("20x1", "5x4"))
+            return Sweep("ntkcpl_al", space, (0, 1), FAST | {"ntkcpl_al": values}, {})
+
+        def registered(sweep):
+            default, circumstances = sweep.default_specs(pool)[0], {"study": "", "n_begun": 0, "command": ""}
+            return of_sweep(sweep, default, n_trials=4, confirm_seeds=(), **circumstances)
+
+        one, other = fixed(max_clusters=3), fixed(max_clusters=6)
+        assert one.default_specs(pool) == other.default_specs(pool)
+        assert one.study(pool) != other.study(pool)
+        assert registered(one).differences(registered(other)) == ["configurations"]
+        assert fixed(max_clusters=50).unshown == {"max_clusters": 50}
+        assert fixed().unshown == sweep("3,6", "20x1;5x4").unshown == {}
 
     def test_rungs_double_from_the_windows_start(self):
         asked = sweep(schedules="10x10;20x5;50x2")
