@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.exceptions import StoreError, one_line
+from harness.exceptions import StoreError, StoreWriteError, one_line
 from harness.streams import stream
 from studies.sweeps.space import Categorical, Dimension, Int, Space
 
@@ -78,28 +78,32 @@ def mirror(path: Path, name: str, space: Space, told: Sequence[Told], *, n_objec
 
     Args:
         path: of the file, which may hold other studies.
-        name: of the study.
+        name: of the study; with two objectives, which a study of optuna has from its start, it is another one.
         space: what is searched.
         told: trials that have ended.
         n_objectives: as in `propose`.
 
     Raises:
-        StoreError: the file is something else, or cannot be written.
+        StoreError: the file is something else, or of another version of optuna.
+        StoreWriteError: it cannot be written, as when another program keeps it locked.
     """
     import optuna
-    import sqlalchemy.exc
+    import sqlalchemy
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
-        study = _study(n_objectives, None, storage, name)
+        url = sqlalchemy.URL.create("sqlite", database=str(path.absolute()))
+        storage = optuna.storages.RDBStorage(url.render_as_string(hide_password=False))
+        study = _study(n_objectives, None, storage, name if n_objectives == 1 else f"{name}-seconds")
         # A trial that failed and was tried again is there twice, as it happened.
         known = {(each.user_attrs.get("trial"), each.state.name) for each in study.get_trials(deepcopy=False)}
         for trial in sorted(told, key=lambda trial: trial.number):
             if (trial.number, _STATES[trial.status]) not in known:
                 study.add_trial(_frozen(trial, space, n_objectives))
         storage.engine.dispose()
-    except (OSError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+    except sqlalchemy.exc.OperationalError as error:
+        raise StoreWriteError(path, OSError(str(error.orig))) from error
+    except (OSError, RuntimeError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         raise StoreError(f"Cannot write optuna's trials to `{path}`: {one_line(error)[:200]}") from error
 
 

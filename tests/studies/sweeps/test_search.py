@@ -1,9 +1,13 @@
 """Suggestions depend on the number of the trial and on the finished trials, and on nothing else."""
 
+import contextlib
+import sqlite3
+from dataclasses import replace
+
 import optuna
 import pytest
 
-from harness.exceptions import StoreError
+from harness.exceptions import StoreError, StoreWriteError
 from studies.sweeps.search import Told, mirror, propose
 from studies.sweeps.space import make_space
 
@@ -90,3 +94,36 @@ def test_a_mirror_that_is_something_else_is_refused(space, tmp_path):
     with pytest.raises(StoreError, match=r"Cannot write optuna's trials to .*notes\.txt"):
         mirror(path, "study", space, [])
     assert path.read_text().startswith("mine")
+
+
+@pytest.mark.parametrize("name", ["what?.db", "a%20b.db", "ü #x.db"])
+def test_a_mirror_is_where_it_was_asked_for(space, tmp_path, name):
+    mirror(tmp_path / name, "study", space, [])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_mirror_of_a_grid_that_is_given_a_second_objective_goes_on(space, tmp_path):
+    path, told = tmp_path / "optuna.db", run(space, "random", [], 2)
+    mirror(path, "study", space, told[:1])
+    mirror(path, "study", space, [replace(each, objectives=(0.5, 1.0)) for each in told], n_objectives=2)
+    found = optuna.load_study(study_name="study-seconds", storage=f"sqlite:///{path}").trials
+    assert [trial.values for trial in found] == [[0.5, 1.0]] * 2
+
+
+def test_a_mirror_of_another_optuna_is_refused(space, tmp_path):
+    path = tmp_path / "optuna.db"
+    mirror(path, "study", space, [])
+    with contextlib.closing(sqlite3.connect(path)) as base:
+        base.execute("update alembic_version set version_num = 'v0.9.0.a'")
+        base.commit()
+    with pytest.raises(StoreError, match=r"Cannot write optuna's trials to .*no longer compatible"):
+        mirror(path, "study", space, [])
+
+
+def test_a_mirror_that_somebody_keeps_locked_cannot_be_written(space, tmp_path):
+    path = tmp_path / "optuna.db"
+    mirror(path, "study", space, [])
+    with contextlib.closing(sqlite3.connect(path)) as base:
+        base.execute("begin exclusive")
+        with pytest.raises(StoreWriteError, match=r"optuna\.db`: database is locked"):
+            mirror(path, "study", space, [])
