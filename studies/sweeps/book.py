@@ -232,14 +232,24 @@ class TrialBook:
         default, options = self.sweep.default_specs(self._data)[0], self._options
         if not options.register:
             return beyond(self._store, sweep_subject(self.sweep.strategy), default.data_hash, self.study)
-        n_seeds = len(self.sweep.seeds)
         wanted = of_sweep(
             self.sweep,
             default,
             study=self.study,
             n_trials=self.n_trials,
             confirm_seeds=confirm_seeds(self.sweep, options.confirm_seeds),
-            n_begun=len(self._records) * n_seeds + sum(job.origin != "new" for job in self.plan().jobs),
+            n_begun=self._n_begun,
             command=options.command,
         )
-        return register(wanted, self._store, self.n_trials * n_seeds, keep=keep)
+        return register(wanted, self._store, self.n_trials * len(self.sweep.seeds), keep=keep)
+
+    @property
+    def _n_begun(self) -> int:
+        """Trajectories of the search that have a finished round."""
+        n_ended = len(self._records) * len(self.sweep.seeds)
+        if self._is_foreseen:
+            return n_ended + sum(job.origin != "new" for job in self.plan().jobs)
+        # What trials that have not ended would try is not known yet, but what has been run for them is.
+        ended = {spec.trajectory_id for record in self._records.values() for spec in record.specs}
+        begun = [self._store.rounds(name)[0] for name in self._members if name not in ended]
+        return n_ended + sum(bool(rounds) and rounds[0]["seed"] in self.sweep.seeds for rounds in begun)

@@ -81,6 +81,19 @@ def test_a_trial_whose_rounds_are_run_again_has_not_ended(book, searched, pool, 
     assert list(TrialBook(searched, pool, store, SweepRun()).records) == []
 
 
+@pytest.mark.parametrize("search", ["random", "tpe"])
+def test_what_has_begun_before_a_registration_is_counted(searched, pool, tmp_path, run_serially, search):
+    searched, store, options = replace(searched, search=search), Store(tmp_path), SweepRun(register=True)
+    book = TrialBook(searched, pool, store, options)
+    assert "before any of it" not in book.registering(keep=False)
+    run_serially(book.specs(0)[:1], store, n_rounds=1)
+    with store.writing():
+        book.join(book.specs(0))
+        said = TrialBook(searched, pool, store, options).registering(keep=True)
+    assert "when 1 trajectory of it had begun" in said
+    assert [row["n_begun"] for row in store.registrations()] == [1]
+
+
 def test_two_threads_that_ask_for_one_trial_get_one_configuration(book, monkeypatch):
     """Both have found that there is none yet before either proposes one."""
     both, proposals = threading.Barrier(2, timeout=10), iter([{"max_clusters": 3}, {"max_clusters": 9}])
