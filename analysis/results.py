@@ -311,9 +311,11 @@ def load(
 
     import pandas as pd
 
-    # Rounds are written first: where they are missing, somebody has removed their file, or it is damaged.
-    written, listed = (pd.MultiIndex.from_frame(frame[_ONE]) for frame in (read["rounds"], trajectories))
-    trajectories = trajectories[listed.isin(written.unique()) | (trajectories["status"] != "ok")]
+    # Rounds are written first: where some are missing, their file was removed, damaged or replaced by another store's.
+    written = read["rounds"].drop_duplicates([*_ONE, "round"])[_ONE].value_counts()
+    wanted = trajectories["schedule"].map(_n_rounds)
+    found = written.reindex(pd.MultiIndex.from_frame(trajectories[_ONE]), fill_value=0)
+    trajectories = trajectories[(found.to_numpy() >= wanted.to_numpy()) | (trajectories["status"] != "ok")]
     preferred = trajectories.assign(_failed=trajectories["status"] != "ok").sort_values(
         ["_failed", "_store"], kind="stable"
     )
@@ -366,6 +368,11 @@ def load(
     _refuse_missing(results)
     _refuse_mixed(results)
     return results
+
+
+def _n_rounds(schedule: str | None) -> int:
+    """Rounds of a schedule as the tables have it, such as `20x5,50`."""
+    return sum(int(n or 1) for n in re.findall(r"[0-9]+(?:x([0-9]+))?", schedule or ""))
 
 
 def _latest(looks: pd.DataFrame) -> pd.DataFrame:

@@ -100,7 +100,7 @@ def _groups(sources: list[Location]) -> Iterator[list[Location]]:
         if n_rows >= _MOST_ROWS:
             yield group
             group, n_rows = [], 0
-    if len(group) > 1:
+    if len(group) > 1 or merged(group) != group:  # a lone part, too: no file of that name may replace it
         yield group
 
 

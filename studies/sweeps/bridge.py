@@ -143,7 +143,7 @@ class Bridge:
             return [], True
         curves = [self._queue.rounds(spec) for spec in trial.specs]
         found = reports(curves, sweep.objective, sweep.space.window, sweep.rungs, sweep.metric)
-        if found and found[-1][0] == budget and all(map(self._book.is_done, trial.specs)):
+        if all(map(self._book.is_done, trial.specs)):
             self._record(trial, "complete", budget)
             return found, True
         # The last report waits for the rows that say that all is well.

@@ -13,8 +13,9 @@ import numpy as np
 
 from analysis.metrics import area_under_curve
 from analysis.statistics import mean_std
+from analysis.words import counted
 from harness.data import Dataset, EvaluateOn
-from harness.exceptions import SpecError
+from harness.exceptions import SpecError, StoreError
 from harness.spec import TrajectorySpec, canonical_json
 from harness.store.reading import Row, round_seconds
 from strategies.registry import PRESET, make_strategy, parameter_names, resolved_parameters, strategy_class
@@ -309,7 +310,11 @@ def make_record(
     status: Status,
     labels: int,
 ) -> Record:
-    """A trial that has ended, from the rounds of its trajectories."""
+    """A trial that has ended, from the rounds of its trajectories.
+
+    Raises:
+        StoreError: the store lacks rounds of a trajectory that has ended, as after copying another store into it.
+    """
     window = sweep.space.window
     known = () if status == "failed" else tuple(reports(curves, sweep.objective, window, sweep.rungs, sweep.metric))
     record = Record(
@@ -323,6 +328,12 @@ def make_record(
     )
     if status != "complete":
         return record
+    for spec, curve in zip(specs, curves, strict=True):
+        if len(curve) != len(spec.queries):
+            raise StoreError(
+                f"Expected {counted(len(spec.queries), 'round')} of trajectory {spec.trajectory_id}, which has ended, "
+                f"but got {len(curve)}; see `ntkcpl store check`."
+            )
     return replace(
         record,
         scores=tuple(score(curve, sweep.objective, window, metric=sweep.metric) for curve in curves),

@@ -15,7 +15,7 @@ from analysis.exceptions import MixedSettingsError, SelectionError
 from analysis.figures import save_curves
 from analysis.figures.axes import BOUND, line_styles
 from analysis.figures.curves import bounds_of, curve_data, with_bounds
-from analysis.tables import summary_table
+from analysis.tables import missing_cells, summary_table
 from harness.exceptions import StoreError
 from harness.store import schema
 from strategies.registry import ORACLES
@@ -258,6 +258,19 @@ def test_without_its_rounds_a_trajectory_is_not_finished(tmp_path, trajectory, w
     assert len(both.rounds) == 6
 
 
+def test_with_fewer_rounds_than_its_schedule_a_trajectory_is_not_finished(tmp_path, trajectory, write_store):
+    """An unfinished one of another store was copied over its rounds."""
+    store = write_store(tmp_path, [trajectory(name, seed) for name in ("random", "badge") for seed in (0, 1)])
+    file = min((store / "rounds").iterdir())
+    rounds = pq.read_table(file)
+    pq.write_table(rounds.slice(0, 2), file)
+    results = load(store)
+    assert len(results.trajectories) == 3
+    assert len(results.rounds) == 9
+    assert any("1 of 4 trajectories" in note for note in results.notes)
+    assert "not finished" in missing_cells(results)["reason"].item()
+
+
 def test_skipping_takes_no_other_schema(tmp_path, trajectory, write_store):
     store = write_store(tmp_path, [trajectory()])
     file = next((store / "rounds").iterdir())
@@ -356,7 +369,7 @@ class TestOracles:
     def both(self, tmp_path, trajectory, write_store):
         """The same strategies without and with an oracle beside them."""
         own = [trajectory(name, seed) for name in ("random", "badge") for seed in (0, 1)]
-        bounds = [trajectory("boss", seed, (0.8, 0.9, 0.95 + seed / 100), schedule="10x4") for seed in (0, 1)]
+        bounds = [trajectory("boss", seed, (0.8, 0.9, 0.95 + seed / 100), schedule="10x3") for seed in (0, 1)]
         bounds += [trajectory("boss", 2, status="failed"), trajectory("boss", 0, data="other", data_hash="h2")]
         bounds += [trajectory("boss", 4, learner={"epochs": 3})]
         stores = {"without": own, "with": [*own, *bounds]}

@@ -313,6 +313,22 @@ class TestCopies:
         assert set(Store(place).trajectories()) == {spec.trajectory_id for spec in specs[:4]}
         assert len(pd.read_parquet(place / "rounds")) == 8
 
+    @pytest.mark.parametrize("n_more", [0, 1])
+    def test_an_unfinished_copy_takes_no_place(self, finished, place, n_more):
+        """Of a compacted store, also where it has a single trajectory."""
+        specs = finished[1]
+        copy_trajectories(finished[0], place, specs[: 1 + n_more])
+        merge(place)
+        for table in ("rounds", "queries"):
+            path = finished[0] / table / f"{specs[0].trajectory_id}.parquet"
+            (place / table / path.name).write_bytes(path.read_bytes())
+        store = Store(place)
+        rounds, _, queries = store.rounds(specs[0].trajectory_id)
+        store.write_rounds(specs[0].trajectory_id, rounds[:1], queries[:1])
+        merge(place)
+        assert check_store(place).problems == []
+        assert len(store.rounds(specs[0].trajectory_id)[0]) == 2
+
     def test_killed_at_each_step_nothing_is_lost(self, finished, place, monkeypatch):
         expected = {table: rows(finished[0], table) for table in KEYS}
         for stop_at in range(100):

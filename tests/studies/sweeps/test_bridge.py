@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from harness.exceptions import ResourceError
+from harness.exceptions import ResourceError, StoreError
 from harness.store.writing import Store
 from harness.trajectory import run_trajectory
 from harness.workers.driver import record
@@ -141,6 +141,20 @@ def test_a_trial_fails_with_one_of_its_trajectories(run):
     book = run(sweep(), tune, failing={1})
     assert [record.status for record in book.records.values()] == ["failed", "failed"]
     assert sorted(tune.closed) == [0, 1]
+
+
+@pytest.mark.parametrize("scheduler", ["none", "asha"])
+def test_a_trajectory_that_has_ended_but_lacks_rounds_is_named(run, tmp_path, scheduler):
+    """An unfinished one of another store was copied over its rounds."""
+    asked = sweep(scheduler=scheduler)
+    run(asked, FakeTune(range(2)))
+    store = Store(tmp_path)
+    name = min(store.trajectories())
+    rounds, _, queries = store.rounds(name)
+    store.write_rounds(name, rounds[:2], queries[:2])
+    (tmp_path / "trials" / next(iter(store.studies()))).with_suffix(".parquet").unlink()
+    with pytest.raises(StoreError, match=f"Expected 4 rounds of trajectory {name}, which has ended, but got 2"):
+        run(asked, FakeTune(range(2)))
 
 
 def test_a_tune_that_ends_before_its_trials_is_told(run):
