@@ -7,6 +7,7 @@ answer is asked again a few times, and then an error of `UNREACHABLE`.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -308,22 +309,37 @@ def flush(folder: Location) -> None:
 def replace_file(path: Path, content: Buffer | pa.Table) -> None:
     """Write a local file under a hidden name, flush and rename it: a reader sees all of it or none.
 
+    Of two processes that write one file at the same time, the second waits for the first.
+
     Raises:
         OSError: it cannot be written; nothing is left of it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}")
-    try:
-        with hidden.open("wb") as file:
+    with _held(hidden) as file:
+        try:
             _pour(content, file)
             file.flush()
             os.fsync(file.fileno())
-        hidden.replace(path)
-        flush(path.parent)
-    except OSError:
-        with suppress(OSError):
-            hidden.unlink(missing_ok=True)
-        raise
+            hidden.replace(path)
+            flush(path.parent)
+        except OSError:
+            with suppress(OSError):
+                hidden.unlink(missing_ok=True)
+            raise
+
+
+def _held(hidden: Path) -> BinaryIO:
+    """An empty file of this name that no other process writes to until it is closed."""
+    while True:
+        file = os.fdopen(os.open(hidden, os.O_WRONLY | os.O_CREAT, 0o666), "wb")
+        with suppress(OSError):  # of a filesystem without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(hidden), os.fstat(file.fileno())):
+                file.truncate(0)
+                return file
+        file.close()  # whoever held it has given it its name
 
 
 def _pour(content: Buffer | pa.Table, file: BinaryIO | pa.NativeFile) -> None:

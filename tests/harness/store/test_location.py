@@ -1,6 +1,9 @@
 """An address is as good as a folder: one request a file, nothing half-written, and a server that fails now and then."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 from s3_server import FAIL, STALL
@@ -187,3 +190,29 @@ def test_an_outage_is_not_taken_for_damage(monkeypatch):
     monkeypatch.setattr(location.Address, "read_bytes", fails)
     with pytest.raises(OSError, match="no answer"):
         location.parsed(path, lambda content: content.read())
+
+
+def test_two_that_write_one_file_at_once_write_it_one_after_the_other(tmp_path, monkeypatch):
+    path, begun, go_on, pour = tmp_path / "results.csv", Event(), Event(), location._pour
+
+    def slowly(content, file):
+        pour(content[:10], file)
+        file.flush()
+        begun.set()
+        if content.startswith(b"first"):
+            go_on.wait()
+        pour(content[10:], file)
+
+    monkeypatch.setattr(location, "_pour", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(write, path, b"first " * 100)
+        begun.wait()
+        second = threads.submit(write, path, b"second " * 100)
+        time.sleep(0.2)
+        is_early = path.exists()
+        go_on.set()
+        first.result()
+        second.result()
+    assert not is_early
+    assert path.read_bytes() == b"second " * 100
+    assert list(tmp_path.iterdir()) == [path]
