@@ -232,8 +232,8 @@ def test_metrics_table(tmp_path, trajectory, write_store):
         [measured([0.5, None, 0.25]), measured([1.0, 0.5, 0.75], nll=1.0)],
         [measured([0.5, 0.5, 0.75]), measured([1.0, 0.5, 0.25], nll=2.0)],
     ]
-    rows = [trajectory("random", s, (0.4, 0.6), n_labels=(10, 20), rounds=rounds[s]) for s in range(2)]
-    old = trajectory("badge", 0, (0.4, 0.6), n_labels=(10, 20))
+    rows = [trajectory("random", s, (0.4, 0.6), n_labels=(10, 20), schedule="10x2", rounds=rounds[s]) for s in range(2)]
+    old = trajectory("badge", 0, (0.4, 0.6), n_labels=(10, 20), schedule="10x2")
     table = metrics_table(load(write_store(tmp_path, [*rows, old])))
     assert table["configuration"].to_list() == ["random"] * 2
     assert table["n_labels"].to_list() == [10, 20]
