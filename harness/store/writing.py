@@ -179,7 +179,7 @@ class Store(StoreReader):
             for part in parts:
                 self.remove(part)
 
-    def _copy(self, table: str) -> tuple[Location, set[str]] | None:
+    def _copy(self, table: str) -> tuple[Location, Set[str]] | None:
         """A merged file, with those of its trajectories that another one, no smaller, has as well; None without."""
         seen: dict[str, Location] = {}
         for path in sorted(self.merged_files(table), key=lambda path: -len(self.members(path))):
