@@ -370,9 +370,9 @@ def load(
     return results
 
 
-def _n_rounds(schedule: str | None) -> int:
-    """Rounds of a schedule as the tables have it, such as `20x5,50`."""
-    return sum(int(n or 1) for n in re.findall(r"[0-9]+(?:x([0-9]+))?", schedule or ""))
+def _n_rounds(schedule: object) -> int:
+    """Rounds of a schedule as the tables have it, such as `20x5,50`; 0 where there is none."""
+    return sum(int(n or 1) for n in re.findall(r"[0-9]+(?:x([0-9]+))?", str(schedule)))
 
 
 def _latest(looks: pd.DataFrame) -> pd.DataFrame:
