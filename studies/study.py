@@ -19,7 +19,7 @@ from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error, parameter_names, strategy_class
 from studies.compare import LEARNER, NAME, Comparison, parse_oracle, parse_settings, parse_strategies
 from studies.register import Terms
-from studies.sweeps.space import SpaceFile
+from studies.sweeps.space import SpaceFile, read_yaml
 
 if TYPE_CHECKING:
     from harness.features.recipes import Recipe
@@ -319,7 +319,7 @@ def load_study(source: str) -> tuple[str, Study]:
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"Expected a readable YAML file in {source}, but got: {error}.") from error
     try:
-        return name, Study.model_validate(yaml.safe_load(text))
+        return name, Study.model_validate(read_yaml(text))
     except yaml.YAMLError as error:
         raise SpecError(f"Expected YAML in {source}, but got: {one_line(error)}.") from error
     except ValidationError as error:

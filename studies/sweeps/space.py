@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -346,9 +347,27 @@ def _count(text: str) -> int:
     return int(count)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which `1e-3` is a number, as people write it; version 1.1 wants `1.0e-3`, and takes others for text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read_yaml(text: str) -> Any:
+    """What a YAML file says.
+
+    Raises:
+        yaml.YAMLError: it is none.
+    """
+    return _Loader(text).get_single_data()
+
+
 def _read(path: Path) -> SpaceFile:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"Expected a readable file for --space, but got `{path}`: {one_line(error)}.") from error
     except yaml.YAMLError as error:

@@ -50,6 +50,11 @@ def test_a_file_adds_hyperparameters_and_a_family_of_schedules(write):
     assert str(space.first_schedule) == "10,95x2"
 
 
+def test_numbers_are_written_as_people_do(write):
+    space = make_space(None, "5x4", write("ridge: [1e-3, 1.5e2, 2E+1, -1e1, '1e-3', 0x1e1, one]"))
+    assert space.dimensions["ridge"].ends == (1e-3, 150.0, 20.0, -10.0, "1e-3", 481, "one")
+
+
 def test_a_plain_list_is_choices(write):
     space = make_space(None, "5x2", write("weight: [0.5, 1.0]"))
     assert space.parameters == {"weight": Categorical(choices=(0.5, 1.0))}
