@@ -247,7 +247,9 @@ def parsed(path: Location, parse: Callable[[pa.NativeFile], T], whole: bool = Fa
     try:
         with source(path, whole) as content:
             return parse(content)
-    except (FileNotFoundError, StoreError):
+    except (FileNotFoundError, StoreError) as error:
+        if isinstance(error, FileNotFoundError) and isinstance(path, Path) and path.is_symlink():
+            raise unreadable(path, error) from error  # what it leads to has gone, and not to another file of the table
         raise
     except Exception as error:  # a damaged file gives errors of many unrelated types
         if isinstance(path, Path):

@@ -80,6 +80,17 @@ def test_a_file_that_goes_while_its_table_is_read_is_no_error(root, monkeypatch)
     assert len(read_table(root, "rounds")) == 2
 
 
+@pytest.mark.parametrize("place", ["local"], indirect=True)
+def test_a_link_to_a_file_that_has_gone_is_damage(root):
+    path = root / "rounds" / "a.parquet"
+    path.unlink()
+    path.symlink_to(root / "moved.parquet")
+    with pytest.raises(DamagedFileError, match=r"cannot read `.*rounds/a\.parquet` \(.+\); remove it"):
+        read_table(root, "rounds")
+    with pytest.raises(DamagedFileError, match="remove it to go on"):
+        StoreReader(root).rounds("a")
+
+
 def test_files_that_change_all_along_are_told(root, monkeypatch):
     def vanishing(file, **options):
         raise FileNotFoundError
