@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 import os
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
@@ -25,12 +26,18 @@ from strategies.functional.engine.local import make_block
 from strategies.functional.engine.problem import Pick, Problem, Score
 from strategies.functional.tiles import TILE_ROWS
 
+if TYPE_CHECKING:
+    from strategies.functional.engine.cpu import Block
+    from strategies.functional.engine.gpu import DeviceBlock
+
 _ATTEMPTS = 5
 
 
 @ray.remote
 class ShardActor:
     """Owns one block of a look-ahead."""
+
+    _block: Block | DeviceBlock
 
     def __init__(self) -> None:
         threadpool_limits(1)
@@ -40,7 +47,9 @@ class ShardActor:
         return os.getpid()
 
     def build(self, problem: Problem, rows: slice, score: Score, compute: Compute) -> None:
-        """Hold the block of a new round."""
+        """Hold the block of a new round in place of the last one's."""
+        with suppress(AttributeError):
+            del self._block  # there may be no room for both
         self._block = make_block(problem, rows, score, compute)
 
     def best(self, accepted: int | None, column: FloatArray | None) -> Pick | None:

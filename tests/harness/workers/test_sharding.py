@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import weakref
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from harness.workers.sharding import ShardedEngine, Shards, shard_rows
+from harness.workers import sharding
+from harness.workers.sharding import ShardActor, ShardedEngine, Shards, shard_rows
 from strategies.base import Compute
-from strategies.functional.engine.local import LocalEngine
+from strategies.functional.engine.local import LocalEngine, make_block
 from strategies.functional.engine.problem import Problem, absolute_ridge, condition, one_hot
 from strategies.functional.ntk import draw_network, make_kernel
 from strategies.functional.tiles import TILE_ROWS
@@ -70,6 +72,23 @@ def test_shards_cover_the_candidates_in_whole_tiles(n_candidates, n_shards):
     assert len(rows) == n_shards
     assert [i for part in rows for i in range(part.start, part.stop)] == list(range(n_candidates))
     assert all(part.start % TILE_ROWS == 0 for part in rows if part.start < n_candidates)
+
+
+def test_a_shard_gives_up_its_last_block_before_it_makes_another(monkeypatch, problem):
+    made = []
+
+    def make(*arguments):
+        assert all(earlier() is None for earlier in made)
+        block = make_block(*arguments)
+        made.append(weakref.ref(block))
+        return block
+
+    monkeypatch.setattr(sharding, "make_block", make)
+    shard = ShardActor.__ray_metadata__.modified_class()
+    for _ in range(3):
+        shard.build(problem, slice(0, TILE_ROWS), "zero_one", Compute())
+    assert len(made) == 3
+    assert made[-1]() is not None
 
 
 @pytest.mark.ray
