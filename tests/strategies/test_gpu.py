@@ -158,6 +158,14 @@ def test_a_limit_between_nothing_and_all_stores_some_tiles(large):
     assert 0 < device_block(large, memory_limit=10_000_000).stored_share < 1
 
 
+def test_memory_of_the_last_round_is_free_although_torch_keeps_it(monkeypatch):
+    # 10 GiB are another process's; of 90 GiB that torch keeps, 5 are still held by tensors.
+    for name, gib in [("memory_reserved", 90), ("memory_allocated", 5)]:
+        monkeypatch.setattr(torch.cuda, name, lambda device, gib=gib: gib * 2**30)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (40 * 2**30, 140 * 2**30))
+    assert gpu.free_bytes(torch.device("cuda")) == 125 * 2**30
+
+
 def test_a_device_out_of_memory_stores_nothing(large, monkeypatch):
     allocate = torch.empty
 

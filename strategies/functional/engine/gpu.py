@@ -201,7 +201,7 @@ class DeviceBlock:
         it are the corrections, 8 bytes a point and pick, and the open pairs of a count without Triton.
         """
         if self._device.type == "cuda":
-            free = int(_FREE_SHARE * torch.cuda.mem_get_info(self._device)[0])
+            free = int(_FREE_SHARE * free_bytes(self._device))
             limit = free if limit is None else min(limit, free)
         if limit is None:
             return len(self._positions)
@@ -334,6 +334,12 @@ class DeviceBlock:
 
 
 _NEVER = 2**62
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of a GPU that new tensors can have: what nobody holds, and what torch keeps of tensors that are gone."""
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept
 
 
 def make_block(problem: Problem, rows: slice, score: Score, compute: Compute) -> DeviceBlock:
