@@ -6,13 +6,15 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 _CLEAR = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 _MEMINFO = Path("/proc/meminfo")
-_GROUP = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+_GROUPS = Path("/sys/fs/cgroup")
 
 
 def reset_peak() -> None:
@@ -41,12 +43,29 @@ def peak_bytes() -> int:
 
 
 def available_bytes() -> int:
-    """Memory that new work can have on this machine, its control group's limit included."""
+    """Memory that new work can have on this machine, the limits of its control groups included."""
     found = re.search(r"MemAvailable:\s+(\d+) kB", _MEMINFO.read_text()) if _MEMINFO.exists() else None
     free = int(found[1]) * 1024 if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    limit = (_GROUP / "memory.max").read_text().strip() if (_GROUP / "memory.max").exists() else "max"
-    if limit == "max":
-        return free
-    used = int((_GROUP / "memory.current").read_text())
-    cache = re.search(r"^inactive_file (\d+)$", (_GROUP / "memory.stat").read_text(), re.MULTILINE)
-    return max(0, min(free, int(limit) - used + (int(cache[1]) if cache else 0)))
+    for folder, limit, usage, cache in _control_groups():
+        maximum = (folder / limit).read_text().strip() if (folder / limit).exists() else "max"
+        if maximum != "max":
+            used = int((folder / usage).read_text())
+            idle = re.search(rf"^{cache} (\d+)$", (folder / "memory.stat").read_text(), re.MULTILINE)
+            free = min(free, int(maximum) - used + (int(idle[1]) if idle else 0))
+    return max(0, free)
+
+
+def _control_groups() -> Iterator[tuple[Path, str, str, str]]:
+    """Folders of this process's group and those around it; names of limit, usage and idle cache there (cgroup 2, 1).
+
+    A scheduler limits a job by a group of its own; in a container the job's group is the root of what is seen.
+    """
+    own = _OWN_GROUPS.read_text().splitlines() if _OWN_GROUPS.exists() else []
+    for _, controllers, name in (line.split(":", 2) for line in own):
+        path = Path(name.lstrip("/"))
+        for group in (path, *path.parents):
+            if not controllers:
+                yield _GROUPS / group, "memory.max", "memory.current", "inactive_file"
+            elif "memory" in controllers.split(","):
+                names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+                yield (_GROUPS / "memory" / group, *names)
