@@ -20,7 +20,15 @@ from strategies.functional.engine.gpu import DeviceBlock, count_wrong
 from strategies.functional.engine.problem import absolute_ridge, condition
 from strategies.functional.ntk import draw_network, make_kernel
 from strategies.functional.tiles import TILE_ROWS
-from tests.strategies.test_lookahead_engine import SCORES, Case, accept, dense_count, make_case, pick_from
+from tests.strategies.test_lookahead_engine import (
+    SCORES,
+    Case,
+    accept,
+    check_what_is_kept,
+    dense_count,
+    make_case,
+    pick_from,
+)
 
 KINDS = ["distinct", "duplicated", "lattice"]
 
@@ -130,6 +138,10 @@ class TestBlock:
             blocks = [DeviceBlock(case.problem, part, score, Compute(**share)) for part in parts]
             picks = [pick_from(blocks) for _ in range(8)]
         return picks, blocks[-1].predictions
+
+    @pytest.mark.parametrize("limit", [None, 0])
+    def test_corrections_are_kept_for_rows_that_are_built_again(self, large, score, limit):
+        check_what_is_kept(device_block(large, score, memory_limit=limit))
 
     def test_a_block_may_accept_its_own_candidate(self, large, score):
         one, other = device_block(large, score), device_block(large, score)

@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,6 +117,19 @@ def pick_from(blocks):
     best, owner = min((block.best(), number) for number, block in enumerate(blocks))
     accept(blocks, best.pool_index, owner)
     return best
+
+
+def check_what_is_kept(block):
+    """Accepted columns live as long as there are rows that they have to correct."""
+    accepted = []
+    for _ in range(4):
+        pick = block.best()
+        column = block.column(pick.pool_index)
+        accepted.append(weakref.ref(column))
+        block.accept(pick.pool_index, column)
+        del column
+    n_kept = sum(column() is not None for column in accepted)
+    assert n_kept <= 2 if block.stored_share == 1 else n_kept == 4
 
 
 def dense_count(case, block, position):
@@ -262,6 +276,10 @@ class TestShards:
         block = Block(large, slice(None), score, Compute(memory_limit=0))
         column = block.column(int(large.pool_indices[large.candidates[0]]))
         assert column.base.nbytes == column.nbytes
+
+    @pytest.mark.parametrize("limit", [None, 0])
+    def test_corrections_are_kept_for_rows_that_are_computed_again(self, large, score, limit):
+        check_what_is_kept(Block(large, slice(None), score, Compute(memory_limit=limit)))
 
     def test_local_engine_is_one_block(self, large, score):
         with threadpool_limits(1):

@@ -46,6 +46,10 @@ class ResidualRows:
 
     def accept(self, gain: FloatArray, column: FloatArray) -> None:
         """Take a candidate out of S. The rows are corrected by the pass that needs them: one read, one write a pick."""
+        if len(self.stored) == len(self._positions):
+            # Only rows that are computed again need a correction twice.
+            del self._accepted[: self._n_corrected]
+            self._n_corrected = 0
         self._accepted.append((gain, column))
 
     def row(self, row: int) -> FloatArray:

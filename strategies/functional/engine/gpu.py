@@ -169,6 +169,10 @@ class DeviceBlock:
             self._n_alive -= 1
         if self._score == "squared":
             self._move_squared(residual, gain, change, inverse)
+        if len(self._stored) == len(self._positions):
+            # Only rows that are built again need a correction twice.
+            del self._accepted[: self._n_corrected]
+            self._n_corrected = 0
         self._accepted.append((gain, residual))
         self._variances -= gain[self._positions] * residual[self._positions]
         self._by_point += gain[:, None] * change
@@ -198,7 +202,8 @@ class DeviceBlock:
 
         Building a tile of the kernel takes up to `_BUILDING` tiles; errors and changes of outputs in float64 take up to
         `_CHANGING` arrays as large as the outputs. Triton's kernel lists a sixteenth of the points of each row. Not in
-        it are the corrections, 8 bytes a point and pick, and the open pairs of a count without Triton.
+        it are the open pairs of a count without Triton and, where rows are built again, the corrections, 8 bytes a
+        point and pick.
         """
         if self._device.type == "cuda":
             free = int(_FREE_SHARE * free_bytes(self._device))
