@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from threadpoolctl import threadpool_limits
@@ -184,7 +184,7 @@ class ShardedEngine:
         for _ in range(_ATTEMPTS):
             try:
                 return ray.get(reference)
-            except RayActorError:
+            except (RayActorError, OutOfMemoryError):  # Ray's memory monitor kills, too, and says so otherwise
                 self._shards.replace(shard)
                 reference = self._start(shard, "build", self._problem, self._blocks[shard], self._score, self._compute)
                 for accepted, column in self._accepted:

@@ -126,6 +126,43 @@ def test_a_shard_that_dies_is_replayed_to_the_same_bits(problem, make_shards, sc
     np.testing.assert_array_equal(engine.predictions, expected.predictions)
 
 
+@pytest.mark.parametrize("n_before", [0, 3])
+def test_a_shard_that_rays_memory_monitor_kills_is_replayed_as_well(problem, monkeypatch, n_before):
+    from ray.exceptions import OutOfMemoryError
+
+    class Fake(Shards):
+        """Shards in this process; a dead one answers as Ray does for an actor that its memory monitor killed."""
+
+        def __init__(self):
+            self._actors = [self._start(1)]
+
+        def _start(self, shard):
+            return ShardActor.__ray_metadata__.modified_class()
+
+        def call(self, shard, method, *arguments):
+            actor = self._actors[shard - 1]
+            if actor is None:
+                return self._refuse
+            answer = getattr(actor, method)(*arguments)
+            return lambda: answer
+
+        def kill(self):
+            self._actors[0] = None
+
+        def _refuse(self):
+            raise OutOfMemoryError("1 worker(s) were killed due to the node running low on memory.")
+
+    monkeypatch.setattr(sharding.ray, "put", lambda value: value)
+    monkeypatch.setattr(sharding.ray, "get", lambda call: call())
+    shards = Fake()
+    shards.kill()
+    engine, expected = shards(problem, "zero_one", Compute()), LocalEngine(problem, "zero_one", Compute())
+    picks = [engine.pick() for _ in range(n_before)]
+    shards.kill()
+    picks += [engine.pick() for _ in range(N_PICKS - n_before)]
+    assert picks == [expected.pick() for _ in range(N_PICKS)]
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_shards_on_other_nodes(pool_file, tmp_path):
