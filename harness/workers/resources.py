@@ -128,7 +128,11 @@ def settle_on(nodes: Sequence[Node], resources: Resources, n_jobs: int, free: No
     n_workers = max(1, min(resources.workers or room, n_jobs))
     limit = resources.memory_limit
     if limit is None:
-        limit = int(_MEMORY_SHARE * available_bytes() / math.ceil(n_workers / len(nodes)))
+        # Each of the machines that shards need brings its own memory.
+        on_one = min(
+            math.ceil(n_workers / len(nodes)) * resources.shards, max(_room(node, cpus, gpus) for node in nodes)
+        )
+        limit = int(_MEMORY_SHARE * available_bytes() * resources.shards / on_one)
     return replace(resources, workers=n_workers, gpus_per_trajectory=gpus, memory_limit=limit)
 
 

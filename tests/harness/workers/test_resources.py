@@ -1,7 +1,8 @@
 import pytest
 
 from harness.exceptions import ResourceError
-from harness.workers.resources import Resources, _room, unusable_gpus
+from harness.workers import resources as module
+from harness.workers.resources import Resources, _room, settle_on, unusable_gpus
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,27 @@ from harness.workers.resources import Resources, _room, unusable_gpus
 )
 def test_room_on_a_node(cpus_of_node, gpus_of_node, cpus, gpus, room):
     assert _room({"CPU": cpus_of_node, "GPU": gpus_of_node}, cpus, gpus) == room
+
+
+@pytest.mark.parametrize(
+    ("nodes", "resources", "n_jobs", "gib", "gib_a_shard"),
+    [
+        ([{"CPU": 8}], Resources(), 2, 30, 30),
+        ([{"CPU": 8}] * 4, Resources(), 99, 7.5, 7.5),
+        ([{"CPU": 8}], Resources(shards=4), 1, 60, 15),
+        ([{"CPU": 8}] * 4, Resources(shards=4), 1, 60, 15),
+        ([{"CPU": 8}] * 4, Resources(shards=4, cpus_per_trajectory=32), 1, 240, 60),
+        ([{"CPU": 8, "GPU": 1}] * 4, Resources(shards=4), 1, 240, 60),
+        ([{"CPU": 8}] * 2, Resources(shards=2, cpus_per_trajectory=8), 2, 60, 30),
+        ([{"CPU": 64, "GPU": 8}] * 2, Resources(shards=16, cpus_per_trajectory=16), 1, 120, 7.5),
+    ],
+)
+def test_shards_bring_the_memory_of_each_machine_that_they_need(
+    monkeypatch, nodes, resources, n_jobs, gib, gib_a_shard
+):
+    monkeypatch.setattr(module, "available_bytes", lambda: 100 * 2**30)
+    limit = settle_on(nodes, resources, n_jobs).memory_limit
+    assert (limit / 2**30, limit / resources.shards / 2**30) == (gib, gib_a_shard)
 
 
 class TestUnusableGpus:
