@@ -13,6 +13,9 @@ from harness.learners.base import Learner
 from strategies.base import FloatArray, IndexArray
 from strategies.functional.distances import normalise_rows
 
+_TIE = np.float32(1e-6)
+"""Cosines of float32 that differ by less are equal: those of two copies of a point differ by their places."""
+
 
 @dataclass(frozen=True)
 class KNN(Learner):
@@ -23,6 +26,7 @@ class KNN(Learner):
     """
 
     name: ClassVar[str] = "knn"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "Wu et al. 2018, Unsupervised Feature Learning via Non-Parametric Instance Discrimination"
 
     neighbours: Annotated[int, Field(ge=1)] = 20
@@ -61,7 +65,7 @@ class NeighbourPredictor:
         cosine = normalise_rows(features) @ self.bank.T
         last = np.partition(cosine, -self.k, axis=1)[:, -self.k, None]
         nearest = cosine.max(axis=1, keepdims=True)
-        weights = np.where(cosine >= last, np.exp((cosine - nearest) / self.temperature), 0)
+        weights = np.where(cosine >= last - _TIE, np.exp((cosine - nearest) / self.temperature), 0)
         shares: FloatArray = weights @ self.votes
         shares /= shares.sum(axis=1, keepdims=True)
         return shares
