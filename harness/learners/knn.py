@@ -31,7 +31,7 @@ class KNN(Learner):
 
     neighbours: Annotated[int, Field(ge=1)] = 20
     """How many vote."""
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.07
+    temperature: Annotated[float, Field(ge=1e-4, allow_inf_nan=False)] = 0.07
     """The smaller, the more the nearest one decides."""
 
     def fit(

@@ -61,6 +61,7 @@ def test_what_is_no_learner_is_refused_in_one_line(installed, name, said):
         ({"neighbors": 3}, "Did you mean `neighbours`?"),
         ({"neighbours": 0}, "Expected a valid `knn.neighbours`, but got 0"),
         ({"temperature": "inf"}, "knn.temperature"),
+        ({"temperature": 1e-50}, "knn.temperature"),
         ({"scaling": "best"}, "knn.scaling"),
     ],
 )
