@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from harness.data import Dataset, Fields
 from harness.exceptions import DataError
+from strategies.functional.tiles import slices
 
 _LEVELS = 127
+_ROWS = 4096
+"""Rows of which there are copies in float64 at a time."""
 
 
 def reduce_features(data: Dataset, dim: int) -> tuple[Fields, NDArray[np.float32]]:
@@ -33,16 +36,21 @@ def reduce_features(data: Dataset, dim: int) -> tuple[Fields, NDArray[np.float32
         raise DataError(f"Expected 1 to {data.x_train.shape[1]} components of {data.name}, but got {dim}.")
     centre = data.x_train.mean(axis=0, dtype=np.float64)
     second = np.zeros((len(centre), len(centre)))
-    for rows in np.array_split(data.x_train, max(1, len(data.x_train) // 4096)):
+    for rows in np.array_split(data.x_train, max(1, len(data.x_train) // _ROWS)):
         shifted = rows - centre
         second += shifted.T @ shifted
     axes = np.linalg.eigh(second)[1][:, ::-1][:, :dim]
     # The sign of an eigenvector is arbitrary: the largest entry is positive.
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(dim)])
-    train, test = ((x - centre) @ axes for x in (data.x_train, data.x_test))
-    scale = np.abs(train).max(axis=0) / _LEVELS
+    train, test = (
+        [(x[rows] - centre) @ axes for rows in slices(0, len(x), _ROWS)] for x in (data.x_train, data.x_test)
+    )
+    scale = np.max([np.abs(part).max(axis=0) for part in train], axis=0) / _LEVELS
     scale[scale == 0] = 1
-    x_train, x_test = (np.clip(np.rint(x / scale), -_LEVELS, _LEVELS).astype(np.int8) for x in (train, test))
+    x_train, x_test = (
+        np.concatenate([np.clip(np.rint(part / scale), -_LEVELS, _LEVELS).astype(np.int8) for part in parts])
+        for parts in (train, test)
+    )
     labels = _as_given(np.array(data.class_names))
     return Fields(x_train, labels[data.y_train], x_test, labels[data.y_test]), scale.astype(np.float32)
 

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,18 @@ def test_few_components_are_written_small_and_worth_nearly_as_much(digits, tmp_p
     before, after = (worth(d.x_train, d.y_train, d.x_test, d.y_test) for d in (digits, again))
     assert after.knn > before.knn - 0.02
     assert after.linear > before.linear - 0.03
+
+
+def test_needs_less_memory_than_another_copy_of_the_features():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((60_000, 64), dtype=np.float32), np.arange(60_000) % 2
+    data = Dataset.from_arrays("large", Fields(x, y, x[:2], y[:2]))
+    tracemalloc.start()
+    try:
+        reduce_features(data, 4)
+        assert tracemalloc.get_traced_memory()[1] < 0.9 * x.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
