@@ -19,7 +19,8 @@ from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error, parameter_names, strategy_class
 from studies.compare import LEARNER, NAME, Comparison, parse_oracle, parse_settings, parse_strategies
 from studies.register import Terms
-from studies.sweeps.space import SpaceFile, read_yaml
+from studies.sweeps.space import SpaceFile
+from studies.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from harness.features.recipes import Recipe

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +26,7 @@ from pydantic import (
 from harness.exceptions import SpecError, one_line
 from harness.schedule import Schedule
 from strategies.exceptions import did_you_mean
+from studies.yaml_files import read_yaml
 
 SCHEDULE = "schedule"
 FIRST, GROWTH, ROUNDS = "schedule.first", "schedule.growth", "schedule.rounds"
@@ -345,24 +345,6 @@ def parse_counts(text: str) -> Dimension:
 def _count(text: str) -> int:
     count = TypeAdapter(Annotated[int, Field(ge=1)]).validate_python(text.strip())
     return int(count)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which `1e-3` is a number, as people write it; version 1.1 wants `1.0e-3`, and takes others for text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def read_yaml(text: str) -> Any:
-    """What a YAML file says.
-
-    Raises:
-        yaml.YAMLError: it is none.
-    """
-    return _Loader(text).get_single_data()
 
 
 def _read(path: Path) -> SpaceFile:

@@ -232,6 +232,8 @@ def test_feature_settings_that_do_not_parse(text):
         ("title: x", "Expected a valid `mine"),
         ("- 1", "mine"),
         ("!!python/object/apply:os.system [echo]", "Expected YAML"),
+        ("seeds: 2\ntitle: x\nseeds: 5", "found `seeds` twice in .*, line 3, column 1"),
+        ("strategies: [random, {name: ntkcpl_al, max_clusters: 50, max_clusters: 20}]", "found `max_clusters` twice"),
     ],
 )
 def test_a_file_that_is_no_study_is_one_line(tmp_path, text, complaint):

@@ -102,6 +102,7 @@ def test_later_queries_of_a_family_grow():
         (None, None, "schedules: []", "--schedules"),
         (None, "5x2", "- a list", "hyperparameters by name"),
         (None, "5x2", "{broken", "Expected YAML"),
+        (None, "5x2", "ridge: [1, 2]\nridge: [3]", "found `ridge` twice"),
         (None, "5x2", "!!python/object:os.system {}", "Expected YAML"),
         (None, "5x2", "ridge: {type: float, low: 1, high: 0.5}", "low <= high"),
         (None, "5x2", "ridge: {type: float, low: 0, high: 1, log: true}", "low > 0"),
