@@ -252,7 +252,7 @@ def compare(
 ) -> None:
     """Run each strategy with each seed as a full active-learning trajectory, and compare their accuracy."""
     with one_line_errors():
-        from studies.reading import make_pool, read_dataset
+        from studies.reading import make_pools, read_dataset
         from studies.run import run_comparison
         from studies.study import AskedComparison, asked_pools, load_study, registered_terms
 
@@ -279,7 +279,7 @@ def compare(
             if data is None:
                 return
         source = read_dataset(data or "")
-        datasets = [make_pool(source, each) for each in pools]
+        datasets = make_pools(source, pools)
         for each in datasets:
             comparison.specs(each)  # what cannot be is refused before anything runs
         n_failed, found = 0, list["Results"]()
