@@ -53,6 +53,7 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
 
     Raises:
         ResourceError: there is no cluster at the address, or no folder with a name short enough for a local one.
+        KeyboardInterrupt: SIGTERM came while Ray started.
     """
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "include_dashboard": False}
@@ -79,9 +80,13 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
         raise ResourceError(
             f"Expected a Ray cluster at `{resources.address or 'local'}`, but got: {reason(error)}"
         ) from error
-    if on_sigterm is not None:
-        # Ray puts its own handler there, which aborts the process.
-        signal.signal(signal.SIGTERM, on_sigterm)
+    except SystemExit as error:
+        if error.code != signal.SIGTERM:
+            raise
+        raise KeyboardInterrupt from error  # from Ray's own handler, which is there from its start on
+    finally:
+        if on_sigterm is not None:
+            signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from harness.exceptions import ResourceError
 from harness.plan import make_plan
 from harness.store.writing import Store
 from harness.trajectory import run_trajectory
-from harness.workers.cluster import _temporary_folder, settle
+from harness.workers.cluster import _temporary_folder, cluster, settle
 from harness.workers.driver import drive
 from harness.workers.events import Finished, Paused, RoundDone
 from harness.workers.resources import Resources
@@ -44,6 +45,24 @@ class TestTemporaryFolder:
         monkeypatch.setattr("os.access", lambda path, mode: False)
         with pytest.raises(ResourceError, match=r"at most 40 characters for .*, but got `/data/x+`; set TMPDIR"):
             _temporary_folder()
+
+
+def test_sigterm_while_ray_starts_is_an_interruption(monkeypatch):
+    """Ray's own handler ended the command with the exit code 15 and without a word."""
+
+    def init(**_):
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does first
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("ray.init", init)
+    try:
+        with pytest.raises(KeyboardInterrupt), cluster(ONE, 0):
+            pass
+        assert signal.getsignal(signal.SIGTERM) is before
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.ray
