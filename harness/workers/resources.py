@@ -48,7 +48,7 @@ class Resources:
         time_limit: seconds after which a trajectory is given up, or a leg of it where trials may stop; None waits.
 
     Raises:
-        ResourceError: a share of GPUs that Ray does not know.
+        ResourceError: no address of a cluster that is there, or a share of GPUs that Ray does not know.
     """
 
     workers: int | None = None
@@ -66,6 +66,11 @@ class Resources:
             raise ResourceError(
                 f"Expected the address of a cluster's head such as `10.0.0.1:6379`, but got `{self.address}`; "
                 "Ray's client cannot stream results: run on a node of the cluster or as a Ray job."
+            )
+        if self.address is not None and self.address.strip() in ("", "local"):
+            raise ResourceError(
+                "Expected the address of a cluster that is there, such as `10.0.0.1:6379` or `auto`, but got "
+                f"`{self.address}`; leave it out to start a local one."
             )
         if self.address is not None and self.num_gpus is not None:
             raise ResourceError("Expected --num-gpus only for a local cluster, but got it with --address.")

@@ -51,6 +51,13 @@ def test_shards_bring_the_memory_of_each_machine_that_they_need(
     assert (limit / 2**30, limit / resources.shards / 2**30) == (gib, gib_a_shard)
 
 
+@pytest.mark.parametrize("address", ["", " ", "local"])
+def test_an_address_of_no_cluster_is_refused(address):
+    """Ray would start another local cluster for it, one that other machines can reach and with services of its own."""
+    with pytest.raises(ResourceError, match=rf"that is there, .*but got `{address}`; leave it out to start a local"):
+        Resources(address=address)
+
+
 class TestUnusableGpus:
     """A study that asks for GPUs does not run on the CPU without a word."""
 
