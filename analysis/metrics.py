@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.exceptions import InvalidValuesError
 from analysis.rounding import DIGITS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = NDArray[np.float64]
 
@@ -70,8 +75,49 @@ def areas_under_curves(
     return areas
 
 
+def gain(curve: pd.Series[float], baseline: pd.Series[float]) -> pd.Series[float]:
+    """Accuracy above the baseline's at equal label counts.
+
+    Args:
+        curve: accuracies by label count (the index).
+        baseline: accuracies of the baseline at the same label counts.
+
+    Returns:
+        The differences by label count, in units of accuracy.
+
+    Raises:
+        InvalidValuesError: no curve, or the label counts differ.
+    """
+    for part in (curve, baseline):
+        _curve(part.index, part)
+    if not curve.index.equals(baseline.index):
+        unequal = sorted(curve.index.symmetric_difference(baseline.index))
+        raise InvalidValuesError(f"Expected equal label counts, but not both curves have {unequal}.")
+    return curve - baseline
+
+
+def labels_to_reach(n_labels: ArrayLike, accuracy: ArrayLike, target: float) -> float | None:
+    """Fewest labels at which a curve, linear between its label counts, is at `target` or above.
+
+    Args:
+        n_labels: `n_rounds` label counts, rising strictly.
+        accuracy: `n_rounds` accuracies in [0, 1].
+        target: accuracy to reach.
+
+    Returns:
+        The label count; the first one when the curve starts at the target (fewer might do); None when the
+        curve never gets there.
+
+    Raises:
+        InvalidValuesError: no curve.
+    """
+    _curve(n_labels, accuracy)
+    reached = float(first_reach(n_labels, accuracy, target))
+    return None if np.isnan(reached) else reached
+
+
 def first_reach(n_labels: ArrayLike, curves: ArrayLike, target: ArrayLike) -> FloatArray:
-    """Fewest labels at which curves, linear between their label counts, are at `target` or above.
+    """`labels_to_reach` of many curves over the same label counts.
 
     Args:
         n_labels: `n_rounds` label counts, rising strictly.
@@ -79,8 +125,7 @@ def first_reach(n_labels: ArrayLike, curves: ArrayLike, target: ArrayLike) -> Fl
         target: accuracy to reach, one or `...`.
 
     Returns:
-        `...` label counts; the first one where a curve starts at the target (fewer might do), NaN where it is not
-        reached.
+        `...` label counts; NaN where the target is not reached.
 
     Raises:
         InvalidValuesError: no curve.

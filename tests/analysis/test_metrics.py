@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.exceptions import InvalidValuesError
-from analysis.metrics import area_under_curve, first_reach
+from analysis.metrics import area_under_curve, gain, labels_to_reach
 
 PERCENT = pd.read_csv(Path(__file__).parent / "table1.csv", index_col="labels")
 TABLE1 = PERCENT / 100
@@ -83,24 +83,29 @@ def test_area_adds_up_over_windows(curve, share, log):
     assert parts == pytest.approx(area_under_curve(x, y, log=log) * (axis(x[-1]) - axis(x[0])), abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("accuracy", "target", "expected"),
-    [
-        ([0.4, 0.6, 0.8], 0.5, 15),
-        ([0.4, 0.6, 0.8], 0.8, 40),
-        ([0.4, 0.6, 0.8], 0.3, 10),
-        ([0.4, 0.6, 0.5], 0.55, 17.5),
-        ([0.4, 0.6, 0.8], 0.9, np.nan),
-    ],
-)
-def test_first_reach(accuracy, target, expected):
-    assert first_reach([10, 20, 40], accuracy, target) == pytest.approx(expected, nan_ok=True)
+def test_gain_of_published_table():
+    difference = 100 * gain(TABLE1["TypiClust"], TABLE1["Random"])
+    assert [difference[n] for n in (20, 1000, 2000)] == pytest.approx([4.58, -0.19, -0.75])
+
+
+def test_gain_refuses_other_label_counts():
+    curve = TABLE1["Random"]
+    with pytest.raises(InvalidValuesError, match=r"equal label counts, but not both curves have \[20\]"):
+        gain(curve, curve.drop(20))
+
+
+def test_labels_to_reach():
+    assert labels_to_reach([10, 20, 40], [0.4, 0.6, 0.8], 0.5) == pytest.approx(15)
+    assert labels_to_reach([10, 20, 40], [0.4, 0.6, 0.8], 0.8) == 40
+    assert labels_to_reach([10, 20, 40], [0.4, 0.6, 0.8], 0.3) == 10
+    assert labels_to_reach([10, 20, 40], [0.4, 0.6, 0.5], 0.55) == pytest.approx(17.5)
+    assert labels_to_reach([10, 20, 40], [0.4, 0.6, 0.8], 0.9) is None
 
 
 @given(curves(min_size=1), st.floats(0, 1))
 def test_the_curve_is_at_the_target_where_it_is_reached(curve, target):
-    reached = first_reach(*curve, target)
-    if np.isnan(reached):
+    reached = labels_to_reach(*curve, target)
+    if reached is None:
         assert curve[1].max() < target
     elif reached > curve[0][0]:
         assert np.interp(reached, *curve) == pytest.approx(target, abs=1e-6)
