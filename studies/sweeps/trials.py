@@ -18,7 +18,7 @@ from harness.data import Dataset, EvaluateOn
 from harness.exceptions import SpecError, StoreError
 from harness.spec import TrajectorySpec, canonical_json
 from harness.store.reading import Row, round_seconds
-from strategies.registry import PRESET, make_strategy, parameter_names, resolved_parameters, strategy_class
+from strategies.registry import make_strategy, parameter_names, resolved_parameters, strategy_class
 from studies.compare import Comparison
 from studies.sweeps.search import Search, Told
 from studies.sweeps.space import MAX_CLUSTERS, SCHEDULE, Categorical, Space, Values, asked_parameters, check_dimensions
@@ -149,11 +149,10 @@ class Sweep:
     @property
     def unshown(self) -> dict[str, Any]:
         """Fixed hyperparameters that the default does not show, as they cannot matter on the first schedule alone."""
-        fixed = {**self.settings.get(self.strategy, {}), **self.shared}
-        strategy = make_strategy(self.strategy, fixed)
-        shown = resolved_parameters(strategy.canonical(self.space.first_schedule.queries))
-        asked = resolved_parameters(strategy)
-        return {key: value for key, value in asked.items() if value != shown[key] and (key in fixed or PRESET in fixed)}
+        strategy = make_strategy(self.strategy, {**self.settings.get(self.strategy, {}), **self.shared})
+        shown = strategy.canonical(self.space.first_schedule.queries)
+        own, on_first, asked = (resolved_parameters(each) for each in (make_strategy(self.strategy), shown, strategy))
+        return {key: value for key, value in asked.items() if value not in (on_first[key], own[key])}
 
     def study(self, data: Dataset) -> str:
         """Name in the store: equal for sweeps that try the same configurations; more trials continue it."""

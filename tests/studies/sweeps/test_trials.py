@@ -125,6 +125,7 @@ class TestSweep:
         assert registered(one).differences(registered(other)) == ["configurations"]
         assert fixed(max_clusters=50).unshown == {"max_clusters": 50}
         assert fixed().unshown == sweep("3,6", "20x1;5x4").unshown == {}
+        assert fixed(max_clusters=100).study(pool) == fixed().study(pool)  # the strategy's own, in words
 
     def test_rungs_double_from_the_windows_start(self):
         asked = sweep(schedules="10x10;20x5;50x2")
