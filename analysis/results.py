@@ -26,6 +26,7 @@ T = TypeVar("T")
 _KEYS = {"rounds": ["trajectory_id", "round"], "queries": ["trajectory_id", "round", "position"]}
 _ONE = ["trajectory_id", "_store"]
 """A trajectory as one store has it."""
+_LACKS_ROUNDS = "It has ended, but lacks rounds; `ntkcpl store check` says what to do."
 _BOUNDS = ["data", "strategy", "params", "schedule", "evaluate_on", "seed", "n_labels", "accuracy"]
 
 
@@ -251,7 +252,8 @@ def load(
     """Read stores, also while a study still writes to them.
 
     A trajectory that is in several stores counts once. A finished one is preferred to a failed one, and otherwise the
-    first store is used. Unfinished trajectories are left out.
+    first store is used. Unfinished trajectories are left out. One that has ended but lacks some of its rounds counts as
+    failed.
 
     Args:
         stores: folders, or addresses such as `s3://bucket/folder` (`harness.store.location.locate`).
@@ -311,11 +313,16 @@ def load(
 
     import pandas as pd
 
-    # Rounds are written first: where some are missing, their file was removed, damaged or replaced by another store's.
+    # Rounds are written first: where they are missing, somebody has removed their file, or it is damaged.
     written = read["rounds"].drop_duplicates([*_ONE, "round"])[_ONE].value_counts()
-    wanted = trajectories["schedule"].map(_n_rounds)
-    found = written.reindex(pd.MultiIndex.from_frame(trajectories[_ONE]), fill_value=0)
-    trajectories = trajectories[(found.to_numpy() >= wanted.to_numpy()) | (trajectories["status"] != "ok")]
+    n_rounds = written.reindex(pd.MultiIndex.from_frame(trajectories[_ONE]), fill_value=0).to_numpy()
+    is_ok = (trajectories["status"] == "ok").to_numpy()
+    # Where some are missing, another store's file has replaced theirs: the same command would not run them again.
+    is_short = is_ok & (n_rounds < trajectories["schedule"].map(_n_rounds).to_numpy())
+    trajectories = trajectories.assign(
+        status=trajectories["status"].mask(is_short, "failed"),
+        message=trajectories["message"].mask(is_short, _LACKS_ROUNDS),
+    )[~is_ok | (n_rounds > 0)]
     preferred = trajectories.assign(_failed=trajectories["status"] != "ok").sort_values(
         ["_failed", "_store"], kind="stable"
     )

@@ -258,7 +258,7 @@ def test_without_its_rounds_a_trajectory_is_not_finished(tmp_path, trajectory, w
     assert len(both.rounds) == 6
 
 
-def test_with_fewer_rounds_than_its_schedule_a_trajectory_is_not_finished(tmp_path, trajectory, write_store):
+def test_with_fewer_rounds_than_its_schedule_a_trajectory_has_failed(tmp_path, trajectory, write_store):
     """An unfinished one of another store was copied over its rounds."""
     store = write_store(tmp_path, [trajectory(name, seed) for name in ("random", "badge") for seed in (0, 1)])
     file = min((store / "rounds").iterdir())
@@ -267,8 +267,8 @@ def test_with_fewer_rounds_than_its_schedule_a_trajectory_is_not_finished(tmp_pa
     results = load(store)
     assert len(results.trajectories) == 3
     assert len(results.rounds) == 9
-    assert any("1 of 4 trajectories" in note for note in results.notes)
-    assert "not finished" in missing_cells(results)["reason"].item()
+    assert len(results.failures) == 1
+    assert "lacks rounds; `ntkcpl store check` says" in missing_cells(results)["reason"].item()
 
 
 def test_skipping_takes_no_other_schema(tmp_path, trajectory, write_store):
