@@ -44,14 +44,13 @@ def peak_bytes() -> int:
 
 def available_bytes() -> int:
     """Memory that new work can have on this machine, the limits of its control groups included."""
-    found = re.search(r"MemAvailable:\s+(\d+) kB", _MEMINFO.read_text()) if _MEMINFO.exists() else None
+    found = re.search(r"MemAvailable:\s+(\d+) kB", _text(_MEMINFO))
     free = int(found[1]) * 1024 if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     for folder, limit, usage, cache in _control_groups():
-        maximum = (folder / limit).read_text().strip() if (folder / limit).exists() else "max"
-        if maximum != "max":
-            used = int((folder / usage).read_text())
-            idle = re.search(rf"^{cache} (\d+)$", (folder / "memory.stat").read_text(), re.MULTILINE)
-            free = min(free, int(maximum) - used + (int(idle[1]) if idle else 0))
+        maximum, used = _text(folder / limit), _text(folder / usage)
+        if maximum.isdecimal() and used.isdecimal():
+            idle = re.search(rf"^{cache} (\d+)$", _text(folder / "memory.stat"), re.MULTILINE)
+            free = min(free, int(maximum) - int(used) + (int(idle[1]) if idle else 0))
     return max(0, free)
 
 
@@ -60,8 +59,7 @@ def _control_groups() -> Iterator[tuple[Path, str, str, str]]:
 
     A scheduler limits a job by a group of its own; in a container the job's group is the root of what is seen.
     """
-    own = _OWN_GROUPS.read_text().splitlines() if _OWN_GROUPS.exists() else []
-    for _, controllers, name in (line.split(":", 2) for line in own):
+    for _, controllers, name in (line.split(":", 2) for line in _text(_OWN_GROUPS).splitlines()):
         path = Path(name.lstrip("/"))
         for group in (path, *path.parents):
             if not controllers:
@@ -69,3 +67,11 @@ def _control_groups() -> Iterator[tuple[Path, str, str, str]]:
             elif "memory" in controllers.split(","):
                 names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
                 yield (_GROUPS / "memory" / group, *names)
+
+
+def _text(file: Path) -> str:
+    """What a file of the system says; nothing where it is not there."""
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""

@@ -50,3 +50,12 @@ def test_the_limit_of_a_job_holds_in_the_groups_within(machine, version):
 
 def test_a_machine_without_groups(machine):
     assert available_bytes() == 2**34
+
+
+@pytest.mark.parametrize(("missing", "expected"), [("stat", 2**33 - 2**30), ("usage_in_bytes", 2**34)])
+def test_a_sandbox_may_lack_files(machine, missing, expected):
+    """Not every sandbox offers all files of a control group."""
+    (machine / "proc").write_text("2:memory:/\n")
+    limit_group(machine / "groups" / "memory", 2**33, 2**30, 2**29, version=1)
+    (machine / "groups" / "memory" / f"memory.{missing}").unlink()
+    assert available_bytes() == expected
