@@ -120,7 +120,8 @@ def settle_on(nodes: Sequence[Node], resources: Resources, n_jobs: int, free: No
     if gpus is None:
         gpus = 1.0 if n_gpus else 0.0
     cpus = resources.cpus_per_trajectory / resources.shards
-    room = sum(_room(node, cpus, gpus) for node in nodes) // resources.shards
+    rooms = [_room(node, cpus, gpus) for node in nodes]
+    room = sum(rooms) // resources.shards
     asked = resources.workers or 1
     if asked > room:
         share = f"{_shown(resources.cpus_per_trajectory, 'CPU')} and {_shown(gpus * resources.shards, 'GPU')}"
@@ -133,10 +134,10 @@ def settle_on(nodes: Sequence[Node], resources: Resources, n_jobs: int, free: No
     n_workers = max(1, min(resources.workers or room, n_jobs))
     limit = resources.memory_limit
     if limit is None:
-        # Each of the machines that shards need brings its own memory.
-        on_one = min(
-            math.ceil(n_workers / len(nodes)) * resources.shards, max(_room(node, cpus, gpus) for node in nodes)
-        )
+        # Each of the machines that shards need brings its own memory; one without room, as a head often is, none.
+        whole = [room // resources.shards for room in rooms]
+        even = (k for k in range(1, n_workers) if sum(min(k, most) for most in whole) >= n_workers)
+        on_one = min(next(even, n_workers) * resources.shards, max(rooms))
         limit = int(_MEMORY_SHARE * available_bytes() * resources.shards / on_one)
     return replace(resources, workers=n_workers, gpus_per_trajectory=gpus, memory_limit=limit)
 

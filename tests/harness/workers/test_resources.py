@@ -41,6 +41,9 @@ def test_room_on_a_node(cpus_of_node, gpus_of_node, cpus, gpus, room):
         ([{"CPU": 8, "GPU": 1}] * 4, Resources(shards=4), 1, 240, 60),
         ([{"CPU": 8}] * 2, Resources(shards=2, cpus_per_trajectory=8), 2, 60, 30),
         ([{"CPU": 64, "GPU": 8}] * 2, Resources(shards=16, cpus_per_trajectory=16), 1, 120, 7.5),
+        ([{}, {"CPU": 8, "GPU": 8}], Resources(), 99, 7.5, 7.5),
+        ([{"CPU": 4}, {"CPU": 8}], Resources(), 12, 7.5, 7.5),
+        ([{"CPU": 4}, {"CPU": 8}], Resources(shards=2, cpus_per_trajectory=2), 3, 30, 15),
     ],
 )
 def test_shards_bring_the_memory_of_each_machine_that_they_need(
