@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from harness.data import Dataset, EvaluateOn
 from harness.exceptions import SpecError, StoreError
 from harness.spec import TrajectorySpec, canonical_json
 from harness.store.reading import Row, round_seconds
+from strategies.exceptions import InvalidParameterError
 from strategies.registry import make_strategy, parameter_names, resolved_parameters, strategy_class
 from studies.compare import Comparison
 from studies.sweeps.search import Search, Told
@@ -150,9 +152,12 @@ class Sweep:
     def unshown(self) -> dict[str, Any]:
         """Fixed hyperparameters that the default does not show, as they cannot matter on the first schedule alone."""
         strategy = make_strategy(self.strategy, {**self.settings.get(self.strategy, {}), **self.shared})
-        shown = strategy.canonical(self.space.first_schedule.queries)
-        own, on_first, asked = (resolved_parameters(each) for each in (make_strategy(self.strategy), shown, strategy))
-        return {key: value for key, value in asked.items() if value not in (on_first[key], own[key])}
+        own = dict[str, Any]()
+        with suppress(InvalidParameterError):  # of a strategy some of whose hyperparameters must be given
+            own = resolved_parameters(make_strategy(self.strategy))
+        shown = resolved_parameters(strategy.canonical(self.space.first_schedule.queries))
+        asked = resolved_parameters(strategy)
+        return {key: value for key, value in asked.items() if value not in (shown[key], own.get(key, shown[key]))}
 
     def study(self, data: Dataset) -> str:
         """Name in the store: equal for sweeps that try the same configurations; more trials continue it."""
