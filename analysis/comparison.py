@@ -17,8 +17,7 @@ from analysis.exceptions import UnpairedError
 from analysis.metrics import first_reach, last_crossing, share_above
 from analysis.results import Results
 from analysis.rounding import DIGITS
-from analysis.statistics import LEVEL as LEVEL
-from analysis.statistics import FloatArray, bootstrap_interval, bootstrap_weights, holm, mean_interval, t_test
+from analysis.statistics import LEVEL, FloatArray, bootstrap_interval, bootstrap_weights, holm, mean_interval, t_test
 from analysis.tables import Excluded, baselines, spending_table, trajectory_table
 from analysis.words import listed
 

@@ -25,6 +25,7 @@ from analysis.report.render import (
     table_of,
     text,
 )
+from analysis.statistics import LEVEL
 from analysis.words import counted
 
 _CONFIGURATION = Column("configuration", "configuration", text)
@@ -173,7 +174,7 @@ def _gain(estimates: Estimates, title: str) -> Table:
     frame = estimates.gains
 
     def cell(row: Any) -> Cell:
-        return Cell(points(row["gain"]) + ("*" if row["p_holm"] < comparison.LEVEL else ""), row["gain"])
+        return Cell(points(row["gain"]) + ("*" if row["p_holm"] < LEVEL else ""), row["gain"])
 
     return Table(
         "gain",

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.comparison import LEVEL
 from analysis.report.render import number, percent, points
-from analysis.statistics import LEAST_BOOTSTRAP, detectable_difference, least_wilcoxon_p
+from analysis.statistics import LEAST_BOOTSTRAP, LEVEL, detectable_difference, least_wilcoxon_p
 from analysis.words import listed
 
 _LEAST_WILCOXON = 6
