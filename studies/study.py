@@ -320,7 +320,7 @@ def load_study(source: str) -> tuple[str, Study]:
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"Expected a readable YAML file in {source}, but got: {error}.") from error
     try:
-        return name, Study.model_validate(read_yaml(text))
+        return name, Study.model_validate(read_yaml(text, source))
     except yaml.YAMLError as error:
         raise SpecError(f"Expected YAML in {source}, but got: {one_line(error)}.") from error
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""YAML as people write it: each key of a mapping once, and `1e-3` is a number."""
+"""YAML as people write it: each key of a mapping once, `1e-3` is a number, and `010` is none."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import Any
 import yaml
 
 
-def read_yaml(text: str) -> Any:
-    """What a YAML file says, as `yaml.safe_load` reads it, but for these two rules.
+def read_yaml(text: str, name: str) -> Any:
+    """What a YAML file says, as `yaml.safe_load` reads it, but for these three rules.
+
+    Args:
+        text: what the file contains.
+        name: of the file, for the errors.
 
     Raises:
-        yaml.YAMLError: a key is there twice, or the text is no YAML.
+        yaml.YAMLError: a key is there twice, a number begins with 0 or has colons, or the text is no YAML.
     """
     loader = _Loader(text)
+    loader.name = name
     try:
         return loader.get_single_data()
     finally:
@@ -31,8 +36,15 @@ class _Loader(yaml.SafeLoader):
             seen.add(key.value)
         return node
 
+    def construct_plain_int(self, node: yaml.ScalarNode) -> int:
+        """YAML 1.1 takes `010` for eight and `1:30` for ninety."""
+        if re.match(r"[-+]?0[0-9_]|.*:", node.value):
+            raise yaml.MarkedYAMLError(problem=f"found `{node.value}` for a number", problem_mark=node.start_mark)
+        return self.construct_yaml_int(node)
+
 
 # YAML 1.1 wants `1.0e-3`, and takes other spellings for text.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_plain_int)

@@ -349,7 +349,7 @@ def _count(text: str) -> int:
 
 def _read(path: Path) -> SpaceFile:
     try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"Expected a readable file for --space, but got `{path}`: {one_line(error)}.") from error
     except yaml.YAMLError as error:
