@@ -302,7 +302,7 @@ def load_study(source: str) -> tuple[str, Study]:
         source: a name in `study_names()`, or the path of a YAML file.
 
     Raises:
-        SpecError: there is no such study, or the file does not describe one.
+        SpecError: there is no such study, or the file does not describe one or has the name of the paper's.
     """
     if source in study_names():
         text, name = _folder().joinpath(f"{source}.yaml").read_text(encoding="utf-8"), source
@@ -313,6 +313,8 @@ def load_study(source: str) -> tuple[str, Study]:
                 f"Expected a study among {', '.join(study_names())} or a YAML file, but got `{source}`."
                 + did_you_mean(source, study_names())
             )
+        if path.stem in study_names():  # the report would show it as the paper's
+            raise SpecError(f"Expected a name that is none of the paper's studies', but got `{path.name}`; rename it.")
         if path.name.startswith("."):
             raise SpecError(f"Expected the name of a study without a dot before it, but got `{path.name}`; rename it.")
         try:

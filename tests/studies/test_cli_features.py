@@ -212,7 +212,7 @@ def study_file(tmp_path):
         "seeds": 2,
         "learner": {"epochs": 3, "hidden": 16},
     }
-    path = tmp_path / "cifar10.yaml"
+    path = tmp_path / "own.yaml"
     path.write_text(yaml.safe_dump(study))
     return path
 

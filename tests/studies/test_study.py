@@ -248,6 +248,12 @@ def test_a_study_of_ones_own(tmp_path):
     assert options().comparison(load_study(str(tmp_path / "mine.yaml"))).kind == "mine"
 
 
+def test_a_study_of_ones_own_is_not_called_like_one_of_the_papers(tmp_path):
+    (tmp_path / "cifar10.yaml").write_text("seeds: 2")
+    with pytest.raises(SpecError, match="none of the paper's studies', but got `cifar10.yaml`; rename"):
+        load_study(str(tmp_path / "cifar10.yaml"))
+
+
 @pytest.mark.parametrize("name", ["cifar", "no.yaml", "../cifar10"])
 def test_unknown_studies_are_refused(name):
     with pytest.raises(SpecError, match="Expected a study among cifar10, cifar100, cifar10_clusters, imagenet100"):
