@@ -70,7 +70,12 @@ PARTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 }
 SETTINGS: dict[str, dict[str, str]] = {
     f"{name}={value}": {name: value}
-    for name, values in {"stay": ("0.9", "0.99"), "neighbours": ("5", "20"), "candidates": ("2500",)}.items()
+    for name, values in {
+        "stay": ("0.9", "0.99"),
+        "neighbours": ("5", "20"),
+        "candidates": ("2500",),
+        "handover": ("20", "1e9"),
+    }.items()
     for value in values
 }
 

@@ -90,6 +90,8 @@ class Classifier(Model, Protocol):
 class TrainedNetwork:
     """The network as a `Classifier`."""
 
+    learns_embedding = True
+
     def __init__(self, network: nn.Sequential, inputs: Inputs, retrain: Callable[[IndexArray], Classifier]) -> None:
         self._network = network
         self._inputs = inputs

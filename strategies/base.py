@@ -39,6 +39,10 @@ class Model(Protocol):
         without layers, they are the scaled features.
         """
 
+    @property
+    def learns_embedding(self) -> bool:
+        """Whether the embedding is learnt from the labels; otherwise it is the scaled features."""
+
     def predict_proba(self, features: FloatArray) -> FloatArray:
         """Softmax of the logits of any features, such as masked ones: `n x dim` -> `n x n_classes` float32.
 

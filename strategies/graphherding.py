@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from strategies.bait_binary import BaitBinary
 from strategies.base import FloatArray, IndexArray, PoolView, Selection, Strategy
 from strategies.functional.calibration import tempered
 from strategies.functional.diffusion import diffusion_kernel
@@ -34,12 +36,17 @@ class GraphHerding(Strategy):
     are trained on random four fifths of its labels, at the temperature of `uherding`: u_x is one minus the margin of
     p_x, 0 on labelled points, and a_xl = p_x(class of l) / max_c p_x(c), 1 for the picks, whose labels are unknown.
 
+    Once each class has `handover` labels in the mean, the regions are covered, and what is left are the borders between
+    classes. A classifier that learns an embedding knows more of these than the features do: from there on, the query is
+    that of `bait_binary`, if the classifier does.
+
     The mean runs over the labelled points and the candidates. A score is what the mean loses without that pick. How the
     strategy was found, what was measured and where it fails: docs/explanation/graphherding.md.
     """
 
     name: ClassVar[str] = "graphherding"
     source: ClassVar[str] = "this project, after Bae et al. 2024, arXiv 2407.12212, and 2025, arXiv 2412.20644"
+    version: ClassVar[int] = 2
     chooses_first_round: ClassVar[bool] = True
 
     candidates: Annotated[int, Field(ge=2, le=30_000)] = 5_000
@@ -54,8 +61,16 @@ class GraphHerding(Strategy):
     """Nearest points that each point is joined to in the graph."""
     stay: Annotated[float, Field(gt=0, le=0.999)] = 0.95
     """Probability that a walk goes on before each step. Nearer to 1, float32 does not resolve the kernel."""
+    handover: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 40.0
+    """Labels for each class from which on `bait_binary` chooses, if the classifier learns an embedding."""
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
+        if (
+            view.model is not None
+            and view.model.learns_embedding
+            and len(view.labels) >= self.handover * view.n_classes
+        ):
+            return replace(BaitBinary()._select(view, n, rng=rng), stats={"handed_over": 1})
         n_threads = view.compute.n_threads
         candidates = draw_candidates(view, self.candidates, n, rng)
         points = np.concatenate([candidates, view.labelled])

@@ -106,6 +106,10 @@ class _PartModel:
     def embedding(self) -> FloatArray:
         return self.whole.embedding[self.rows]
 
+    @property
+    def learns_embedding(self) -> bool:
+        return self.whole.learns_embedding
+
     def predict_proba(self, features: FloatArray) -> FloatArray:
         return self.whole.predict_proba(features)
 

@@ -68,6 +68,7 @@ class FakeModel:
 
     probabilities: FloatArray
     embedding: FloatArray
+    learns_embedding: bool = True
 
     def predict_proba(self, features: FloatArray) -> FloatArray:
         """The pool's probabilities in turn, as many as there are rows."""
@@ -98,6 +99,7 @@ class LeastSquaresModel:
     features: FloatArray
     labelled: IndexArray
     labels: IndexArray
+    learns_embedding: bool = True
 
     @cached_property
     def embedding(self) -> FloatArray:
@@ -157,6 +159,10 @@ class _WithoutGradient:
     @property
     def embedding(self) -> FloatArray:
         return self.whole.embedding
+
+    @property
+    def learns_embedding(self) -> bool:
+        return self.whole.learns_embedding
 
     def predict_proba(self, features: FloatArray) -> FloatArray:
         return self.whole.predict_proba(features)

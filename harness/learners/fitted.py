@@ -57,6 +57,8 @@ def fit(
 class FittedLearner:
     """A `harness.learner.Classifier` from a predictor. Its embedding is the scaled features themselves."""
 
+    learns_embedding = False
+
     def __init__(
         self,
         name: str,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from strategies.bait_binary import BaitBinary
 from strategies.base import PoolView
 from strategies.functional.diffusion import diffusion_kernel
 from strategies.functional.distances import normalise_rows
@@ -73,6 +74,22 @@ def test_a_path_of_near_points_counts_and_the_distance_does_not():
     view = PoolView(features, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), 2)
     picks = choose(GraphHerding(neighbours=3), view, 2).indices
     assert sorted(picks < 20) == [False, True]
+
+
+def test_from_some_labels_for_each_class_on_bait_binary_chooses_where_the_classifier_learns_an_embedding():
+    view = make_view(n_labelled=9)  # three classes
+    herded, later = choose(GraphHerding(), view, 5), choose(GraphHerding(handover=3.01), view, 5)
+    handed = choose(GraphHerding(handover=3), view, 5)
+    bait = choose(BaitBinary(), view, 5)
+    np.testing.assert_array_equal(handed.indices, bait.indices)
+    np.testing.assert_array_equal(handed.scores, bait.scores)
+    assert handed.stats == {"handed_over": 1}
+    np.testing.assert_array_equal(later.indices, herded.indices)
+    assert set(herded.indices) != set(bait.indices)
+    frozen = replace(view, model=replace(view.model, learns_embedding=False))
+    np.testing.assert_array_equal(choose(GraphHerding(handover=3), frozen, 5).indices, herded.indices)
+    unlabelled = make_view(n_labelled=0)
+    assert "handed_over" not in choose(GraphHerding(handover=1e-9), unlabelled, 5).stats
 
 
 def test_a_part_of_the_pool_is_enough():
