@@ -121,12 +121,16 @@ class LearnerContract:
             np.testing.assert_allclose(found, classifier.probabilities[rows], atol=1e-4)
 
     def test_embedding_is_of_the_pool(self, learner: Learner | LearnerSpec) -> None:
-        """Strategies measure distances in it, between all points of the pool."""
-        embedding = fitted(learner).embedding
+        """Strategies measure distances in it, between all points of the pool, and may want one that is learnt."""
+        classifier = fitted(learner)
+        embedding = classifier.embedding
         assert embedding.dtype == np.float32
         assert embedding.ndim == 2
         assert len(embedding) == N_POOL
         assert np.isfinite(embedding).all()
+        fewer = classifier.refit(np.arange(12))
+        assert np.array_equal(fewer.embedding, embedding) != classifier.learns_embedding
+        assert fewer.learns_embedding == classifier.learns_embedding
 
     def test_gradient_is_the_slope_of_the_cross_entropy(self, learner: Learner | LearnerSpec) -> None:
         """Strategies follow it; a learner without one says so instead of giving zeros."""
