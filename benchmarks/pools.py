@@ -130,15 +130,18 @@ def tables(results: pd.DataFrame) -> Iterator[str]:
             cells = (shown(paired_difference(of[OURS], of[row])) if row in of else "" for of in areas.values())
             yield table_row(row, cells)
     others = [row for row in rows if row in OTHERS]
-    if not others:
-        return
-    yield f"\n{OURS} less the best of the other strategies at each label count (bold: clear of zero)\n"
-    counts = next(iter(paired.values()))[OURS].columns
-    yield from heading("", counts)
-    for word, wide in paired.items():
-        best = {count: max(others, key=lambda row: wide[row][count].mean()) for count in counts}
-        cells = (f"{shown(paired_difference(wide[OURS][n], wide[best[n]][n]))} ({best[n]})" for n in counts)
-        yield table_row(word, cells)
+    against = {row: [row] for row in rows if row not in OTHERS}
+    if others:
+        against["the best of the other strategies"] = others
+    for what, among in against.items():
+        yield f"\n{OURS} less {what} at each label count (bold: clear of zero)\n"
+        counts = next(iter(paired.values()))[OURS].columns
+        yield from heading("", counts)
+        for word, wide in paired.items():
+            best = {count: max(among, key=lambda row: wide[row][count].mean()) for count in counts}
+            names = {n: f" ({best[n]})" if among is others else "" for n in counts}
+            cells = (f"{shown(paired_difference(wide[OURS][n], wide[best[n]][n]))}{names[n]}" for n in counts)
+            yield table_row(word, cells)
 
 
 def areas_of(wide: pd.DataFrame, *, log: bool) -> pd.DataFrame:
