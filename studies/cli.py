@@ -630,7 +630,9 @@ def select(
     sheet: Annotated[Path | None, typer.Option(help="HTML page to write, with the pictures of the picks.")] = None,
 ) -> None:
     """Choose the points of your own pool to label next, as a study in the same state would."""
-    with one_line_errors():
+    stop_on_signals()
+    with one_line_errors("Interrupted: nothing was written."):
+        from harness.exceptions import SpecError
         from strategies.registry import make_strategy
         from studies.compare import (
             LEARNER,
@@ -642,7 +644,9 @@ def select(
         )
         from studies.select import run_select
 
-        (name,) = parse_strategies(strategy)
+        name, *others = parse_strategies(strategy)
+        if others:
+            raise SpecError(f"Expected one strategy, but got {len(others) + 1} in `{strategy}`.")
         parsed = parse_settings(settings or [], [name], learner)
         chosen, trained_by = make_strategy(name, parsed.get(name)), parse_learner(parsed.get(LEARNER, {}))
         check_answers(trained_by, [name])

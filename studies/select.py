@@ -132,17 +132,18 @@ def run_select(
         from studies.sheet import contact_sheet  # late: it needs Pillow
 
         page = contact_sheet(images, [pool.called(int(row)) for row in selection.indices])
+    said = [_so_far(bought)]
+    if model is not None:
+        said.append(str(cross_validate(model, bought.rows, bought.labels)))
+    said.append(f"{strategy.name} chose {counted(n, 'point')} in round {bought.next_round}: {out}")
     write(out, table.to_csv(index=False).encode() if out.suffix == ".csv" else _parquet(table))
-    said = [_so_far(bought), f"{strategy.name} chose {counted(n, 'point')} in round {bought.next_round}: {out}"]
     if page is not None and sheet is not None:
         try:
             write(sheet, page)
-        except StoreWriteError:
+        except (StoreWriteError, KeyboardInterrupt):
             out.unlink(missing_ok=True)  # else the same command would be refused, because the picks are there
             raise
         said.append(f"Their pictures: {sheet}")
-    if model is not None:
-        said.insert(1, str(cross_validate(model, bought.rows, bought.labels)))
     return said
 
 

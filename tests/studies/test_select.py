@@ -3,6 +3,8 @@
 import base64
 import csv
 import io
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -422,6 +424,18 @@ class TestCommand:
         assert not (tmp_path / "0.csv").exists()
         assert command("0.csv", *words, tmp_path / "page.html").exit_code == 0
 
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_leaves_no_picks(self, tmp_path, command, monkeypatch, number):
+        assert command("0.csv").exit_code == 0
+        self.label(tmp_path / "0.csv")
+        words = "1.csv", "--labels", tmp_path / "0.csv"
+        with monkeypatch.context() as patch:
+            patch.setattr("studies.select.cross_validate", lambda *_: os.kill(os.getpid(), number))
+            result = command(*words)
+        assert (result.exit_code, result.stderr) == (130, "Interrupted: nothing was written.\n")
+        assert not (tmp_path / "1.csv").exists()
+        assert command(*words).exit_code == 0
+
     @pytest.mark.parametrize(
         ("out", "words", "said"),
         [
@@ -430,6 +444,8 @@ class TestCommand:
             ("x.csv", ["--sheet", "x.html"], "--images and --sheet together"),
             ("x.csv", ["--sheet", "{tmp}/./x.csv", "--images", "{tmp}"], "two files for --out and --sheet"),
             ("x.csv", ["--strategy", "nobody"], "nobody"),
+            ("x.csv", ["--strategy", "random,typiclust"], "one strategy, but got 2 in `random,typiclust`"),
+            ("x.csv", ["--strategy", "recommended"], "in `recommended`"),
             ("x.csv", ["--set", "learner.lr=fast"], "learner.lr"),
             ("x.csv", ["--labels", "nothere.csv"], "no such file"),
             ("x.csv", ["-n", "31"], "1 to 30 points, but got 31"),
