@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,8 @@ SPLIT = COLUMNS[2]
 _MISSING = ("na", "nan", "n/a", "null", "none", "#n/a")
 _MOST_DIGITS = 6
 _MOST_SHOWN = 3
+_Rows: TypeAlias = list[tuple[str, dict[str, Any]]]
+"""Of a file of labels, each with its place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +178,8 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
     """Read labels in the order of purchase: CSV or Parquet files with `name` or `index`, `label`, and maybe `round`.
 
     Args:
-        paths: in the order of purchase. Without a column `round` each file is a round.
+        paths: in the order of purchase, which matters where one lacks `round` or `position`. Without a column `round`
+            each file is a round.
         pool: what `name` and `index` are about.
         classes: names with commas, or their number; None takes those that the labels have.
 
@@ -188,9 +191,9 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
     labels: list[str] = []
     rounds: list[int] = []
     labelled: dict[int, str] = {}
-    for path in paths:
+    for table in _as_bought([_read_table(path) for path in paths]):
         first = rounds[-1] + 1 if rounds else 0
-        for where, entry in _as_bought(_read_table(path)):
+        for where, entry in table:
             row, label = _point(entry, pool, where), _label(entry.get(LABEL), where)
             if not label:
                 raise DataError(f"Expected a label for {pool.called(row)} in {where}, but got none; or drop the row.")
@@ -218,8 +221,8 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
     )
 
 
-def _read_table(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Rows of a file of labels, each with its place; those of a CSV file have values as text."""
+def _read_table(path: Path) -> _Rows:
+    """Rows of a file of labels; those of a CSV file have values as text."""
     try:
         if path.suffix == ".parquet":
             read = pq.read_table(path)
@@ -289,11 +292,18 @@ def _point(entry: dict[str, Any], pool: Pool, where: str) -> int:
     return found
 
 
-def _as_bought(table: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
-    """Rows in the order in which their points were chosen: a person may have sorted them."""
-    if table and {ROUND, POSITION} <= set(table[0][1]):
-        return sorted(table, key=lambda each: [_number(name, each[1][name], each[0]) for name in (ROUND, POSITION)])
-    return table
+def _as_bought(tables: Sequence[_Rows]) -> list[_Rows]:
+    """Rows in the order in which their points were chosen: persons may have sorted them, or divided a round."""
+    tables = [table for table in tables if table]
+    is_numbered = [{ROUND, POSITION} <= set(table[0][1]) for table in tables]
+    if all(is_numbered):
+        tables, is_numbered = [list(itertools.chain.from_iterable(tables))], [True]
+    return [sorted(table, key=_place) if known else table for table, known in zip(tables, is_numbered, strict=True)]
+
+
+def _place(numbered: tuple[str, dict[str, Any]]) -> list[int]:
+    where, entry = numbered
+    return [_number(name, entry[name], where) for name in (ROUND, POSITION)]
 
 
 def _number(name: str, value: Any, where: str) -> int:

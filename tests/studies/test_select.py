@@ -238,6 +238,17 @@ class TestLabels:
         with pytest.raises(DataError, match=r"Expected a position such as 0 in line 2 of .*, but got ``"):
             read_labels([write_csv(tmp_path / "2.csv", (7, 1, "", 10), columns=columns)], NAMED, None)
 
+    def test_a_round_that_was_divided_is_read_as_chosen(self, tmp_path):
+        columns = ("index", "round", "position", "label")
+        rows = [(5, 0, 0, 10), (3, 0, 1, 9), (8, 0, 2, 9), (7, 1, 0, 10)]
+        parts = [write_csv(tmp_path / f"{n}.csv", *rows[n::2], columns=columns) for n in (1, 0)]
+        parts.append(write_csv(tmp_path / "nothing.csv", columns=("index", "label")))
+        bought = read_labels(parts, NAMED, None)
+        assert (bought.rows.tolist(), bought.queries, bought.next_round) == ([5, 3, 8, 7], (3, 1), 2)
+        later = write_csv(tmp_path / "later.csv", (9, 10), (1, 9), columns=("index", "label"))
+        bought = read_labels([*parts[1:], later], NAMED, None)
+        assert (bought.rows.tolist(), bought.queries) == ([5, 8, 9, 1], (2, 2))
+
     def test_parquet_is_read_like_csv(self, tmp_path):
         pd.DataFrame({"index": [4, 5], "label": [1, 0], "round": [0, 1]}).to_parquet(tmp_path / "1.parquet")
         bought = read_labels([tmp_path / "1.parquet"], NAMED, None)
