@@ -231,11 +231,11 @@ def _read_table(path: Path) -> _Rows:
             table = [(f"row {row} of `{path}`", entry) for row, entry in enumerate(read.to_pylist())]
         else:
             with path.open(encoding="utf-8-sig", newline="") as file:
-                text = file.read()
+                above, text = _above_header(file.read())
                 reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
                 columns = list(reader.fieldnames or [])
                 _refuse_twice(columns, path)
-                table = [(f"line {reader.line_num} of `{path}`", row) for row in reader if not _is_blank(row)]
+                table = [(f"line {above + reader.line_num} of `{path}`", row) for row in reader if not _is_blank(row)]
             if uneven := [where for where, row in table if None in row or None in row.values()]:
                 raise DataError(f"Expected as many values as columns, but {uneven[0]} has another number.")
     except DataError:
@@ -251,6 +251,13 @@ def _read_table(path: Path) -> _Rows:
     if LABEL not in columns or not {NAME, INDEX} & set(columns):
         raise DataError(f"Expected the columns `label` and `name` or `index` in `{path}`, but got {_few(columns)}.")
     return table
+
+
+def _above_header(text: str) -> tuple[int, str]:
+    """Number of lines that are empty or, such as `sep=;`, for a spreadsheet program, and the text after them."""
+    match = re.match(r'(?:[ \t]*(?:"?sep=[^\w\r\n]*)?(?:\r\n|\r|\n))*', text)
+    n_skipped = match.end() if match else 0
+    return len(text[:n_skipped].splitlines()), text[n_skipped:]
 
 
 def _is_blank(row: dict[Any, Any]) -> bool:
@@ -326,9 +333,12 @@ def _label(value: Any, where: str) -> str:
 
 
 def _spelt(label: str) -> str:
-    """The name of a class: a whole number has no decimals, since programs write 1 as 1.0 where labels are missing."""
+    """The name of a class: a whole number has no decimals, since programs write 1 as 1.0 where labels are missing.
+
+    Where decimals follow a comma, they write `1,0`.
+    """
     label = unicodedata.normalize("NFC", label).strip()
-    return re.sub(r"^(-?\d+)\.0+$", r"\1", label)
+    return re.sub(r"^(-?\d+)(?:\.0+|,0)$", r"\1", label)
 
 
 def _classes(asked: str | None, labels: Sequence[str], as_text: bool) -> tuple[str, ...]:

@@ -342,6 +342,22 @@ class TestLabels:
         with pytest.raises(DataError, match="an index from 0 to 29 in line 5 of"):
             read_labels([path], NAMED, None)
 
+    @pytest.mark.parametrize("above", ["sep=;\r\n", '"sep=;"\r\n', "sep=;;;\n", "\n \t\r\n", "sep=;\r"])
+    def test_lines_above_the_header_are_skipped(self, tmp_path, above):
+        path = tmp_path / "1.csv"
+        path.write_bytes(b"\xef\xbb\xbf" + f"{above}index;score;label\n3;0,5;a\n4;1;b\n".encode())
+        bought = read_labels([path], NAMED, None)
+        assert (bought.rows.tolist(), bought.classes) == ([3, 4], ("a", "b"))
+        path.write_bytes(f"{above}index;label\n3;a\n99;b\n".encode())
+        with pytest.raises(DataError, match=f"an index from 0 to 29 in line {3 + len(above.splitlines())} of"):
+            read_labels([path], NAMED, None)
+
+    def test_a_whole_number_may_have_a_decimal_comma(self, tmp_path):
+        path = tmp_path / "1.csv"
+        path.write_text("index;round;position;label\n4,0;0,0;1,0;2\n3;0;0;1,0\n5;0;2;1\n")
+        bought = read_labels([path], NAMED, None)
+        assert (bought.rows.tolist(), bought.classes, bought.labels.tolist()) == ([3, 4, 5], ("1", "2"), [0, 1, 0])
+
     def test_a_header_may_have_the_marks_of_other_files(self, tmp_path):
         path = tmp_path / "1.csv"
         path.write_text('index;"note,\nlong";a, b;label\n3.0;x;y;k\n4.0;"1;2";y;m\n')
