@@ -291,7 +291,10 @@ def _point(entry: dict[str, Any], pool: Pool, where: str) -> int:
             raise DataError(f"Expected a name of the pool in {where}, but got `{name}`.")
         named = pool.row_of[str(name)]
         if found not in (None, named):
-            raise DataError(f"Expected one point in {where}, but index {found} is not `{name}`.")
+            raise DataError(
+                f"Expected one point in {where}, but index {found} is not `{name}`; if the order of the pool has "
+                "changed, remove the column `index`."
+            )
         found = named
     if found is None:
         wanted = "an index" if pool.names is None else "a name or an index"

@@ -102,16 +102,18 @@ def run_select(
         DataError: bad input, or a file that is there already; nothing is written.
         StoreWriteError: a file cannot be written; nothing is left of the other.
     """
-    for path in (out, *([sheet] if sheet else [])):
-        if path.exists():
-            raise DataError(f"Expected the name of a new file, but `{path}` exists and may have labels in it.")
+    _require_new(out, sheet)
     if sheet is not None and sheet.resolve() == out.resolve():
         raise DataError(f"Expected two files for --out and --sheet, but got `{out}` for both.")
     if out.suffix not in (".csv", ".parquet"):
         raise DataError(f"Expected a name that ends in .csv or .parquet for --out, but got `{out}`.")
     if (images is None) != (sheet is None):
         raise DataError("Expected --images and --sheet together, a folder and the page to write, but got one of them.")
+    if images is not None and not images.is_dir():
+        raise DataError(f"Expected a folder of pictures for --images, but got `{images}`.")
     pool = load_pool(data)
+    if images is not None and pool.names is None:
+        raise DataError(f"Expected names of pictures in `{data}` for --images, but its points have none.")
     bought = read_labels(labels, pool, classes)
     compute = Compute(n_threads=os.cpu_count() or 1)
     selection, model = select(
@@ -136,6 +138,7 @@ def run_select(
     if model is not None:
         said.append(str(cross_validate(model, bought.rows, bought.labels)))
     said.append(f"{strategy.name} chose {counted(n, 'point')} in round {bought.next_round}: {out}")
+    _require_new(out, sheet)  # again: somebody may have written one since
     write(out, table.to_csv(index=False).encode() if out.suffix == ".csv" else _parquet(table))
     if page is not None and sheet is not None:
         try:
@@ -145,6 +148,12 @@ def run_select(
             raise
         said.append(f"Their pictures: {sheet}")
     return said
+
+
+def _require_new(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None and path.exists():
+            raise DataError(f"Expected the name of a new file, but `{path}` exists and may have labels in it.")
 
 
 def _table(pool: Pool, bought: Bought, selection: Selection) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def contact_sheet(folder: Path, names: Sequence[str]) -> bytes:
     """The pictures of some files as one HTML page.
 
     Args:
-        folder: that the names are paths in; nothing outside of it is read.
+        folder: that the names are paths in; nothing outside of it is read, but where a link in it leads.
         names: in the order of the page.
 
     Raises:
@@ -40,7 +41,7 @@ def contact_sheet(folder: Path, names: Sequence[str]) -> bytes:
     root = folder.resolve()
     figures = []
     for number, name in enumerate(names):
-        path = (root / name).resolve()
+        path = Path(os.path.normpath(root / name))
         if not path.is_relative_to(root) or not path.is_file():
             raise DataError(f"Expected a picture in `{folder}` for each pick, but there is none called `{name}`.")
         try:

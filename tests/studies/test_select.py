@@ -6,6 +6,7 @@ import io
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -305,7 +306,7 @@ class TestLabels:
             (("index", "label"), [(30, "a")], None, "an index from 0 to 29 in line 2"),
             (("index", "label"), [("-1", "a")], None, "an index from 0 to 29"),
             (("index", "label"), [("1.5", "a")], None, "an index from 0 to 29"),
-            (("index", "name", "label"), [(2, "p1.png", "a")], None, "index 2 is not `p1.png`"),
+            (("index", "name", "label"), [(2, "p1.png", "a")], None, "`p1.png`; if the order of the pool has changed"),
             (("index", "round", "label"), [(1, 1, "a"), (2, 0, "b")], None, "rounds that do not go back"),
             (("index", "round", "label"), [(1, "x", "a")], None, "a round such as 0"),
             (("index", "label"), [(1, "a")], "b,c", "labels among `b`, `c`, but got `a`"),
@@ -398,7 +399,13 @@ class TestSheet:
         with image.open(io.BytesIO(base64.b64decode(source))) as small:
             assert small.getpixel((0, 0)) == (0x80, 0x80, 0x80)
 
-    @pytest.mark.parametrize("name", ["../secret.png", "nothere.png", "broken.png", ""])
+    def test_a_picture_may_be_a_link(self, folder, monkeypatch):
+        (folder / "link.png").symlink_to("../secret.png")
+        assert contact_sheet(folder, ["link.png", "../images/c.png"]).decode().count("data:image/png;base64,") == 2
+        monkeypatch.chdir(folder)
+        assert contact_sheet(Path("../images"), ["link.png"])
+
+    @pytest.mark.parametrize("name", ["../secret.png", "link/../../secret.png", "nothere.png", "broken.png", ""])
     def test_reads_nothing_outside_of_the_folder(self, folder, name):
         with pytest.raises(DataError, match="Expected a picture"):
             contact_sheet(folder, [name])
@@ -410,8 +417,8 @@ class TestCommand:
         """`command("picks.csv", "--labels", ...)` on a small pool, in its folder."""
         save(tmp_path, "npz")
 
-        def run(out, *words, n=4):
-            fixed = ["--data", tmp_path / "pool.npz", "--strategy", "maxherding", "-n", n, "--classes", "a,b"]
+        def run(out, *words, n=4, data="pool.npz"):
+            fixed = ["--data", tmp_path / data, "--strategy", "maxherding", "-n", n, "--classes", "a,b"]
             return ntkcpl("select", *map(str, [*fixed, "--out", tmp_path / out, *words]))
 
         return run
@@ -450,6 +457,23 @@ class TestCommand:
         assert "Cannot write" in result.stderr
         assert not (tmp_path / "0.csv").exists()
         assert command("0.csv", *words, tmp_path / "page.html").exit_code == 0
+
+    def test_a_file_that_somebody_writes_meanwhile_is_kept(self, tmp_path, command, monkeypatch):
+        assert command("0.csv").exit_code == 0
+        self.label(tmp_path / "0.csv")
+        monkeypatch.setattr("studies.select.cross_validate", lambda *_: (tmp_path / "1.csv").write_text("labels"))
+        result = command("1.csv", "--labels", tmp_path / "0.csv")
+        assert result.exit_code == 2
+        assert "exists and may have labels in it" in result.stderr
+        assert (tmp_path / "1.csv").read_text() == "labels"
+
+    def test_pictures_need_names_and_a_folder(self, tmp_path, command):
+        save(tmp_path, "npy")
+        words = "--sheet", tmp_path / "page.html", "--images"
+        result = command("0.csv", *words, tmp_path, data="pool.npy")
+        assert "Expected names of pictures in" in result.stderr
+        assert "Expected a folder of pictures for --images" in command("0.csv", *words, tmp_path / "no").stderr
+        assert not (tmp_path / "0.csv").exists()
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_leaves_no_picks(self, tmp_path, command, monkeypatch, number):
