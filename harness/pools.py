@@ -132,8 +132,9 @@ class PoolSpec(BaseModel):
         else:
             shares = value ** (-np.arange(data.n_classes) / (data.n_classes - 1))
             sizes = np.bincount(data.y_train, minlength=data.n_classes)
-            # As many points as every class can give; the small number keeps a whole one whole.
-            wanted = np.floor(shares * (sizes / shares).min() + 1e-9).astype(int)
+            with np.errstate(over="ignore"):
+                # As many points as every class can give; the small number keeps a whole one whole.
+                wanted = np.floor(shares * (sizes / shares).min() + 1e-9).astype(int)
             shuffled = rng.permutation(n)
             classes = data.y_train[shuffled]
             rows = np.sort(np.concatenate([shuffled[classes == c][:size] for c, size in enumerate(wanted)]))
@@ -169,6 +170,8 @@ class PoolSpec(BaseModel):
         found, dim = other.x_train.shape[1], data.x_train.shape[1]
         if found != dim:
             raise DataError(f"Expected {dim} features in {source}, as in {data.name}, but got {found}.")
+        if other.content_hash == data.content_hash:
+            raise SpecError(f"Expected points of no class from other data than {data.name} itself, but got `{text}`.")
         n = round(n_pool * share / (1 - share))
         if not 1 <= n <= len(other.x_train):
             raise SpecError(

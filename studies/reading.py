@@ -26,6 +26,11 @@ def make_pool(data: Dataset, pool: PoolSpec) -> Dataset:
     if made is not data:
         for note in made.notes:
             typer.echo(note, err=True)
+    elif pool != PoolSpec():
+        asked = pool.model_dump_json(exclude_defaults=True)
+        typer.echo(
+            f"{data.name}: the pool is all of its points, with their own labels; {asked} changes nothing.", err=True
+        )
     return made
 
 

@@ -45,7 +45,7 @@ class TestAnyPool:
         "options", [{"pool": "longtail:10"}, {"pool": "subset:100"}, {"label_noise": "0.2"}, {"ood": "digits:0.2"}]
     )
     def test_the_same_again_and_another_with_another_seed(self, source, options, monkeypatch):
-        monkeypatch.setattr("harness.pools.load_dataset", lambda name: replace(source, name=name))
+        monkeypatch.setattr("harness.pools.load_dataset", lambda name: replace(source, name=name, content_hash="other"))
         one, again = PoolSpec(**options).apply(source), PoolSpec(**options).apply(source)
         assert same(one, again)
         another = PoolSpec(**options, pool_seed=1).apply(source)
@@ -170,6 +170,10 @@ class TestPointsOfNoClass:
         with pytest.raises(DataError, match="Expected 3 features in digits, as in source, but got 64"):
             PoolSpec(ood="digits:0.1").apply(source)
 
+    def test_points_of_the_data_itself_are_refused(self):
+        with pytest.raises(SpecError, match=r"from other data than digits itself, but got `digits:0\.5`"):
+            PoolSpec(ood="digits:0.5").apply(load_dataset("digits"))
+
     def test_more_than_there_are(self, source, other):
         with pytest.raises(SpecError, match="asks for 533"):
             PoolSpec(ood=f"{other}:0.4").apply(source)
@@ -186,6 +190,7 @@ class TestPointsOfNoClass:
         ({"pool": "subset:"}, "Expected a number after the colon"),
         ({"pool": "subset:inf"}, "Expected a number after the colon"),
         ({"pool": "longtail:0.9"}, "an imbalance of at least 1, but got `longtail:0.9`"),
+        ({"pool": "longtail:1e308"}, "leaves 3 of 4 classes of source without one, such as `1`"),
         ({"pool": "longtail:401"}, "leaves 1 of 4 classes of source without one, such as `3`"),
         ({"label_noise": "1"}, r"Expected label noise in \[0, 1\), but got 1"),
         ({"label_noise": "-0.1"}, "Expected label noise in"),

@@ -20,6 +20,16 @@ def test_pools_of_different_names_are_made_in_their_order(digits):
     assert names == ["digits", "digits[longtail:20]", "digits[longtail:20,seed:1]"]
 
 
+@pytest.mark.parametrize("options", [{"pool": "subset:1437", "pool_seed": 3}, {"label_noise": "0"}])
+def test_what_changes_nothing_is_said(digits, capsys, options):
+    assert make_pools(digits, [PoolSpec(**options)]) == [digits]
+    assert capsys.readouterr().err.endswith(
+        f"{PoolSpec(**options).model_dump_json(exclude_defaults=True)} changes nothing.\n"
+    )
+    make_pools(digits, [PoolSpec()])
+    assert not capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("pools", "name"),
     [
