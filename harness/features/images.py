@@ -33,6 +33,7 @@ SMALLEST_CLASS = 2
 _NARROW = 16
 """Of an image whose sides differ by a larger factor, only the square is resized; the last bits may then differ."""
 _LARGEST_8_BIT, _LARGEST_16_BIT = 255, 65535
+_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 _TASK = 64
 """Images that one thread decodes before it takes the next ones."""
 
@@ -366,13 +367,14 @@ def _imagenet(name: str) -> Callable[[Source], ImageSet]:
 
 def _folder_set(source: Source, folder: Path) -> ImageSet:
     train = folder / "train"
+    has_splits = train.is_dir() and bool(_folders(train))  # else `train` is a class, such as one beside `bus` and `car`
     test = None
     if source.test is not None:
         test = _test_images(source)
-    elif train.is_dir():
+    elif has_splits:
         found = next((folder / name for name in ("test", "val", "valid") if (folder / name).is_dir()), None)
         test = None if found is None else _class_folders(found)
-    return ImageSet(folder.absolute().name, _class_folders(train if train.is_dir() else folder), test)
+    return ImageSet(folder.absolute().name, _class_folders(train if has_splits else folder), test)
 
 
 def _test_images(source: Source) -> Images:
@@ -380,19 +382,29 @@ def _test_images(source: Source) -> Images:
     return _class_folders(path) if path.is_dir() else _parquet(source, path, is_test=True)
 
 
+def _folders(folder: Path) -> list[str]:
+    """Names of the visible folders in a folder, sorted."""
+    try:
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
+    except OSError as error:
+        raise DataError(f"Expected a folder with a folder per class in {folder}, but got: {error.strerror}.") from error
+
+
 def _class_folders(folder: Path, wanted: list[str] | None = None) -> Images:
     from PIL import Image
 
-    try:
-        present = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
-    except OSError as error:
-        raise DataError(f"Expected a folder with a folder per class in {folder}, but got: {error.strerror}.") from error
+    present = _folders(folder)
     missing = [name for name in wanted or [] if name not in present]
     if missing or not present:
         found = (
             f"{len(missing)} of {len(wanted or [])} classes are missing, such as {missing[0]}" if missing else "none"
         )
         raise DataError(f"Expected a folder per class in {folder}, but found: {found}.")
+    if {name.casefold() for name in present} <= _SPLITS:
+        raise DataError(
+            f"Expected a folder per class in {folder}, but got only {', '.join(present)}, which are names of splits; "
+            "give the folders of training and test images with --data and --test."
+        )
     suffixes = set(Image.registered_extensions())
     paths: list[Path] = []
     labels: list[str] = []

@@ -276,6 +276,19 @@ class TestFolders:
         with pytest.raises(DataError, match="Expected a folder per class in"):
             open_images(Source(str(tmp_path)))
 
+    @pytest.mark.parametrize("names", [("Train", "Test"), ("training", "validation"), ("train", "val")])
+    def test_splits_are_not_taken_for_classes(self, folder, names):
+        for old, new in zip(("train", "val"), names, strict=True):
+            (folder / old).rename(folder / new)
+        with pytest.raises(DataError, match=r"got only .*, which are names of splits; give the folders"):
+            open_images(Source(str(folder), test=str(folder) if names[0] == "train" else None))
+        found = open_images(Source(str(folder / names[0]), test=str(folder / names[1])))
+        assert (len(found.train), len(found.test)) == (30, 10)
+
+    def test_a_class_may_be_called_train(self, folder):
+        (folder / "train/class3").rename(folder / "train/train")
+        assert set(open_images(Source(str(folder / "train"))).train.labels) == {"train", "class7"}
+
     @pytest.mark.parametrize("name", ["imagenet100", "imagenet100_cmc"])
     def test_imagenet100_wants_all_its_classes(self, name, folder):
         with pytest.raises(DataError, match="100 of 100 classes are missing, such as n01558993"):
