@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.exceptions import DataError
+
+_ROWS = 4096
+"""Rows that are decoded at once."""
+
+
+def opened(path: Path) -> pq.ParquetFile:
+    """A Parquet file whose encoded pages do not stay in memory."""
+    return pq.ParquetFile(path, pre_buffer=False)
+
+
+def read_columns(file: pq.ParquetFile, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:
+    """Columns of a Parquet file, each as `plain` gives it; they are decoded a few rows at a time to save memory."""
+    batches = file.iter_batches(_ROWS, columns=list(names))
+    table = pa.Table.from_batches(batches, pa.schema([file.schema_arrow.field(name) for name in names]))
+    return {name: plain(table.column(name)) for name in names}
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

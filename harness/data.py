@@ -22,10 +22,9 @@ from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.columns import matrix, missing, plain, vector
+from harness.columns import matrix, missing, opened, read_columns, vector
 from harness.exceptions import DataError, SpecError, one_line
 from strategies.exceptions import did_you_mean
 
@@ -280,20 +279,20 @@ def scaled(path: Path, field: str, x: NDArray[Any], scale: NDArray[Any]) -> NDAr
 
 
 def _read_parquet(path: Path) -> Fields:
-    with pq.ParquetFile(path) as file:
+    with opened(path) as file:
         names = file.schema_arrow.names
         if COLUMNS[0] in names and FEATURES in names:
             raise _error(path, COLUMNS[0], "it or `features`, not both", "two columns of features", " Drop one.")
         feature = FEATURES if FEATURES in names else COLUMNS[0]
         _require(path, "columns", (feature, *COLUMNS[1:]), names)
-        table = file.read(columns=[feature, *COLUMNS[1:]])
-    if not table.num_rows:
+        columns = read_columns(file, [feature, *COLUMNS[1:]])
+    if not len(columns[feature]):
         raise _error(path, "split", "rows of `train` and `test`", "no rows at all")
-    columns = {name: plain(table.column(name)) for name in table.column_names}
     for name, column in columns.items():
         if column.null_count:
             raise _error(path, name, "a value in every row", missing(column))
-    x = matrix(f"`{feature}` of {one_line(path)}", columns[feature])
+    del column  # with which the features would be in memory twice below
+    x = matrix(f"`{feature}` of {one_line(path)}", columns.pop(feature))
     y, is_train = vector(columns["label"]), train_rows(path, columns["split"])
     return Fields(x[is_train], y[is_train], x[~is_train], y[~is_train])
 

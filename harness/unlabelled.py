@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.columns import matrix, missing, plain, vector
+from harness.columns import matrix, missing, opened, read_columns, vector
 from harness.data import COLUMNS, SCALE, as_features, check_numpy, scaled, train_rows, unreadable
 from harness.exceptions import DataError, reason
 from strategies.base import IndexArray
@@ -133,24 +133,25 @@ def _read(path: Path) -> tuple[NDArray[Any], Sequence[Any] | None, bool]:
             if SCALE in arrays.files:
                 features = scaled(path, field, features, arrays[SCALE])
             return features, None if names is None else names.tolist(), _has_text(arrays)
-    with pq.ParquetFile(path) as file:
+    with opened(path) as file:
         columns = file.schema_arrow.names
         field = _feature_field(path, columns)
-        table = file.read(columns=[field, *(name for name in (NAME, SPLIT) if name in columns)])
+        table = read_columns(file, [field, *(name for name in (NAME, SPLIT) if name in columns)])
         is_text = LABEL in columns and _is_text(file.schema_arrow.field(LABEL).type)
-    is_pool = np.ones(table.num_rows, dtype=bool)
-    if SPLIT in columns and table.num_rows:
-        is_pool = train_rows(path, plain(table.column(SPLIT)))
+    is_pool = np.ones(len(table[field]), dtype=bool)
+    if SPLIT in table and len(is_pool):
+        is_pool = train_rows(path, table[SPLIT])
     if not is_pool.any():
-        found = "no row of `train` in `split`" if table.num_rows else "no rows at all"
+        found = "no row of `train` in `split`" if len(is_pool) else "no rows at all"
         raise DataError(f"Expected points to choose from in `{path}`, but got {found}.")
     names = None
-    if NAME in columns:
-        column = plain(table.column(NAME))
+    if NAME in table:
+        column = table[NAME]
         if column.null_count:
             raise DataError(f"Expected a name in every row of `{NAME}` of `{path}`, but got {missing(column)}.")
         names = vector(column)[is_pool].tolist()
-    return matrix(f"`{field}` of {path}", plain(table.column(field)))[is_pool], names, is_text
+    features = matrix(f"`{field}` of {path}", table.pop(field))
+    return features if is_pool.all() else features[is_pool], names, is_text
 
 
 def _has_text(arrays: Any) -> bool:

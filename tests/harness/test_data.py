@@ -16,6 +16,7 @@ from sklearn.model_selection import train_test_split
 from harness import data
 from harness.data import BUILTIN, Dataset, Fields, describe_builtin, load_dataset
 from harness.exceptions import DataError, SpecError
+from harness.unlabelled import load_pool
 
 N_TRAIN, N_TEST, DIM = 12, 7, 3
 TRAIN_LABELS = np.arange(N_TRAIN) % 3
@@ -308,6 +309,21 @@ class TestParquetColumns:
         table["feature"] = table["features"]
         pq.write_table(pa.table(table), tmp_path / "b.parquet")
         assert_refused(str(tmp_path / "b.parquet"), "`feature`", "not both")
+
+    @pytest.mark.parametrize("read", [lambda path: load_dataset(str(path)), load_pool], ids=["data", "pool"])
+    def test_reading_takes_less_than_twice_the_features(self, tmp_path, read):
+        n = 20_000
+        x = np.random.default_rng(0).normal(size=(n, 100)).astype(np.float32)
+        split = np.where(np.arange(n) % 5, "train", "test")
+        path = tmp_path / "a.parquet"
+        pq.write_table(pa.table({"feature": list(x), "label": np.arange(n) % 7, "split": split}), path)
+        before, counting = pa.default_memory_pool(), pa.proxy_memory_pool(pa.system_memory_pool())
+        pa.set_memory_pool(counting)
+        try:
+            read(path)
+        finally:
+            pa.set_memory_pool(before)
+        assert x.nbytes < counting.max_memory() < 1.9 * x.nbytes
 
     @pytest.mark.parametrize("words", [("train ", " Test"), ("TRAIN", "test\n"), ("Train", "TEST")])
     def test_split_words_are_trimmed_and_folded(self, tmp_path, words):
