@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.columns import matrix, missing, opened, read_columns, vector
-from harness.data import COLUMNS, SCALE, as_features, check_numpy, scaled, train_rows, unreadable
+from harness.data import COLUMNS, NO_CLASS, SCALE, as_features, check_numpy, scaled, train_rows, unreadable
 from harness.exceptions import DataError, reason
 from strategies.base import IndexArray
 
@@ -67,7 +67,7 @@ class Bought:
 
     Attributes:
         rows: pool indices.
-        labels: class of each, an index into `classes`.
+        labels: class of each, an index into `classes`, or `NO_CLASS`.
         classes: names of the classes, sorted as integers or strings.
         queries: labels of each round that has some.
         next_round: number of the next round.
@@ -175,7 +175,7 @@ def _feature_field(path: Path, present: Sequence[str]) -> str:
     return found
 
 
-def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bought:
+def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class: str | None = None) -> Bought:
     """Read labels in the order of purchase: CSV or Parquet files with `name` or `index`, `label`, and maybe `round`.
 
     Args:
@@ -183,6 +183,7 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
             each file is a round.
         pool: what `name` and `index` are about.
         classes: names with commas, or their number; None takes those that the labels have.
+        no_class: label of points that belong to none of them.
 
     Raises:
         DataError: a file cannot be read; a point is unknown, labelled twice or not at all; rounds go back; a label is
@@ -197,7 +198,10 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
         for where, entry in table:
             row, label = _point(entry, pool, where), _label(entry.get(LABEL), where)
             if not label:
-                raise DataError(f"Expected a label for {pool.called(row)} in {where}, but got none; or drop the row.")
+                raise DataError(
+                    f"Expected a label for {pool.called(row)} in {where}, but got none; drop the row, so that the "
+                    "point may be chosen again, or write the label of --no-class, so that it leaves the pool."
+                )
             if row in labelled:
                 how = "twice" if labelled[row] == label else f"`{labelled[row]}` and `{label}`"
                 raise DataError(f"Expected one label for {pool.called(row)}, but it is labelled {how}; see {where}.")
@@ -210,11 +214,14 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None) -> Bough
             "Expected rounds that do not go back, but they do; give the files in the order in which they were labelled."
         )
     queries = tuple(rounds.count(round_) for round_ in dict.fromkeys(rounds))
-    names = _classes(classes, labels, pool.has_text_labels)
+    nothing = None if no_class is None else _spelt(no_class)
+    names = _classes(classes, [label for label in labels if label != nothing], pool.has_text_labels)
+    if nothing == "" or nothing in names:
+        raise DataError(f"Expected a label for --no-class that is no class, but got `{no_class}`.")
     code = {name: position for position, name in enumerate(names)}
     return Bought(
         rows=np.array(rows, dtype=np.int64),
-        labels=np.array([code[label] for label in labels], dtype=np.int64),
+        labels=np.array([code.get(label, NO_CLASS) for label in labels], dtype=np.int64),
         classes=names,
         queries=queries,
         next_round=rounds[-1] + 1 if rounds else 0,

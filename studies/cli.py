@@ -621,6 +621,12 @@ def select(
         str | None,
         typer.Option(help="Names of the classes, separated by commas, or their number; default: those of the labels."),
     ] = None,
+    no_class: Annotated[
+        str | None,
+        typer.Option(
+            help="Label of points that belong to no class: they leave the pool, and nothing is learnt of them."
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of selection and training; keep it the same in all rounds.")
     ] = 0,
@@ -657,6 +663,7 @@ def select(
             strategy=chosen,
             n=n,
             classes=classes,
+            no_class=no_class,
             seed=seed,
             learner=trained_by,
             images=images,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.words import counted, listed
+from harness.data import NO_CLASS
 from harness.exceptions import DataError, StoreWriteError
 from harness.query import select
 from harness.spec import AnyLearner
@@ -91,6 +92,7 @@ def run_select(
     strategy: Strategy,
     n: int,
     classes: str | None,
+    no_class: str | None,
     seed: int,
     learner: AnyLearner,
     images: Path | None,
@@ -114,7 +116,7 @@ def run_select(
     pool = load_pool(data)
     if images is not None and pool.names is None:
         raise DataError(f"Expected names of pictures in `{data}` for --images, but its points have none.")
-    bought = read_labels(labels, pool, classes)
+    bought = read_labels(labels, pool, classes, no_class)
     compute = Compute(n_threads=os.cpu_count() or 1)
     selection, model = select(
         strategy,
@@ -136,7 +138,8 @@ def run_select(
         page = contact_sheet(images, [pool.called(int(row)) for row in selection.indices])
     said = [_so_far(bought)]
     if model is not None:
-        said.append(str(cross_validate(model, bought.rows, bought.labels)))
+        has_class = bought.labels != NO_CLASS
+        said.append(str(cross_validate(model, bought.rows[has_class], bought.labels[has_class])))
     said.append(f"{strategy.name} chose {counted(n, 'point')} in round {bought.next_round}: {out}")
     _require_new(out, sheet)  # again: somebody may have written one since
     write(out, table.to_csv(index=False).encode() if out.suffix == ".csv" else _parquet(table))
@@ -181,8 +184,10 @@ def _parquet(table: pd.DataFrame) -> Any:
 def _so_far(bought: Bought) -> str:
     if not len(bought.rows):
         return f"No labels yet; {len(bought.classes)} classes."
-    counts = np.bincount(bought.labels, minlength=len(bought.classes))
-    shown = ", ".join(f"{name} {count}" for name, count in zip(bought.classes, counts, strict=True) if count)
+    counts = np.bincount(bought.labels[bought.labels != NO_CLASS], minlength=len(bought.classes))
+    named = [f"{name} {count}" for name, count in zip(bought.classes, counts, strict=True) if count]
+    n_lost = len(bought.labels) - int(counts.sum())
+    shown = ", ".join([*named, f"no class {n_lost}"] if n_lost else named)
     without = [name for name, count in zip(bought.classes, counts, strict=True) if not count]
     if bought.n_unnamed:
         have = "has" if bought.n_unnamed == 1 else "have"

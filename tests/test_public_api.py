@@ -60,7 +60,7 @@ OPTIONS = {
     "sweep": f"out data strategy study root download max-clusters schedules space seeds {POOL} confirm-seeds search "
     "trials search-seed scheduler objective metric objective-from second-objective "
     f"concurrent-trials optuna-storage candidates learner set {RUN}",
-    "select": "data out strategy labels classes seed learner set images sheet",
+    "select": "data out strategy labels classes no-class seed learner set images sheet",
     "status": "",
     "report": "baseline format out study shared-seeds skip-damaged metric by-learner watch",
     "picture": "out data labels seed strategies learner set",

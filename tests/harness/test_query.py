@@ -24,7 +24,7 @@ def test_lists_and_double_precision_do():
         ((FEATURES[0], 2), "2 dimensions"),
         ((FEATURES * np.nan, 2), "finite numbers"),
         ((FEATURES, 2, [0, 20], [0, 1], [2]), r"`labelled` in \[0, 20\), but got 20"),
-        ((FEATURES, 2, [0, 1], [0, 2], [2]), r"`labels` in \[0, 2\), but got 2"),
+        ((FEATURES, 2, [0, 1], [0, 2], [2]), r"`labels` in \[-1, 2\), but got 2"),
         ((FEATURES, 2, [0, 1], [0], [2]), "1 for 2 points"),
         ((FEATURES, 2, [0, 0], [0, 1], [2]), "once"),
         ((FEATURES, 2, [0, 1], ["a", "b"], [2]), "a row of integers"),

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.data import NO_CLASS
 from harness.exceptions import DataError
 from harness.query import select
 from harness.spec import LearnerSpec
@@ -28,10 +29,13 @@ LEARNER = LearnerSpec(hidden=16, epochs=3)
 PARAMETERS = {"refine": {"n_batches": 9, "n_filters": 1}}
 
 
+@pytest.mark.parametrize("outside", [0, 3])
 @pytest.mark.parametrize("name", [name for name, each in BUILT_IN.items() if not issubclass(each, Oracle)])
-def test_picks_are_those_of_a_study_in_the_same_state(pool, make_spec, name):
-    """For every strategy, with queries of unequal size and labels of which some are wrong."""
-    pool = replace(pool, given=np.where(np.arange(len(pool.y_train)) % 5, pool.y_train, 0))
+def test_picks_are_those_of_a_study_in_the_same_state(pool, make_spec, name, outside):
+    """For every strategy, with queries of unequal size and labels of which some are wrong or of no class."""
+    rows = np.arange(len(pool.y_train))
+    truth = np.where(rows % 7 < outside, NO_CLASS, pool.y_train)
+    pool = replace(pool, y_train=truth, given=np.where((rows % 5 == 0) & (truth != NO_CLASS), 0, truth))
     parameters = PARAMETERS.get(name)
     spec, labelled = make_spec(name, parameters, schedule="5,4,6", seed=3), np.empty(0, dtype=np.int64)
     for round_, record in enumerate(run_trajectory(spec, pool)):
@@ -289,6 +293,18 @@ class TestLabels:
         with pytest.raises(DataError, match=r"each column once in .*, but got `label` twice"):
             read_labels([path], NAMED, None)
 
+    def test_a_point_may_belong_to_no_class(self, tmp_path):
+        rows = [("p3.png", "b"), ("p1.png", " junk"), ("p2.png", "a")]
+        path = write_csv(tmp_path / "1.csv", *rows)
+        for classes in (None, "a,b", "2"):
+            bought = read_labels([path], NAMED, classes, "junk ")
+            assert (bought.rows.tolist(), bought.labels.tolist()) == ([3, 1, 2], [1, NO_CLASS, 0])
+            assert (bought.classes, bought.queries) == (("a", "b"), (3,))
+            assert _so_far(bought) == "3 labels so far, in 1 round: a 1, b 1, no class 1."
+        for classes, word in (("a,b,junk", "junk"), ("a,b,junk", "")):
+            with pytest.raises(DataError, match=f"a label for --no-class that is no class, but got `{word}`"):
+                read_labels([path], NAMED, classes, word)
+
     def test_no_labels_need_classes(self, tmp_path):
         assert read_labels([], NAMED, "b,a").classes == ("a", "b")
         assert len(read_labels([], NAMED, "10").classes) == 10
@@ -441,6 +457,15 @@ class TestCommand:
         bought = pd.concat(map(pd.read_csv, files))["index"]
         assert bought.is_unique
         assert "8 labels so far, in 2 rounds: a 4, b 4." in result.stdout
+
+    def test_a_point_of_no_class_is_not_chosen_again(self, tmp_path, command):
+        assert command("0.csv", n=14).exit_code == 0
+        picks = pd.read_csv(tmp_path / "0.csv")
+        picks.assign(label=["a", "b"] * 6 + ["junk"] * 2).to_csv(tmp_path / "0.csv", index=False)
+        result = command("1.csv", "--labels", tmp_path / "0.csv", "--no-class", "junk", n=16)
+        assert "14 labels so far, in 1 round: a 6, b 6, no class 2." in result.stdout
+        assert "Accuracy on the 12 labelled points" in result.stdout
+        assert sorted([*picks["index"], *pd.read_csv(tmp_path / "1.csv")["index"]]) == list(range(30))
 
     def test_parquet_goes_around_as_well(self, tmp_path, command):
         assert command("0.parquet").exit_code == 0
