@@ -406,7 +406,7 @@ def unreadable(what: str, error: Exception) -> DataError:
     hint = "It may be cut off or damaged: write it again."
     if "Object arrays" in found:
         found = "pickled objects"
-        hint = "Save labels as np.array(y.tolist()), and features as x.astype('float32')."
+        hint = "Save labels and names as np.array(y.tolist()), and features as x.astype('float32')."
     return DataError(f"Expected {one_line(what)} to be complete and readable, but got {found}. {hint}")
 
 

@@ -107,8 +107,10 @@ def load_pool(path: Path) -> Pool:
         return Pool(checked, None, has_text_labels)
     try:
         spelt = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
-    except UnicodeDecodeError as error:
-        raise DataError(f"Expected names in UTF-8 in `{path}`, but got {error.object!r}.") from error
+        for name in spelt:
+            name.encode()  # of a file whose name is no UTF-8, Python makes text that cannot be written
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
+        raise DataError(f"Expected names in UTF-8 in `{path}`, but got {error.object!r}; rename it.") from error
     if len(spelt) != len(checked):
         raise DataError(f"Expected a name for each of {len(checked)} points in `{path}`, but got {len(spelt)}.")
     name, count = Counter(spelt).most_common(1)[0]
@@ -296,7 +298,8 @@ def _point(entry: dict[str, Any], pool: Pool, where: str) -> int:
         found = int(index)
     if name not in (None, "") and pool.names is not None:
         if str(name) not in pool.row_of:
-            raise DataError(f"Expected a name of the pool in {where}, but got `{name}`.")
+            remedy = "" if found is None else "; if a program has changed it, remove the column `name`"
+            raise DataError(f"Expected a name of the pool in {where}, but got `{name}`{remedy}.")
         named = pool.row_of[str(name)]
         if found not in (None, named):
             raise DataError(
