@@ -179,6 +179,10 @@ def load_dataset(source: str) -> Dataset:
         return Dataset.from_arrays(source, BUILTIN[source]())
     path = Path(source)
     try:
+        path.absolute().name.encode()
+    except UnicodeEncodeError as error:  # no table can hold it
+        raise DataError(f"Expected a name in UTF-8 for a data set, but got {error.object!a}; rename it.") from error
+    try:
         if path.is_dir():
             return Dataset.from_arrays(path.absolute().name, _read_folder(path), source)
         if path.suffix.lower() in READERS and path.exists():

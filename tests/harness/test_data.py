@@ -1,4 +1,5 @@
 import io
+import os
 import pickle
 import re
 import zipfile
@@ -451,6 +452,10 @@ def test_bad_columns_are_refused(tmp_path, changed, parts):
 
 
 class TestBadFiles:
+    def test_a_name_that_no_table_can_hold(self, tmp_path):
+        source = write_npz(tmp_path / os.fsdecode(b"caf\xe9.npz"), arrays())
+        assert_refused(source, r"a name in UTF-8 for a data set, but got 'caf\udce9.npz'; rename it")
+
     @pytest.mark.parametrize("name", ["nowhere.npz", "nowhere.parquet", "nowhere", "no/where.npz", "line\nbreak.npz"])
     def test_missing(self, tmp_path, name):
         assert_refused(str(tmp_path / name), " ".join(name.split()), "does not exist", "digits")
