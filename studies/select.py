@@ -18,6 +18,8 @@ from harness.query import select
 from harness.spec import AnyLearner
 from harness.store.location import write
 from harness.unlabelled import Bought, Pool, load_pool, read_labels
+from harness.workers.memory import available_bytes
+from harness.workers.resources import MEMORY_SHARE
 from strategies.base import Compute, IndexArray, Selection, Strategy
 
 if TYPE_CHECKING:
@@ -117,7 +119,7 @@ def run_select(
     if images is not None and pool.names is None:
         raise DataError(f"Expected names of pictures in `{data}` for --images, but its points have none.")
     bought = read_labels(labels, pool, classes, no_class)
-    compute = Compute(n_threads=os.cpu_count() or 1)
+    compute = Compute(n_threads=os.cpu_count() or 1, memory_limit=int(MEMORY_SHARE * available_bytes()))
     selection, model = select(
         strategy,
         n,

@@ -24,7 +24,7 @@ _QUIET = {
 for _name, _value in _QUIET.items():
     os.environ.setdefault(_name, _value)
 
-_MEMORY_SHARE = 0.6
+MEMORY_SHARE = 0.6
 _MOST_SHARDS = 1_000
 _SMALLEST_SHARE = 1e-4
 """Ray counts GPUs in steps of so much."""
@@ -138,7 +138,7 @@ def settle_on(nodes: Sequence[Node], resources: Resources, n_jobs: int, free: No
         whole = [room // resources.shards for room in rooms]
         even = (k for k in range(1, n_workers) if sum(min(k, most) for most in whole) >= n_workers)
         on_one = min(next(even, n_workers) * resources.shards, max(rooms))
-        limit = int(_MEMORY_SHARE * available_bytes() * resources.shards / on_one)
+        limit = int(MEMORY_SHARE * available_bytes() * resources.shards / on_one)
     return replace(resources, workers=n_workers, gpus_per_trajectory=gpus, memory_limit=limit)
 
 

@@ -494,6 +494,15 @@ class TestCommand:
         assert not (tmp_path / "0.csv").exists()
         assert command("0.csv", *words, tmp_path / "page.html").exit_code == 0
 
+    def test_a_look_ahead_has_a_share_of_the_memory_that_is_free(self, tmp_path, command, monkeypatch):
+        seen = []
+        monkeypatch.setattr("studies.select.available_bytes", lambda: 1000)
+        monkeypatch.setattr(
+            "studies.select.select", lambda *_, **more: seen.append(more["compute"]) or select(*_, **more)
+        )
+        assert command("0.csv").exit_code == 0
+        assert 0 < seen[0].memory_limit < 1000
+
     def test_a_file_that_somebody_writes_meanwhile_is_kept(self, tmp_path, command, monkeypatch):
         assert command("0.csv").exit_code == 0
         self.label(tmp_path / "0.csv")
