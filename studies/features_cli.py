@@ -184,7 +184,8 @@ def import_(
     probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy of the features.")] = True,
 ) -> None:
     """Find features and labels in files with other names, show what is taken as what, and write a feature file."""
-    with one_line_errors("Interrupted: nothing was written."):
+    stop_on_signals()
+    with one_line_errors(f"Interrupted: {out} is written as a whole or not at all."):
         from harness.features.files import check_suffix, write_features
         from harness.features.importing import Field, import_features
 
@@ -215,7 +216,8 @@ def compact(
     probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy before and after.")] = True,
 ) -> None:
     """Shrink a feature file to principal components in 8-bit integers."""
-    with one_line_errors("Interrupted: nothing was written."):
+    stop_on_signals()
+    with one_line_errors(f"Interrupted: {out} is written as a whole or not at all."):
         from harness.features.files import check_suffix, read_about, write_features
         from harness.features.reduction import reduce_features
         from studies.reading import read_dataset

@@ -352,3 +352,17 @@ def test_a_file_of_somebody_else_is_not_replaced(ntkcpl, pool_file, tmp_path, co
     assert out.read_bytes() == before
     for _ in range(2):
         assert ntkcpl("features", command, pool_file, *dim, "--no-probe", "--out", tmp_path / "own.npz").exit_code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", ["import", "compact"])
+def test_a_signal_while_features_are_measured_does_not_deny_the_file(
+    ntkcpl, pool_file, tmp_path, monkeypatch, command, number
+):
+    out = tmp_path / "f.npz"
+    monkeypatch.setattr("studies.features_cli._say_worth", lambda *_: os.kill(os.getpid(), number))
+    dim = ["--dim", 2] if command == "compact" else []
+    result = ntkcpl("features", command, pool_file, *dim, "--out", out)
+    assert result.exit_code == 130
+    assert result.stderr.endswith(f"Interrupted: {out} is written as a whole or not at all.\n")
+    assert len(load_dataset(str(out)).x_train)
