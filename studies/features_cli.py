@@ -88,8 +88,10 @@ def pretrain(
         from harness.exceptions import CheckpointError
         from harness.features.images import Source, open_images
         from harness.features.recipes import default_recipe, make_recipe
+        from harness.store.location import require_local
 
         stop_on_signals()
+        require_local(out)
         if out.is_dir():
             raise CheckpointError(f"Expected a file name for --out, but `{out}` is a folder.")
         changes: dict[str, Any] = {"method": method, "backbone": backbone, "epochs": epochs}

@@ -16,7 +16,7 @@ from harness.data import NO_CLASS
 from harness.exceptions import DataError, StoreWriteError
 from harness.query import select
 from harness.spec import AnyLearner
-from harness.store.location import write
+from harness.store.location import require_local, write
 from harness.unlabelled import Bought, Pool, load_pool, read_labels
 from harness.workers.memory import available_bytes
 from harness.workers.resources import MEMORY_SHARE
@@ -104,6 +104,7 @@ def run_select(
 
     Raises:
         DataError: bad input, or a file that is there already; nothing is written.
+        SpecError: a file to write is given by an address.
         StoreWriteError: a file cannot be written; nothing is left of the other.
     """
     _require_new(out, sheet)
@@ -157,7 +158,10 @@ def run_select(
 
 def _require_new(*paths: Path | None) -> None:
     for path in paths:
-        if path is not None and path.exists():
+        if path is None:
+            continue
+        require_local(path)
+        if path.exists():
             raise DataError(f"Expected the name of a new file, but `{path}` exists and may have labels in it.")
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harness.data import SCALE, Dataset, Fields
 from harness.exceptions import DataError
-from harness.store.location import replace_file
+from harness.store.location import replace_file, require_local
 from strategies.base import IndexArray
 
 ABOUT = "about"
@@ -26,7 +26,9 @@ def check_suffix(path: Path) -> None:
 
     Raises:
         DataError: the suffix is not in `SUFFIXES`, or the path is a folder.
+        SpecError: it is an address.
     """
+    require_local(path)
     if path.suffix not in SUFFIXES or path.is_dir():
         raise DataError(f"Expected a file name that ends in {' or '.join(SUFFIXES)} for --out, but got `{path}`.")
 

@@ -213,6 +213,17 @@ def local(location: Location, remedy: str) -> Path:
     return location
 
 
+def require_local(path: Path) -> None:
+    """Refuse a file that is given by an address, which would be written below a folder such as `s3:`.
+
+    Raises:
+        SpecError: it is an address.
+    """
+    if ":/" in str(path):
+        address = str(path).replace(":/", "://", 1)
+        raise SpecError(f"Expected a local file, but got the address `{address}`; write it here, then copy it there.")
+
+
 def list_files(folder: Location, pattern: str) -> list[Location]:
     """What in a folder has such a name, sorted; nothing where there is no folder."""
     return sorted(folder.glob(pattern), key=lambda path: path.name)

@@ -318,6 +318,19 @@ def test_what_is_no_study_is_not_listed(ntkcpl, words, complaint):
     assert complaint in done.stderr
 
 
+@pytest.mark.parametrize("command", ["pretrain", "extract", "import", "compact"])
+def test_an_address_is_no_folder(ntkcpl, pool_file, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    words = {
+        "pretrain": ["--data", "digits"],
+        "extract": ["--data", "digits", "--checkpoint", "untrained", "--backbone", "wrn10_1"],
+    }.get(command, [pool_file])
+    result = ntkcpl("features", command, *words, "--out", "s3://bucket/f.npz")
+    assert result.exit_code == 2
+    assert "Expected a local file, but got the address `s3://bucket/f.npz`" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_labels_that_are_read_otherwise_are_said(ntkcpl, tmp_path):
     y = np.array(["cat", "dog", "cat ", "dog"] * 10)
     np.savez(tmp_path / "a.npz", x=np.arange(80.0).reshape(40, 2), y=y)

@@ -536,6 +536,7 @@ class TestCommand:
         ("out", "words", "said"),
         [
             ("pool.npz", [], "exists and may have labels in it"),
+            ("x.csv", ["--out", "s3://bucket/x.csv"], "a local file, but got the address `s3://bucket/x.csv`"),
             ("x.txt", [], "ends in .csv or .parquet"),
             ("x.csv", ["--sheet", "x.html"], "--images and --sheet together"),
             ("x.csv", ["--sheet", "{tmp}/./x.csv", "--images", "{tmp}"], "two files for --out and --sheet"),
