@@ -99,6 +99,7 @@ def pretrain(
             recipe or default_recipe(data),
             {key: value for key, value in changes.items() if value is not None} | _settings(settings),
         )
+        _refuse_unused(data, root, download)
         images = open_images(Source(data, root, None, image_column, label_column, limit, download))
         from harness.features.parallel import is_first, processes  # late: they need torch
         from harness.features.pretrain import pretrain
@@ -155,6 +156,7 @@ def extract(
 
         stop_on_signals()
         check_suffix(out)
+        _refuse_unused(data, root, download)
         _refuse_input(out, [Path(name) for name in (checkpoint, data, test) if name is not None])
         if out.suffix == ".npz" and is_zipfile(out):  # a damaged file is made again
             _refuse_other(out)
@@ -247,6 +249,17 @@ def recipes() -> None:
         values = recipe.model_dump(exclude={"first", "second"})
         table.add_row(name, escape(text), escape("\n".join(f"{key}={value}" for key, value in values.items())))
     Console().print(table)
+
+
+def _refuse_unused(data: str, root: Path | None, download: bool) -> None:
+    from harness.exceptions import DataError
+    from harness.features.images import NAMED
+
+    if data not in NAMED and Path(data).exists() and (root is not None or download):
+        raise DataError(
+            f"Expected --root and --download only beside one of {', '.join(NAMED)}, but got them beside `{data}`; "
+            "leave them out."
+        )
 
 
 def _refuse_input(out: Path, files: Sequence[Path]) -> None:
