@@ -283,7 +283,7 @@ def compare(
         for each in datasets:
             comparison.specs(each)  # what cannot be is refused before anything runs
         n_failed, found = 0, list["Results"]()
-        for each in datasets:
+        for position, each in enumerate(datasets):
             if len(datasets) > 1:
                 typer.echo(f"Data set {each.name}")
             outcome = run_comparison(
@@ -295,6 +295,7 @@ def compare(
                 dry_run=dry_run,
                 terms=terms,
                 earlier=found if len(datasets) > 1 else None,
+                later=datasets[position + 1 :],
             )
             n_failed += outcome.n_failed
             found += [outcome.results] if outcome.results else []

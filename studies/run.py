@@ -57,6 +57,7 @@ def run_comparison(
     dry_run: bool,
     terms: Terms | None = None,
     earlier: Sequence[Results] | None = None,
+    later: Sequence[Dataset] = (),
 ) -> Outcome:
     """Run what the store does not have yet, then print the table and write the picture.
 
@@ -70,6 +71,7 @@ def run_comparison(
         terms: what to register before anything runs; None registers nothing.
         earlier: what the command has run on other data sets, for one `results.csv` of all; None where there is just
             this one.
+        later: what the command will run on afterwards, which is registered as well before anything runs.
 
     Raises:
         HarnessError, StrategyError: bad input, or more asked for than the cluster has; nothing is written.
@@ -86,9 +88,11 @@ def run_comparison(
 
     def registering(*, keep: bool) -> None:
         if terms is not None:
-            n_begun = len(specs) - sum(job.origin == "new" for job in plan.jobs)
-            wanted = of_comparison(specs, terms, study=study, n_begun=n_begun, command=command)
-            text = register(wanted, store, len(specs), keep=keep)
+            text = _register(specs, plan, terms, store, study, command, keep=keep)
+            for each in later:
+                others = comparison.specs(each)
+                name = study_name(comparison.kind, others)
+                _register(others, make_plan(others, store), terms, store, name, command, keep=keep)
         else:
             text = beyond(store, COMPARE, data.content_hash, study) or ""
         if text and (keep or dry_run):
@@ -135,6 +139,14 @@ def run_comparison(
             f"all, run: ntkcpl report {shlex.quote(str(out))}",
         )
     return Outcome(study, len(failures), None if results.rounds.empty else results)
+
+
+def _register(
+    specs: Sequence[TrajectorySpec], plan: Plan, terms: Terms, store: Store, study: str, command: str, *, keep: bool
+) -> str:
+    n_begun = len(specs) - sum(job.origin == "new" for job in plan.jobs)
+    wanted = of_comparison(specs, terms, study=study, n_begun=n_begun, command=command)
+    return register(wanted, store, len(specs), keep=keep)
 
 
 def unlike(rows: Iterable[Row], spec: TrajectorySpec) -> list[str]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
+import yaml
 
 from analysis.registration import Registration
 from harness.exceptions import SpecError
@@ -121,6 +122,32 @@ def test_compare_registers_before_it_runs(ntkcpl_without_ray, command, tmp_path)
     assert "As registered" in page
     assert "this section has entropy (seed 2) and random (seed 2)" in page
     assert ntkcpl_without_ray("store", "check", tmp_path / "out").stdout.endswith("0 problems\n")
+
+
+def test_all_pools_of_a_study_are_registered_before_the_first_runs(ntkcpl_without_ray, command, pool_file, tmp_path):
+    study = {
+        "title": "Harder",
+        "data": "pool",
+        "features": {"recipe": "simsiam_cifar"},
+        "strategies": ["random"],
+        "schedule": "5x2",
+        "seeds": 2,
+        "learner": {"epochs": 3, "hidden": 16},
+        "pools": [{}, {"pool": "longtail:4"}],
+        "registration": True,
+    }
+    (tmp_path / "hard.yaml").write_text(yaml.safe_dump(study))
+    words = ["compare", "--study", tmp_path / "hard.yaml", "--data", pool_file, "--out"]
+    assert ntkcpl_without_ray(*words, tmp_path / "out").exit_code == 0
+    rows = Store(tmp_path / "out").registrations()
+    assert [(row["data"], row["n_begun"]) for row in rows] == [("pool", 0), ("pool[longtail:4]", 0)]
+    trajectories = pd.read_parquet(tmp_path / "out" / "trajectories")
+    assert max(row["registered_at"] for row in rows) < trajectories["started_at"].min()
+    assert ntkcpl_without_ray(*words, tmp_path / "out").exit_code == 0
+    assert ntkcpl_without_ray(*command(tmp_path / "other", register=True, pool="longtail:4")).exit_code == 0
+    refused = ntkcpl_without_ray(*words, tmp_path / "other")
+    assert (refused.exit_code, "but this command differs in its configurations" in refused.stderr) == (2, True)
+    assert set(pd.read_parquet(tmp_path / "other" / "trajectories")["data"]) == {"pool[longtail:4]"}
 
 
 @pytest.mark.ray
