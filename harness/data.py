@@ -289,7 +289,7 @@ def _read_parquet(path: Path) -> Fields:
             raise _error(path, COLUMNS[0], "it or `features`, not both", "two columns of features", " Drop one.")
         feature = FEATURES if FEATURES in names else COLUMNS[0]
         _require(path, "columns", (feature, *COLUMNS[1:]), names)
-        columns = read_columns(file, [feature, *COLUMNS[1:]])
+        columns = read_columns(path, file, [feature, *COLUMNS[1:]])
     if not len(columns[feature]):
         raise _error(path, "split", "rows of `train` and `test`", "no rows at all")
     for name, column in columns.items():

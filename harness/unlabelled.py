@@ -138,8 +138,8 @@ def _read(path: Path) -> tuple[NDArray[Any], Sequence[Any] | None, bool]:
     with opened(path) as file:
         columns = file.schema_arrow.names
         field = _feature_field(path, columns)
-        table = read_columns(file, [field, *(name for name in (NAME, SPLIT) if name in columns)])
-        is_text = LABEL in columns and _is_text(file.schema_arrow.field(LABEL).type)
+        table = read_columns(path, file, [field, *(name for name in (NAME, SPLIT) if name in columns)])
+        is_text = columns.count(LABEL) == 1 and _is_text(file.schema_arrow.field(LABEL).type)
     is_pool = np.ones(len(table[field]), dtype=bool)
     if SPLIT in table and len(is_pool):
         is_pool = train_rows(path, table[SPLIT])

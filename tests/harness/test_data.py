@@ -311,6 +311,13 @@ class TestParquetColumns:
         pq.write_table(pa.table(table), tmp_path / "b.parquet")
         assert_refused(str(tmp_path / "b.parquet"), "`feature`", "not both")
 
+    @pytest.mark.parametrize("name", ["feature", "label", "split"])
+    def test_a_column_twice_is_refused(self, tmp_path, name):
+        table = pa.table(columns(arrays()))
+        path = tmp_path / "a.parquet"
+        pq.write_table(table.append_column(name, table.column(name)), path)
+        assert_refused(str(path), f"the column `{name}` once in {path}, but got it twice")
+
     @pytest.mark.parametrize("read", [lambda path: load_dataset(str(path)), load_pool], ids=["data", "pool"])
     def test_reading_takes_less_than_twice_the_features(self, tmp_path, read):
         n = 20_000
