@@ -218,7 +218,7 @@ class StoreReader:
 
 
 def read_file(path: Location, columns: list[str] | None = None, trajectory_id: str | None = None) -> pa.Table:
-    """A file of a table, checked against its page checksums and the columns of the schema.
+    """A file of a table, checked against its page checksums and the schema: columns, nulls, JSON.
 
     Args:
         path: the file; its folder has the name of the table.
@@ -226,7 +226,7 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
         trajectory_id: read the rows of this trajectory alone.
 
     Raises:
-        DamagedFileError: it is damaged.
+        DamagedFileError: it is damaged, or has a null or a text where the schema wants a value or JSON.
         StoreError: it has other columns, or is of another schema version.
         FileNotFoundError: it has gone.
         OSError: the server does not answer.
@@ -265,6 +265,13 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
     for name in schema.KEYS.intersection(names if expected is not schema.COVERAGE else ()):
         if table.column(name).null_count:
             raise DamagedFileError(f"Expected a `{name}` in every row of `{path}`, but got nulls; remove it to go on.")
+    for name in schema.JSON.intersection(names):
+        for text in set(table.column(name).to_pylist()):
+            if not _is_json(text):
+                raise DamagedFileError(
+                    f"Expected a JSON object in `{name}` in every row of `{path}`, but got `{text[:60]}`; remove it to "
+                    "go on."
+                )
     return table
 
 
@@ -301,6 +308,14 @@ def from_json(text: str | None) -> Row:
     """A JSON column's value; nothing is an empty object."""
     value: Row = json.loads(text) if text else {}
     return value
+
+
+def _is_json(text: str | None) -> bool:
+    """Whether a JSON column may hold it."""
+    try:
+        return text is None or isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def round_seconds(row: Row) -> float:

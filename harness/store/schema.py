@@ -202,9 +202,15 @@ MERGED = "compact-"
 """How the names of their files begin that hold several finished trajectories (`ntkcpl store compact`)."""
 
 KEYS = frozenset(
-    {"trajectory_id", "round", "position", "pool_index", "n_labels", "n_query", "study", "trial", "status"}
+    {
+        *{"trajectory_id", "round", "position", "pool_index", "n_labels", "n_query", "study", "trial", "status"},
+        *{"data", "data_hash", "strategy", "params", "seed", "schedule", "evaluate_on", "spec", "accuracy"},
+    }
 )
 """Columns that are never null in the tables that every store has."""
+
+JSON = frozenset({"params", "spec", "versions", "stats"})
+"""Columns that hold a JSON object, or null."""
 
 
 def is_readable(version: str) -> bool:

@@ -80,13 +80,14 @@ def learner_changed(text):
         (lambda s: drop(s, "rounds", 1), "has the rounds 0, 2, 3"),
         (lambda s: drop(s, "queries", 0), "has 4 rows of queries"),
         (lambda s: change(s, "rounds", "accuracy", 1.5), "accuracy outside of 0 to 1"),
-        (lambda s: change(s, "rounds", "accuracy", None), "accuracy outside of 0 to 1"),
+        (lambda s: change(s, "rounds", "accuracy", None), "Expected a `accuracy` in every row"),
         (lambda s: change(s, "rounds", "n_labels", 6), "label counts 6, 10"),
         (lambda s: change(s, "rounds", "round", None), "nulls"),
         (lambda s: change(s, "queries", "position", 7), "do not count from 0"),
         (lambda s: change(s, "queries", "pool_index", -1), "bought a label twice, or for a point that does not exist"),
         (lambda s: change(s, "trajectories", "spec", learner_changed), "has the `spec` of another one"),
-        (lambda s: change(s, "trajectories", "spec", "{"), "`spec` that cannot be read"),
+        (lambda s: change(s, "trajectories", "spec", "{}"), "`spec` that cannot be read"),
+        (lambda s: change(s, "rounds", "stats", "{"), "Expected a JSON object in `stats`"),
         (lambda s: change(s, "trajectories", "seed", 9), "has `seed` 9, but"),
         (lambda s: change(s, "trajectories", "status", "fine"), "has the status fine"),
         (lambda s: change(s, "queries", "trajectory_id", "other"), "rows of another trajectory, other"),
@@ -117,7 +118,8 @@ def test_a_missing_column_is_found(store):
 
 def test_a_complete_trial_needs_its_trajectories(store, make_spec):
     row = dict.fromkeys(schema.TRIALS.names)
-    row |= {"study": "s", "trial": 0, "status": "complete", "trajectory_ids": [make_spec(seed=2).trajectory_id]}
+    row |= {"study": "s", "trial": 0, "params": "{}", "schedule": "5x4", "status": "complete"}
+    row |= {"trajectory_ids": [make_spec(seed=2).trajectory_id]}
     write(store.root / "trials" / "s.parquet", pa.Table.from_pylist([row], schema=schema.TRIALS))
     (problem,) = check_store(store.root).problems
     assert problem.where == "trial 0 of s"

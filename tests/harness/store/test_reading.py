@@ -60,6 +60,30 @@ def test_what_is_skipped_is_damage_alone(root):
             read_table(root, "rounds", [])
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "value", "words"),
+    [
+        *(
+            ("trajectories", name, None, f"a `{name}` in every row")
+            for name in ("data", "strategy", "seed", "schedule")
+        ),
+        *(("rounds", name, None, f"a `{name}` in every row") for name in ("data", "strategy", "accuracy")),
+        ("trajectories", "versions", "[1]", "a JSON object in `versions`"),
+        ("trajectories", "params", "", "a JSON object in `params`"),
+        ("rounds", "stats", '{"peak_bytes": ', "a JSON object in `stats`"),
+    ],
+)
+def test_a_null_or_a_text_that_readers_cannot_use_is_damage(root, table, column, value, words):
+    path = root / table / "a.parquet"
+    (row,) = read_file(path).to_pylist()
+    write(path, pa.Table.from_pylist([row | {column: value}], schema=schema.ALL_TABLES[table]))
+    with pytest.raises(DamagedFileError, match=rf"^Expected {words}.* of `.*{table}/a\.parquet`, but got .*remove it"):
+        read_table(root, table)
+    skipped = []
+    assert read_table(root, table, skipped).column("trajectory_id").to_pylist() == ["b"]
+    assert skipped == [path]
+
+
 def test_columns_of_others_are_not_read(root):
     path = root / "rounds" / "a.parquet"
     content = read_file(path)

@@ -70,8 +70,14 @@ def trajectory_row(name="a", **changed):
     row = dict.fromkeys(schema.TRAJECTORIES.names)
     row |= {
         "trajectory_id": name,
+        "data": "pool",
+        "data_hash": "h",
+        "strategy": "random",
+        "params": "{}",
         "status": "ok",
         "seed": 3,
+        "schedule": "2x2",
+        "evaluate_on": "all",
         "spec": "{}",
         "started_at": datetime(2024, 1, 1, tzinfo=UTC),
     }
@@ -189,7 +195,8 @@ class TestVersion1:
 
 
 def test_trials_of_version_2_have_no_metric_and_are_continued(store):
-    row = {**dict.fromkeys(schema.TRIALS.names), "study": "s", "trial": 0, "status": "complete", "trajectory_ids": []}
+    row = {**dict.fromkeys(schema.TRIALS.names), "study": "s", "trial": 0, "params": "{}", "schedule": "10x2"}
+    row |= {"status": "complete", "trajectory_ids": []}
     store.write_trials("s", [row | {"metric": "macro_f1"}])
     (path,) = (store.root / "trials").glob("*.parquet")
     write(
