@@ -17,7 +17,7 @@ from harness.spec import TrajectorySpec
 from harness.store import schema
 from harness.store.location import Location, list_files
 from harness.store.lock import is_held
-from harness.store.reading import Row, merged, read_files, require_store
+from harness.store.reading import Row, leftovers, merged, read_files, require_store
 
 _MOST_SHOWN = 6
 _OF_IT = ", ".join(reversed(schema.MERGEABLE))
@@ -177,11 +177,12 @@ def _strays(root: Location) -> Iterator[Problem]:
     if is_held(root):
         return
     for table in schema.ALL_TABLES:
+        left = leftovers(root, table)
         for path in list_files(root / table, "*"):
             where = _below(path)
-            if path.name.startswith("."):
+            if path in left:
                 yield Problem(where, "was left by an interrupted write", "the next run removes it")
-            elif path.suffix != ".parquet":
+            elif path.suffix != ".parquet" or path.name.startswith("."):
                 yield Problem(where, "is no table", "move it elsewhere")
 
 

@@ -46,6 +46,11 @@ def table_files(root: Location, table: str) -> list[Location]:
     return [path for path in list_files(root / table, "*.parquet") if not path.name.startswith(".")]
 
 
+def leftovers(root: Location, table: str) -> list[Location]:
+    """What an interrupted write left in a table, and the next writer removes."""
+    return [path for path in list_files(root / table, ".*.parquet") if not path.is_dir()]
+
+
 def merged(paths: Sequence[Location]) -> list[Location]:
     """Those of the files of a table that `harness.store.merging` made."""
     return [path for path in paths if path.name.startswith(schema.MERGED) and path.parent.name in schema.MERGEABLE]

@@ -22,13 +22,12 @@ from harness.store.location import (
     UNREACHABLE,
     Location,
     first_look,
-    list_files,
     locate,
     parsed,
     require_folder,
     write,
 )
-from harness.store.reading import Row, StoreReader, check_version, merged, read_file
+from harness.store.reading import Row, StoreReader, check_version, leftovers, merged, read_file
 
 
 class Store(StoreReader):
@@ -167,7 +166,7 @@ class Store(StoreReader):
     def _sweep(self) -> None:
         """Remove what an interrupted write or merge left behind, and copies from a store that was copied into this."""
         for table in schema.ALL_TABLES:
-            for stray in list_files(self.root / table, ".*.parquet"):
+            for stray in leftovers(self.root, table):
                 self.remove(stray)
         for table in schema.MERGEABLE:
             while found := self._copy(table):

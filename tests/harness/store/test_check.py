@@ -93,6 +93,7 @@ def learner_changed(text):
         (lambda s: change(s, "queries", "trajectory_id", "other"), "rows of another trajectory, other"),
         (lambda s: (s.root / "rounds" / ".x.parquet").write_bytes(b""), "left by an interrupted write"),
         (lambda s: (s.root / "rounds" / "notes.txt").write_bytes(b""), "is no table"),
+        (lambda s: (s.root / "rounds" / ".DS_Store").write_bytes(b""), "is no table"),
         (lambda s: write(s.root / "rounds" / "compact-x.parquet", read_file(finished(s, "rounds"))), "twice"),
     ],
 )

@@ -354,6 +354,17 @@ def read_all(root):
     store.rounds("a")
 
 
+@pytest.mark.parametrize("place", ["local"], indirect=True)
+def test_a_folder_with_the_name_of_an_unfinished_write_stops_nobody(store):
+    folder = store.root / "rounds" / ".x.parquet"
+    folder.mkdir()
+    with store.writing():
+        store.write_trajectory(trajectory_row())
+    assert folder.is_dir()
+    problems = check_store(store.root).problems
+    assert ("rounds/.x.parquet", "is no table") in [(problem.where, problem.what) for problem in problems]
+
+
 def test_stats_of_a_round_are_json(store):
     assert json.loads(store.rounds("a")[0][0]["stats"]) == {"peak_bytes": 1}
 
