@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from analysis.exceptions import SelectionError
 
@@ -21,3 +21,14 @@ def check_formats(formats: Sequence[str]) -> None:
 def slug(name: str) -> str:
     """A name as part of a file name."""
     return re.sub(r"[^A-Za-z0-9.=_-]+", "-", name).strip("-.") or "data"
+
+
+def slugs(names: Iterable[str]) -> list[str]:
+    """`slug` of each name; those that would share one, also where case does not count, do not."""
+    found: list[str] = []
+    for name in names:
+        place = slug(name)
+        while place.lower() in map(str.lower, found):
+            place += "_"
+        found.append(place)
+    return found

@@ -21,7 +21,7 @@ from analysis.across import (
 from analysis.comparison import effective_budget
 from analysis.diagnostics import share_table
 from analysis.exceptions import AnalysisError
-from analysis.formats import slug
+from analysis.formats import slugs
 from analysis.learners import agreement_findings, agreement_table, areas_by_learner
 from analysis.learners import rank_table as rank_by_learner
 from analysis.provenance import environment_table
@@ -143,12 +143,8 @@ def learners(results: Results, windows: Windows | None = None) -> tuple[list[Tab
     """
     tables, notes = [], []
     names = sorted({data for data, _ in results.learners.values()})
-    places: list[str] = []
-    for data in names:
-        place = f"-{slug(data)}" if len(names) > 1 else ""
-        while place.lower() in places:
-            place += "_"
-        places.append(place.lower())
+    for data, own in zip(names, slugs(names), strict=True):
+        place = f"-{own}" if len(names) > 1 else ""
         try:
             areas = areas_by_learner(results, data, windows)
         except AnalysisError as error:
@@ -209,14 +205,15 @@ def across_by_learner(
         windows: as for `across`.
     """
     tables, notes = [], []
-    for learner in sorted({learner for _, learner in results.learners.values()}):
+    names = sorted({learner for _, learner in results.learners.values()})
+    for learner, place in zip(names, slugs(names), strict=True):
         parts = [part for part, (_, name) in results.learners.items() if name == learner]
         if len(parts) > 1:
             frames = (results.trajectories, results.failures)
             own = [name for frame in frames for name in frame.loc[frame["data"].isin(parts), "trajectory_id"]]
             made, said = across(results.among(own), baseline, seed, windows)
             tables += [
-                replace(table, name=f"{table.name}-{slug(learner)}", title=f"{table.title}, learner {learner}")
+                replace(table, name=f"{table.name}-{place}", title=f"{table.title}, learner {learner}")
                 for table in made
             ]
             notes += [f"{learner}: {note}" for note in said]

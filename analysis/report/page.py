@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 from analysis.exceptions import AnalysisError, SelectionError
 from analysis.figures.axes import LineStyle, line_styles
 from analysis.figures.curves import bound_note, caption, curves_of, needs_log, with_bounds
-from analysis.formats import FIGURE_FORMATS, FORMATS, check_formats, slug
+from analysis.formats import FIGURE_FORMATS, FORMATS, check_formats, slug, slugs
 from analysis.provenance import study_table, warnings
 from analysis.report import overall, verdict
 from analysis.report.estimates import Estimates, Refusal
@@ -374,16 +374,10 @@ def _placed_figures(report: Report) -> Iterator[tuple[str, str, ReportFigure]]:
 
 
 def _place(report: Report, section: Section) -> str:
-    """Folder of a data set among several; names that would share one, also where case does not count, do not."""
+    """Folder of a data set among several."""
     if len(report.sections) == 1:
         return ""
-    places: list[str] = []
-    for each in report.sections:
-        place = slug(each.name)
-        while place.lower() in [other.lower() for other in places]:
-            place += "_"
-        places.append(place)
-    return places[list(report.sections).index(section)]
+    return slugs(each.name for each in report.sections)[list(report.sections).index(section)]
 
 
 def _below(*names: str) -> str:
