@@ -275,9 +275,8 @@ def load(
         MixedSettingsError: one data name stands for several learner settings or data hashes, or one
             configuration and seed for several trajectories.
     """
-    if metric is not None and metric not in schema.METRICS:
-        why = " Less of it is better, so it is only in the table of metrics." if metric in ("nll", "ece") else ""
-        raise SelectionError(f"Expected a metric among {', '.join(schema.METRICS)}, but got `{metric}`.{why}")
+    if metric is not None:
+        check_metric(metric)
     if not stores:
         raise StoreError("Expected at least one store, but got none.")
     roots = [locate(store) if isinstance(store, str) else store for store in stores]
@@ -375,6 +374,13 @@ def load(
     _refuse_missing(results)
     _refuse_mixed(results)
     return results
+
+
+def check_metric(metric: str) -> None:
+    """Raise SelectionError where it is none of `harness.store.schema.METRICS`."""
+    if metric not in schema.METRICS:
+        why = " Less of it is better, so it is only in the table of metrics." if metric in ("nll", "ece") else ""
+        raise SelectionError(f"Expected a metric among {', '.join(schema.METRICS)}, but got `{metric}`.{why}")
 
 
 def _n_rounds(schedule: object) -> int:

@@ -332,14 +332,6 @@ class ObjectiveOption(StrEnum):
     final = "final"
 
 
-class MetricOption(StrEnum):
-    """What is looked at: columns of the table `rounds` (`harness.store.schema.METRICS`)."""
-
-    accuracy = "accuracy"
-    balanced_accuracy = "balanced_accuracy"
-    macro_f1 = "macro_f1"
-
-
 class SecondOption(StrEnum):
     """What a sweep minimises as well."""
 
@@ -392,8 +384,11 @@ def sweep(
         ),
     ] = ObjectiveOption.area,
     metric: Annotated[
-        MetricOption, typer.Option(help="Metric on the test data that the objective is made of.")
-    ] = MetricOption.accuracy,
+        str,
+        typer.Option(
+            help="Metric on the test data that the objective is made of: accuracy, balanced_accuracy or macro_f1."
+        ),
+    ] = "accuracy",
     objective_from: Annotated[
         int | None,
         typer.Option(min=1, help="Label count at which the area begins; default: the first that all schedules have."),
@@ -427,6 +422,7 @@ def sweep(
 ) -> None:
     """Search for good settings of a strategy: number of clusters, schedule and others. Each trial runs all seeds."""
     with one_line_errors():
+        from analysis.results import check_metric
         from harness.exceptions import SpecError
         from studies.reading import make_pool, read_dataset
         from studies.study import asked_pools, load_study, registered_terms
@@ -434,6 +430,7 @@ def sweep(
         from studies.sweeps.book import SweepRun
         from studies.sweeps.run import run_sweep
 
+        check_metric(metric)
         place = _to_write(out)
         plan = None if study is None else load_study(study)
         pools = asked_pools(plan, pool, label_noise, ood, pool_seed)
@@ -454,7 +451,7 @@ def sweep(
             objective.value,
             second_objective is not None,
             scheduler.value,
-            metric.value,
+            metric,
             learner,
         ).sweep(plan)
         images = _images(plan, data, root, download, settings or [], place)
@@ -525,7 +522,10 @@ def report(
     ] = False,
     skip_damaged: Annotated[bool, typer.Option("--skip-damaged", help="Leave out files that cannot be read.")] = False,
     metric: Annotated[
-        MetricOption | None, typer.Option(help="Metric to report on; default: as registered, or accuracy.")
+        str | None,
+        typer.Option(
+            help="Metric to report on: accuracy, balanced_accuracy or macro_f1; default: as registered, or accuracy."
+        ),
     ] = None,
     by_learner: Annotated[
         bool, typer.Option("--by-learner", help="Show whether the order of the strategies depends on the learner.")
@@ -557,7 +557,7 @@ def report(
                 study=study,
                 shared_seeds=shared_seeds,
                 skip_damaged=skip_damaged,
-                metric=None if metric is None else metric.value,
+                metric=metric,
                 by_learner=by_learner,
                 renewed_every=renewed_every,
             )

@@ -25,6 +25,9 @@ def check(result, out, *words):
     assert not out.exists() or not list(out.rglob("*.parquet"))
 
 
+SWEEP = ["sweep", "--data", "digits", "--strategy", "ntkcpl_al", "--max-clusters", "5,10", "--schedules", "10x2"]
+
+
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "out"
@@ -255,6 +258,8 @@ def test_out_holds_another_schema_version(ntkcpl, command, out, table):
         (["report", "OUT"], ["OUT", "no such folder"]),
         (["report", "OUT", "--format", "docx"], []),
         (["report", "OUT/missing", "OUT"], ["OUT/missing", "no such folder"]),
+        (["report", "OUT", "--metric", "nll"], ["macro_f1, but got `nll`", "Less of it is better"]),
+        ([*SWEEP, "--metric", "ece", "--out", "OUT"], ["macro_f1, but got `ece`", "Less of it is better"]),
         (["status", "OUT"], ["OUT", "no such folder"]),
         (["store", "check", "OUT"], ["OUT", "no such folder"]),
         (["store", "compact", "OUT"], ["OUT", "no such folder"]),
