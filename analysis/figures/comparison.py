@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -83,7 +85,14 @@ def draw_penalties(penalties: pd.DataFrame, ax: Axes) -> Axes:
                 x, y, f"{100 * share:.0f}", ha="center", va="center", fontsize=8.5, color="w" if share > 0.6 else "k"
             )
     shown = list(map(wrapped, names))
-    ax.set_xticks(range(len(names)), shown, rotation=40, ha="right", rotation_mode="anchor", fontsize=8.5)
+    slanted: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    if any("\n" in name for name in shown):  # slanted, such names would lie on one another
+        numbers = [str(number) for number in range(1, len(names) + 1)]
+        ax.set_xticks(range(len(names)), numbers, fontsize=8.5)
+        shown = [f"{name}  {number}" for name, number in zip(shown, numbers, strict=True)]
+        ax.set_aspect("auto")
+    else:
+        ax.set_xticks(range(len(names)), shown, fontsize=8.5, **slanted)
     ax.set_yticks(range(len(names)), shown, fontsize=8.5)
     ax.set_xlabel("is beaten")
     ax.set_ylabel("beats")
