@@ -39,7 +39,9 @@ def origins(plan):
 
 def fail(store, spec, message="out of memory"):
     """Mark a trajectory as failed."""
-    row = store.trajectories().get(spec.trajectory_id) or dict.fromkeys(["versions"])
+    row = {name: getattr(spec, name) for name in ("data", "data_hash", "strategy", "seed", "schedule", "evaluate_on")}
+    row |= {"params": spec.params_json, "spec": spec.model_dump_json()}
+    row |= store.trajectories().get(spec.trajectory_id, {})
     store.write_trajectory({**row, "trajectory_id": spec.trajectory_id, "status": "failed", "message": message})
 
 
