@@ -134,7 +134,7 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
     Args:
         table: rows of `accuracy_table`.
     """
-    means = wide(table).where(wide(table, "complete").eq(True))
+    means = wide(table).round(DIGITS).where(wide(table, "complete").eq(True))
     return means.rank(axis="columns", method="min", ascending=False).astype("Int64")
 
 

@@ -25,6 +25,7 @@ from analysis.report.render import (
     table_of,
     text,
 )
+from analysis.rounding import DIGITS
 from analysis.statistics import LEVEL
 from analysis.words import counted
 
@@ -556,7 +557,7 @@ def _pair_texts(frame: pd.DataFrame, key: str) -> list[str]:
 
 
 def _marks(values: pd.Series[float]) -> list[str]:
-    return [_mark(place) for place in values.rank(method="min", ascending=False)]
+    return [_mark(place) for place in values.round(DIGITS).rank(method="min", ascending=False)]
 
 
 def _mark(place: Any) -> str:

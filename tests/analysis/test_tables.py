@@ -76,6 +76,16 @@ def test_ranks_share_ties(tmp_path, trajectory, write_store):
     assert order.loc[10].to_dict() == {"badge": 1, "entropy": 3, "random": 1}
 
 
+def test_rounding_ranks_no_equal_means(tmp_path, trajectory, write_store):
+    """The same five numbers, added up in two orders."""
+    accuracies = {"random": (0.1, 0.6, 0.6, 0.6, 0.3), "badge": (0.6, 0.1, 0.6, 0.3, 0.6)}
+    rows = [trajectory(name, seed, [each] * 3) for name, own in accuracies.items() for seed, each in enumerate(own)]
+    results = load(write_store(tmp_path, rows))
+    means = wide(accuracy_table(results)).loc[10]
+    assert means["random"] != means["badge"]
+    assert (ranks(accuracy_table(results)) == 1).all(axis=None)
+
+
 def test_missing_cells(results):
     assert missing_cells(results).to_numpy().tolist() == [
         ["typiclust", 1, "out of memory"],
