@@ -101,22 +101,38 @@ def load_pool(path: Path) -> Pool:
         raise
     except Exception as error:  # the readers raise errors of a dozen unrelated types on a damaged file
         raise unreadable(str(path), error) from error
+    return as_pool(path, features, names, has_text_labels)
+
+
+def as_pool(path: Path, features: NDArray[Any], names: Sequence[Any] | None, has_text_labels: bool = False) -> Pool:
+    """A pool of features, and of names as `check_names` wants them.
+
+    Raises:
+        DataError: it is none; messages call it `path`.
+    """
     checked = as_features(str(path), "features", features)
     checked.flags.writeable = False
-    if names is None:
-        return Pool(checked, None, has_text_labels)
+    return Pool(checked, None if names is None else check_names(path, names, len(checked)), has_text_labels)
+
+
+def check_names(path: Path, names: Sequence[Any], n: int) -> tuple[str, ...]:
+    """The names of `n` points as text.
+
+    Raises:
+        DataError: there are more or fewer, they are not in UTF-8, or two are equal.
+    """
     try:
         spelt = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
         for name in spelt:
             name.encode()  # of a file whose name is no UTF-8, Python makes text that cannot be written
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise DataError(f"Expected names in UTF-8 in `{path}`, but got {error.object!r}; rename it.") from error
-    if len(spelt) != len(checked):
-        raise DataError(f"Expected a name for each of {len(checked)} points in `{path}`, but got {len(spelt)}.")
+    if len(spelt) != n:
+        raise DataError(f"Expected a name for each of {n} points in `{path}`, but got {len(spelt)}.")
     name, count = Counter(spelt).most_common(1)[0]
     if count > 1:
         raise DataError(f"Expected names that differ in `{path}`, but got `{name}` {count} times.")
-    return Pool(checked, spelt, has_text_labels)
+    return spelt
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Sequence[Any] | None, bool]:
@@ -148,12 +164,20 @@ def _read(path: Path) -> tuple[NDArray[Any], Sequence[Any] | None, bool]:
         raise DataError(f"Expected points to choose from in `{path}`, but got {found}.")
     names = None
     if NAME in table:
-        column = table[NAME]
-        if column.null_count:
-            raise DataError(f"Expected a name in every row of `{NAME}` of `{path}`, but got {missing(column)}.")
-        names = vector(column)[is_pool].tolist()
+        names = name_values(path, table[NAME])[is_pool].tolist()
     features = matrix(f"`{field}` of {path}", table.pop(field))
     return features if is_pool.all() else features[is_pool], names, is_text
+
+
+def name_values(path: Path, column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column of names, as `read_columns` gives it; strings of a fixed width where they are text.
+
+    Raises:
+        DataError: a name is missing.
+    """
+    if column.null_count:
+        raise DataError(f"Expected a name in every row of `{NAME}` of `{path}`, but got {missing(column)}.")
+    return vector(column)
 
 
 def _has_text(arrays: Any) -> bool:

@@ -608,7 +608,13 @@ def picture(
 
 @app.command(cls=OnceCommand)
 def select(
-    data: Annotated[Path, typer.Option(help="Pool without labels: a .npy, .npz or .parquet file of features.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Pool without labels: a .npy, .npz or .parquet file of features, such as one that `ntkcpl features "
+            "extract --unlabelled` wrote."
+        ),
+    ],
     out: Annotated[
         Path, typer.Option(help="File to write the picks to, .csv or .parquet; its column `label` is empty.")
     ],

@@ -33,7 +33,8 @@ class EpochLines:
         """Take notice of an epoch."""
         knn = "" if epoch.knn is None else f"  kNN {epoch.knn:.1%}"
         if epoch.epoch == 0:
-            typer.echo(f"untrained{knn}", err=True)
+            if knn:
+                typer.echo(f"untrained{knn}", err=True)
             return
         width = len(str(epoch.epochs))
         typer.echo(
@@ -52,14 +53,13 @@ class EpochLines:
 
     def end(self, done: Pretrained, out: Path) -> None:
         """Say how it ended."""
-        measured = [row for row in done.history if row["knn"] is not None]
-        first, last = measured[0]["knn"], measured[-1]["knn"]
+        last, measured = done.history[-1], [row["knn"] for row in done.history if row["knn"] is not None]
+        worth = f"loss {last['loss']:.4f}, spread {last['spread']:.2f}; no kNN is measured without labels"
+        if measured:
+            worth = f"kNN on training images {measured[0]:.1%} untrained, {measured[-1]:.1%} now"
         how = "finished" if done.finished else "stopped by --minutes, and the same command continues"
         resumed = f", resumed after epoch {done.resumed_at}" if done.resumed_at else ""
-        typer.echo(
-            f"{how}: {counted(done.epoch, 'epoch')}{resumed}; kNN on training images {first:.1%} untrained, {last:.1%}"
-            " now"
-        )
+        typer.echo(f"{how}: {counted(done.epoch, 'epoch')}{resumed}; {worth}")
         typer.echo(out)
 
 

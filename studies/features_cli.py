@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from studies.once import OnceCommand
 
 if TYPE_CHECKING:
     from harness.data import Dataset
+    from harness.unlabelled import Pool
 
 app = typer.Typer(help="Make feature files: pre-train, extract, import.", no_args_is_help=True)
 
@@ -30,7 +32,14 @@ Data = Annotated[
 ]
 Root = Annotated[Path | None, typer.Option(help="Folder that holds the named data set; default: data.")]
 ImageColumn = Annotated[str, typer.Option(help="Column of encoded images in a Parquet file.")]
-LabelColumn = Annotated[str, typer.Option(help="Column of labels in a Parquet file.")]
+LabelColumn = Annotated[str | None, typer.Option(help="Column of labels in a Parquet file; default: label.")]
+Unlabelled = Annotated[
+    bool,
+    typer.Option(
+        "--unlabelled",
+        help="The images have no labels: all those below a folder, at any depth, or those of a Parquet file.",
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option(min=10, help="Use a fixed random subset of this many images from each split.")
 ]
@@ -69,7 +78,8 @@ def pretrain(
     ] = 0,
     root: Root = None,
     image_column: ImageColumn = "jpg",
-    label_column: LabelColumn = "label",
+    label_column: LabelColumn = None,
+    unlabelled: Unlabelled = False,
     limit: Limit = None,
     download: Download = False,
     device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
@@ -85,7 +95,7 @@ def pretrain(
 ) -> None:
     """Pre-train an encoder on images without their labels, which only measure its kNN accuracy on the way."""
     with one_line_errors(f"Interrupted: finished epochs are in {out}; the same command continues from there."):
-        from harness.exceptions import CheckpointError
+        from harness.exceptions import CheckpointError, SpecError
         from harness.features.images import Source, open_images
         from harness.features.recipes import default_recipe, make_recipe
         from harness.store.location import require_local
@@ -94,13 +104,15 @@ def pretrain(
         require_local(out)
         if out.is_dir():
             raise CheckpointError(f"Expected a file name for --out, but `{out}` is a folder.")
+        if unlabelled and knn_every is not None:
+            raise SpecError("Expected no --knn-every with --unlabelled, because kNN needs labels; leave it out.")
         changes: dict[str, Any] = {"method": method, "backbone": backbone, "epochs": epochs}
         wanted = make_recipe(
             recipe or default_recipe(data),
             {key: value for key, value in changes.items() if value is not None} | _settings(settings),
         )
         _refuse_unused(data, root, download)
-        images = open_images(Source(data, root, None, image_column, label_column, limit, download))
+        images = open_images(Source(data, root, None, image_column, label_column, limit, download, unlabelled))
         from harness.features.parallel import is_first, processes  # late: they need torch
         from harness.features.pretrain import pretrain
         from studies.features import EpochLines
@@ -141,7 +153,8 @@ def extract(
     ] = None,
     root: Root = None,
     image_column: ImageColumn = "jpg",
-    label_column: LabelColumn = "label",
+    label_column: LabelColumn = None,
+    unlabelled: Unlabelled = False,
     limit: Limit = None,
     download: Download = False,
     half: Annotated[bool, typer.Option("--half", help="Write float16 instead of float32.")] = False,
@@ -149,13 +162,14 @@ def extract(
     threads: Threads = None,
     probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy of the features.")] = True,
 ) -> None:
-    """Encode images with a frozen encoder and write a feature file."""
+    """Encode images with a frozen encoder and write a feature file, or a pool for `ntkcpl select`."""
     with one_line_errors("Interrupted: finished chunks are kept; the same command continues from there."):
         from harness.features.files import check_suffix
         from harness.features.images import Source, open_images
 
         stop_on_signals()
-        check_suffix(out)
+        check_suffix(out, is_pool=unlabelled)
+        source = Source(data, root, test, image_column, label_column, limit, download, unlabelled)
         _refuse_unused(data, root, download)
         _refuse_input(out, [Path(name) for name in (checkpoint, data, test) if name is not None])
         if out.suffix == ".npz" and is_zipfile(out):  # a damaged file is made again
@@ -163,16 +177,20 @@ def extract(
         from harness.features.checkpoints import load_encoder  # late: they need torch
         from harness.features.extract import extract
         from harness.features.parallel import processes
+        from harness.unlabelled import Pool
         from studies.features import ChunkLines, describe_encoder
 
         loaded = load_encoder(checkpoint, backbone=backbone, image_size=image_size)
         typer.echo(describe_encoder(loaded), err=True)
-        images = open_images(Source(data, root, test, image_column, label_column, limit, download))
+        images = open_images(source)
         with processes(_device(device), threads) as place:
             lines = ChunkLines()
             done = extract(images, loaded, out, device=place, dtype="float16" if half else "float32", listen=lines)
             lines.end(done)
-            _end(out, probe)
+            if isinstance(done.fields, Pool):
+                _end_pool(out, done.fields, data)
+            else:
+                _end(out, probe)
 
 
 @app.command("import", cls=OnceCommand)
@@ -288,6 +306,15 @@ def _end(out: Path, probe: bool) -> None:
     typer.echo(f"{out}: {n} train and {len(data.x_test)} test rows, {dim} columns, {data.n_classes} classes")
     if probe:
         _say_worth("test accuracy with all labels", data)
+
+
+def _end_pool(out: Path, pool: Pool, data: str) -> None:
+    n, dim = pool.features.shape
+    show = f"--images {shlex.quote(data)} --sheet round0.html " if Path(data).is_dir() else ""
+    typer.echo(
+        f"{out}: {n} images without labels, {dim} columns; choose some to label: ntkcpl select --data "
+        f"{shlex.quote(str(out))} {show}--strategy graphherding -n 10 --classes NAMES --out round0.csv"
+    )
 
 
 def _say_worth(what: str, data: Dataset) -> None:

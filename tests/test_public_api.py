@@ -65,10 +65,10 @@ OPTIONS = {
     "report": "baseline format out study shared-seeds skip-damaged metric by-learner watch",
     "picture": "out data labels seed strategies learner set",
     "list": "",
-    "features pretrain": "data out recipe method backbone epochs set seed root image-column label-column limit "
-    "download device threads minutes knn-every compile",
-    "features extract": "data checkpoint out test backbone image-size root image-column label-column limit "
-    "download half device threads probe no-probe",
+    "features pretrain": "data out recipe method backbone epochs set seed root image-column label-column "
+    "unlabelled limit download device threads minutes knn-every compile",
+    "features extract": "data checkpoint out test backbone image-size root image-column label-column "
+    "unlabelled limit download half device threads probe no-probe",
     "features import": "out x y x-test y-test probe no-probe",
     "features compact": "out dim probe no-probe",
     "features recipes": "",

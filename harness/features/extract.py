@@ -24,8 +24,17 @@ from harness.features.augmentation import MEAN, STD, normalise
 from harness.features.checkpoints import LoadedEncoder
 from harness.features.costs import stored_size
 from harness.features.encoders import feature_dim
-from harness.features.files import check_labels, check_suffix, hold_out, read_about, write_features, write_file
+from harness.features.files import (
+    check_labels,
+    check_suffix,
+    hold_out,
+    read_about,
+    write_features,
+    write_file,
+    write_pool,
+)
 from harness.features.images import Images, ImageSet
+from harness.unlabelled import Pool, load_pool
 
 CHUNK = 1024
 """Images between two writes; part of the arithmetic, since batches do not cross it."""
@@ -56,12 +65,12 @@ class Extracted:
     """How an extraction ended.
 
     Attributes:
-        fields: features and labels.
+        fields: features and labels, or a pool without labels.
         found: images whose features were there already.
         computed: images that were encoded.
     """
 
-    fields: Fields
+    fields: Fields | Pool
     found: int
     computed: int
 
@@ -75,7 +84,7 @@ def extract(
     dtype: Literal["float32", "float16"] = "float32",
     listen: Callable[[Chunk], None] = lambda chunk: None,
 ) -> Extracted:
-    """Encode all images in eval mode and write a feature file.
+    """Encode all images in eval mode and write a feature file, or of images without labels a pool for `load_pool`.
 
     The file is up to date if it was made from the same images, encoder and transform; then nothing is computed. An
     interrupted extraction leaves its chunks in a hidden folder beside the file and goes on from them.
@@ -83,7 +92,7 @@ def extract(
     Args:
         images: what to encode; without test images a fifth of each class is held out.
         loaded: the encoder.
-        out: .npz or .safetensors.
+        out: .npz or .safetensors; .npz alone without labels.
         device: where.
         dtype: of the features in the file.
         listen: called after each chunk.
@@ -92,20 +101,22 @@ def extract(
         DataError: an image cannot be decoded, the labels break the contract of a feature file, or the file cannot be
             written.
     """
-    check_suffix(out)
+    y, y_test = images.train.labels, None if images.test is None else images.test.labels
+    check_suffix(out, is_pool=y is None)
     about = _about(images, loaded, dtype)
     total = len(images.train) + (0 if images.test is None else len(images.test))
     if is_current(out, images, loaded, dtype=dtype):
         with suppress(DataError):  # of a damaged file, which is made again
+            if y is None:
+                return Extracted(load_pool(out), total, 0)
             data = load_dataset(str(out))
             return Extracted(Fields(data.x_train, data.y_train, data.x_test, data.y_test), total, 0)
 
-    y = images.train.labels
-    if images.test is None:
+    if y is not None and y_test is not None:
+        check_labels(out, y, y_test)
+    elif y is not None:
         pool, test = hold_out(y, images.train.where)
         check_labels(out, y[pool], y[test])
-    else:
-        check_labels(out, y, images.test.labels)
     key = hashlib.sha256(json.dumps(_content(about), sort_keys=True).encode()).hexdigest()[:20]
     parts = out.parent / f".{out.name}.parts"
     dim, size = feature_dim(loaded.encoder, loaded.spec), loaded.spec.image_size
@@ -133,11 +144,14 @@ def extract(
         return features
 
     x = encode(images.train, "train")
-    if images.test is None:
-        fields = Fields(x[pool], y[pool], x[test], y[test])
+    if y is None:
+        fields: Fields | Pool = write_pool(out, x, images.train.names, about)
     else:
-        fields = Fields(x, y, encode(images.test, "test"), images.test.labels)
-    write_features(out, fields, about)
+        if images.test is None or y_test is None:
+            fields = Fields(x[pool], y[pool], x[test], y[test])
+        else:
+            fields = Fields(x, y, encode(images.test, "test"), y_test)
+        write_features(out, fields, about)
     shutil.rmtree(parts, ignore_errors=True)
     return Extracted(fields, found, computed)
 

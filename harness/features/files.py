@@ -14,23 +14,34 @@ from numpy.typing import NDArray
 from harness.data import SCALE, Dataset, Fields
 from harness.exceptions import DataError
 from harness.store.location import replace_file, require_local
+from harness.unlabelled import Pool, as_pool
 from strategies.base import IndexArray
 
 ABOUT = "about"
 SUFFIXES = (".npz", ".safetensors")
+POOL_SUFFIXES = (".npz",)
+"""Of files with names, which are text."""
 TEST_SHARE = 0.2
 
 
-def check_suffix(path: Path) -> None:
+def check_suffix(path: Path, *, is_pool: bool = False) -> None:
     """Refuse a name that no feature file can be written under, before anything is computed.
 
+    Args:
+        path: the name.
+        is_pool: whether the file is to hold a pool without labels.
+
     Raises:
-        DataError: the suffix is not in `SUFFIXES`, or the path is a folder.
+        DataError: the suffix is not in `SUFFIXES`, or of a pool `POOL_SUFFIXES`, or the path is a folder.
         SpecError: it is an address.
     """
     require_local(path)
-    if path.suffix not in SUFFIXES or path.is_dir():
-        raise DataError(f"Expected a file name that ends in {' or '.join(SUFFIXES)} for --out, but got `{path}`.")
+    suffixes = POOL_SUFFIXES if is_pool else SUFFIXES
+    if path.suffix not in suffixes or path.is_dir():
+        beside = " with --unlabelled" if is_pool else ""
+        raise DataError(
+            f"Expected a file name that ends in {' or '.join(suffixes)} for --out{beside}, but got `{path}`."
+        )
 
 
 def check_labels(path: Path, y_train: NDArray[Any], y_test: NDArray[Any]) -> None:
@@ -85,6 +96,24 @@ def write_features(
         content = buffer.getbuffer()
     write_file(path, content)
     return data
+
+
+def write_pool(path: Path, features: NDArray[Any], names: NDArray[np.str_] | None, about: Mapping[str, Any]) -> Pool:
+    """Check features without labels and write them, with their names, whole or not at all.
+
+    Returns:
+        The pool as it will be read.
+
+    Raises:
+        DataError: the features are not finite, the names not all different, or the file cannot be written.
+    """
+    check_suffix(path, is_pool=True)
+    pool = as_pool(path, features, None if names is None else names.tolist())
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {"features": features, ABOUT: np.array(json.dumps(about, sort_keys=True))}
+    np.savez(buffer, **(arrays if names is None else {**arrays, "names": names}))
+    write_file(path, buffer.getbuffer())
+    return pool
 
 
 def write_file(path: Path, content: bytes | memoryview) -> None:

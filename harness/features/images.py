@@ -1,4 +1,4 @@
-"""Image sets: torchvision's, a folder of class folders, JPEG or PNG bytes in Parquet, scikit-learn's digits."""
+"""Image sets: torchvision's, a folder of class folders or of pictures, bytes in Parquet, scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from harness.columns import read_columns
 from harness.data import load_dataset
 from harness.exceptions import DataError, PackageError, one_line, reason
 from harness.features import vision
 from harness.streams import stream
+from harness.unlabelled import NAME, check_names, name_values
 from strategies.base import IndexArray
 from strategies.exceptions import did_you_mean
 
@@ -43,18 +45,23 @@ class Images:
     """The images of one split, decoded when they are read.
 
     Attributes:
-        labels: the class of each, `n` integers or strings; for monitoring and for the feature file.
+        n: how many.
+        labels: the class of each, `n` integers or strings; for monitoring and for the feature file. None of a pool
+            without labels.
         open: the image (Pillow) in a row.
         where: what messages call the source.
-        content: hash of the images and labels in some rows, or in all if None.
+        content: hash of the images, and of their labels or names, in some rows, or in all if None.
         called: what messages call the image in a row.
+        names: of a pool without labels what each is called, such as its path; None if they go by their rows.
     """
 
-    labels: NDArray[Any]
+    n: int
+    labels: NDArray[Any] | None
     open: Callable[[int], Any]
     where: str
     content: Callable[[IndexArray | None], str]
     called: Callable[[int], str]
+    names: NDArray[np.str_] | None = None
 
     @cached_property
     def identity(self) -> str:
@@ -62,7 +69,7 @@ class Images:
         return self.content(None)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return self.n
 
     def read(self, rows: IndexArray, size: int, resize: int | None = None) -> NDArray[np.uint8]:
         """Decode images.
@@ -95,7 +102,9 @@ class Images:
         rows = np.sort(stream(0, "subset").permutation(len(self))[:n])
         return replace(
             self,
-            labels=self.labels[rows],
+            n=n,
+            labels=None if self.labels is None else self.labels[rows],
+            names=None if self.names is None else self.names[rows],
             open=lambda row: self.open(int(rows[row])),
             content=lambda inner: self.content(rows if inner is None else rows[inner]),
             called=lambda row: self.called(int(rows[row])),
@@ -169,21 +178,42 @@ class Source:
     """Where images are.
 
     Attributes:
-        data: a name in `NAMED`, a Parquet file, or a folder with a folder per class, or with `train/` and `test/`.
+        data: a name in `NAMED`, a Parquet file, or a folder with a folder per class, or with `train/` and `test/`;
+            without labels a Parquet file, or a folder with images at any depth.
         root: folder that holds a named data set.
         test: Parquet file or folder of test images, where `data` has none.
-        image_column, label_column: of a Parquet file.
+        image_column: of a Parquet file.
+        label_column: of a Parquet file; `label` if None.
         limit: read a fixed random subset of this many training images, and of test images.
         download: let torchvision fetch a named data set.
+        unlabelled: whether the images are a pool without labels.
+
+    Raises:
+        DataError: labels, or images that have some, are asked for beside `unlabelled`.
     """
 
     data: str
     root: Path | None = None
     test: str | None = None
     image_column: str = "jpg"
-    label_column: str = "label"
+    label_column: str | None = None
     limit: int | None = None
     download: bool = False
+    unlabelled: bool = False
+
+    def __post_init__(self) -> None:
+        given = {"--test": self.test, "--label-column": self.label_column}
+        found = [f"{name} {value}" for name, value in given.items() if value is not None]
+        if self.unlabelled and self.data in NAMED:
+            raise DataError(
+                f"Expected images of your own with --unlabelled, but got `{self.data}`, whose images have labels; name "
+                "a folder or a Parquet file, or leave out --unlabelled."
+            )
+        if self.unlabelled and found:
+            raise DataError(
+                f"Expected --unlabelled without {' and '.join(given)}, because no labels are read, but got "
+                f"`{found[0]}`; leave it out."
+            )
 
 
 def open_images(source: Source) -> ImageSet:
@@ -207,16 +237,23 @@ def open_images(source: Source) -> ImageSet:
             )
         found = NAMED[source.data](source)
     elif Path(source.data).is_dir():
-        found = _folder_set(source, Path(source.data))
+        folder = Path(source.data)
+        if source.unlabelled:
+            found = ImageSet(folder.absolute().name, _unlabelled_folder(folder), None)
+        else:
+            found = _folder_set(source, folder)
     elif Path(source.data).suffix == ".parquet" and Path(source.data).exists():
         train = _parquet(source, Path(source.data))
         test = None if source.test is None else _test_images(source)
         found = ImageSet(Path(source.data).stem, train, test)
     else:
+        wanted = f"one of {', '.join(NAMED)}, a Parquet file or a folder with a folder per class"
+        if source.unlabelled:
+            wanted = "a Parquet file or a folder"
         raise DataError(
-            f"Expected images to be one of {', '.join(NAMED)}, a Parquet file or a folder with a folder per class, but "
-            f"got `{source.data}`, which is none of them{'' if Path(source.data).exists() else ' and does not exist'}."
-            + did_you_mean(source.data, NAMED)
+            f"Expected images to be {wanted}, but got `{source.data}`, which is none of them"
+            f"{'' if Path(source.data).exists() else ' and does not exist'}."
+            + ("" if source.unlabelled else did_you_mean(source.data, NAMED))
         )
     return replace(found, train=found.train.sample(source.limit), test=found.test and found.test.sample(source.limit))
 
@@ -279,7 +316,7 @@ def _digits(source: Source) -> ImageSet:
     def split(x: NDArray[np.float32], y: IndexArray) -> Images:
         pixels = (x.reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)
         digest = _hash(pixels.tobytes(), y.tobytes())
-        return _images(y, lambda row: Image.fromarray(pixels[row]), "digits", digest)
+        return _images(len(y), y, lambda row: Image.fromarray(pixels[row]), "digits", digest)
 
     return ImageSet("digits", split(data.x_train, data.y_train), split(data.x_test, data.y_test))
 
@@ -309,21 +346,28 @@ def _from_torchvision(found: Any, name: str) -> Images:
     pixels = getattr(found, "data", None)
     if pixels is None:
         paths = [Path(str(path)) for path in found._images]
-        return Images(labels, lambda row: found[row][0], name, *_of_files(paths, paths[0].parent, labels))
-    return _images(labels, lambda row: found[row][0], name, _hash(pixels.tobytes(), labels.tobytes()))
+        return Images(len(labels), labels, lambda row: found[row][0], name, *_of_files(paths, paths[0].parent, labels))
+    return _images(len(labels), labels, lambda row: found[row][0], name, _hash(pixels.tobytes(), labels.tobytes()))
 
 
-def _images(labels: NDArray[Any], read: Callable[[int], Any], where: str, digest: str) -> Images:
+def _images(
+    n: int,
+    labels: NDArray[Any] | None,
+    read: Callable[[int], Any],
+    where: str,
+    digest: str,
+    names: NDArray[np.str_] | None = None,
+) -> Images:
     """Images that are hashed at once, and called by their rows."""
 
     def content(rows: IndexArray | None) -> str:
         return digest if rows is None else _hash(digest.encode(), rows.tobytes())
 
-    return Images(labels, read, where, content, lambda row: f"row {row} of {where}")
+    return Images(n, labels, read, where, content, lambda row: f"row {row} of {where}", names)
 
 
 def _of_files(
-    paths: Sequence[Path], root: Path, labels: Sequence[Any] | NDArray[Any]
+    paths: Sequence[Path], root: Path, labels: NDArray[Any] | None
 ) -> tuple[Callable[[IndexArray | None], str], Callable[[int], str]]:
     """`content` and `called` of images in files: hashed are paths, labels and bytes, but only when that is asked."""
 
@@ -333,7 +377,8 @@ def _of_files(
             pixels = hashlib.sha256(path.read_bytes()).digest()
         except OSError as error:
             raise DataError(f"Expected an image in {path}, but cannot read it: {reason(error)}.") from error
-        return _hash(os.fsencode(path.relative_to(root)), str(labels[row]).encode(), pixels).encode()
+        label = () if labels is None else (str(labels[row]).encode(),)
+        return _hash(os.fsencode(path.relative_to(root)), *label, pixels).encode()
 
     def content(rows: IndexArray | None) -> str:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -374,7 +419,13 @@ def _folder_set(source: Source, folder: Path) -> ImageSet:
     elif has_splits:
         found = next((folder / name for name in ("test", "val", "valid") if (folder / name).is_dir()), None)
         test = None if found is None else _class_folders(found)
-    return ImageSet(folder.absolute().name, _class_folders(train if has_splits else folder), test)
+    pool = train if has_splits else folder
+    if loose := [path.name for path in _visible(pool) if _is_picture(path) and path.is_file()]:
+        raise DataError(
+            f"Expected a folder per class in {pool}, but got pictures outside of such folders, as `{loose[0]}`; move "
+            "them into the folders of their classes, or add --unlabelled if they have no labels."
+        )
+    return ImageSet(folder.absolute().name, _class_folders(pool), test)
 
 
 def _test_images(source: Source) -> Images:
@@ -384,15 +435,18 @@ def _test_images(source: Source) -> Images:
 
 def _folders(folder: Path) -> list[str]:
     """Names of the visible folders in a folder, sorted."""
+    return [path.name for path in _visible(folder) if path.is_dir()]
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What is in a folder and not hidden, sorted."""
     try:
-        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
+        return sorted(path for path in folder.iterdir() if path.name[0] != ".")
     except OSError as error:
         raise DataError(f"Expected a folder with a folder per class in {folder}, but got: {error.strerror}.") from error
 
 
 def _class_folders(folder: Path, wanted: list[str] | None = None) -> Images:
-    from PIL import Image
-
     present = _folders(folder)
     missing = [name for name in wanted or [] if name not in present]
     if missing or not present:
@@ -405,7 +459,6 @@ def _class_folders(folder: Path, wanted: list[str] | None = None) -> Images:
             f"Expected a folder per class in {folder}, but got only {', '.join(present)}, which are names of splits; "
             "give the folders of training and test images with --data and --test."
         )
-    suffixes = set(Image.registered_extensions())
     paths: list[Path] = []
     labels: list[str] = []
     for name in wanted or present:
@@ -413,13 +466,37 @@ def _class_folders(folder: Path, wanted: list[str] | None = None) -> Images:
             name.encode()
         except UnicodeEncodeError as error:
             raise DataError(f"Expected names of classes in UTF-8 in {folder}, but got {name!a}; rename it.") from error
-        inside = sorted(path for path in _visible_files(folder / name) if path.suffix.lower() in suffixes)
+        inside = sorted(filter(_is_picture, _visible_files(folder / name)))
         paths += inside
         labels += [name] * len(inside)
     if not paths:
         raise DataError(f"Expected images in the folders of {folder}, but found no file with a suffix of an image.")
-    content, called = _of_files(paths, folder, labels)
-    return Images(np.array(labels), lambda row: _load(Image.open(paths[row])), str(folder), content, called)
+    return _in_files(paths, folder, np.array(labels))
+
+
+def _unlabelled_folder(folder: Path) -> Images:
+    """All images below a folder, called by their paths in it."""
+    found = {path.relative_to(folder).as_posix(): path for path in filter(_is_picture, _visible_files(folder))}
+    if not found:
+        raise DataError(f"Expected images in {folder}, but found no file with a suffix of an image.")
+    names = sorted(found)
+    check_names(folder, names, len(names))
+    return replace(_in_files([found[name] for name in names], folder, None), names=np.array(names))
+
+
+def _in_files(paths: Sequence[Path], root: Path, labels: NDArray[Any] | None) -> Images:
+    from PIL import Image
+
+    content, called = _of_files(paths, root, labels)
+    return Images(len(paths), labels, lambda row: _load(Image.open(paths[row])), str(root), content, called)
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file has the suffix of an image; not that of PDF, which Pillow only writes."""
+    from PIL import Image
+
+    suffix = path.suffix.lower()
+    return suffix in Image.registered_extensions() and suffix != ".pdf"
 
 
 def _visible_files(folder: Path) -> list[Path]:
@@ -448,18 +525,28 @@ def _parquet(source: Source, path: Path, is_test: bool = False) -> Images:
     """
     from PIL import Image
 
-    image_column, label_column = source.image_column, source.label_column
+    image_column, label_column = source.image_column, source.label_column or "label"
+    labels, names = None, None
     try:
         file = pq.ParquetFile(path)
-        missing = [name for name in (image_column, label_column) if name not in file.schema_arrow.names]
-        if missing:
+        present = file.schema_arrow.names
+        if source.unlabelled:
+            if image_column not in present:
+                raise DataError(
+                    f"Expected the column {image_column} (encoded images) in {path}, but got {', '.join(present)}. "
+                    "Name it with --image-column."
+                )
+            names = _names(path, file)
+        elif image_column not in present or label_column not in present:
             raise DataError(
                 f"Expected the columns {image_column} (encoded images) and {label_column} in {path}, but got "
-                f"{', '.join(file.schema_arrow.names)}. Name them with --image-column and --label-column."
+                f"{', '.join(present)}. Name them with --image-column and --label-column, or add --unlabelled if there "
+                "are no labels."
             )
-        labels = _label_values(path, label_column, file.read(columns=[label_column]).column(0), is_test)
+        else:
+            labels = _label_values(path, label_column, file.read(columns=[label_column]).column(0), is_test)
         n_rows = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
-        digest = hashlib.sha256(labels.tobytes())
+        digest = hashlib.sha256(b"".join(array.tobytes() for array in (labels, names) if array is not None))
         for group in range(len(n_rows)):
             column = _encoded(path, image_column, file.read_row_group(group, columns=[image_column]).column(0))
             for chunk in column.chunks:
@@ -472,14 +559,14 @@ def _parquet(source: Source, path: Path, is_test: bool = False) -> Images:
         found = one_line(f"{type(error).__name__}: {error}")[:160]
         raise DataError(f"Expected a readable Parquet file in {path}, but got {found}.") from error
 
-    ends = np.cumsum(n_rows)
+    n, ends = sum(n_rows), np.cumsum(n_rows)
     lock = threading.Lock()
     held: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
 
     def column_of(group: int) -> pa.ChunkedArray:
         with lock:
             if group not in held:
-                n_at_once = (os.cpu_count() or 1) * _TASK * len(n_rows) // len(labels) + 2
+                n_at_once = (os.cpu_count() or 1) * _TASK * len(n_rows) // n + 2
                 while len(held) >= n_at_once:
                     held.popitem(last=False)
                 table = file.read_row_group(group, columns=[image_column])
@@ -494,7 +581,18 @@ def _parquet(source: Source, path: Path, is_test: bool = False) -> Images:
             raise ValueError(f"`{image_column}` has no value there")
         return _load(Image.open(io.BytesIO(value)))
 
-    return _images(labels, read, str(path), digest.hexdigest())
+    return _images(n, labels, read, str(path), digest.hexdigest(), names)
+
+
+def _names(path: Path, file: pq.ParquetFile) -> NDArray[np.str_] | None:
+    """Names of the images in a Parquet file; None if it has none."""
+    n = file.metadata.num_rows
+    if not n:
+        raise DataError(f"Expected images in {path}, but got no rows.")
+    if NAME not in file.schema_arrow.names:
+        return None
+    values = name_values(path, read_columns(path, file, [NAME])[NAME])
+    return np.array(check_names(path, values.tolist(), n))
 
 
 def _encoded(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:

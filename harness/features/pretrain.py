@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch import distributed as dist
 
@@ -182,7 +183,7 @@ def pretrain(
     Under `torchrun` every process takes its share of each batch, on its own GPU; the first one writes.
 
     Args:
-        images: to train on; their labels serve the monitor alone.
+        images: to train on; their labels serve the monitor alone, which images without labels do not have.
         recipe: what to compute.
         out: the checkpoint, replaced after each epoch.
         seed: of weights, order and views.
@@ -228,12 +229,14 @@ def pretrain(
 
     needed = training_memory(recipe, is_half=precision == "bfloat16", processes=world).total
     pixels = _pixels(images, recipe.image_size, place, needed)
-    monitor = _Monitor(images, seed, pixels, recipe.image_size, precision)
+    monitor = None
+    if images.labels is not None:
+        monitor = _Monitor(images.labels, seed, pixels, recipe.image_size, precision)
     training = _Training(model, optimiser, recipe, seed, pixels, place, precision, compiled=compiled)
     operations = training_operations(recipe)
     knn_every = knn_every or max(1, recipe.epochs // 20)
     if not history:
-        history = [{"epoch": 0, "loss": math.nan, "spread": math.nan, "knn": monitor(model.encoder)}]
+        history = [{"epoch": 0, "loss": math.nan, "spread": math.nan, "knn": monitor and monitor(model.encoder)}]
         if rank == 0:
             listen(Epoch(epochs=recipe.epochs, **history[0]))
     setup = time.monotonic() - began
@@ -242,7 +245,7 @@ def pretrain(
         loss, collapse = training.epoch(epoch)
         seconds = time.monotonic() - epoch_began
         is_measured = epoch % knn_every == 0 or epoch == recipe.epochs
-        knn = monitor(model.encoder) if is_measured and rank == 0 else None
+        knn = monitor(model.encoder) if monitor is not None and is_measured and rank == 0 else None
         history.append({"epoch": epoch, "loss": loss, "spread": collapse, "knn": knn})
         if rank == 0:
             content = {
@@ -368,11 +371,11 @@ class _Training:
 class _Monitor:
     """kNN accuracy on training images: a bank of some, queried with others. Test data play no part."""
 
-    def __init__(self, images: Images, seed: int, pixels: Tensor, size: int, precision: Precision) -> None:
-        order = stream(seed, "monitor").permutation(len(images))
-        n_queries = min(_QUERIES, len(images) // _LEAST_IMAGES)
+    def __init__(self, of: NDArray[Any], seed: int, pixels: Tensor, size: int, precision: Precision) -> None:
+        order = stream(seed, "monitor").permutation(len(of))
+        n_queries = min(_QUERIES, len(of) // _LEAST_IMAGES)
         rows = torch.from_numpy(order[: n_queries + _BANK]).to(pixels.device)
-        labels = torch.from_numpy(np.unique(images.labels, return_inverse=True)[1])
+        labels = torch.from_numpy(np.unique(of, return_inverse=True)[1])
         self._n_queries = n_queries
         self._rows, self._labels = rows, labels[rows.cpu()]
         self._pixels, self._size, self._precision = pixels, size, precision

@@ -1,8 +1,10 @@
 """`ntkcpl features` and `ntkcpl compare --study` as a user runs them."""
 
+import html
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,10 +16,12 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from sklearn.datasets import load_digits
 
 from harness.data import load_dataset
 from harness.exceptions import CheckpointError
 from harness.features.checkpoints import read_checkpoint
+from harness.unlabelled import load_pool
 from studies.stages import is_made
 from studies.study import load_study
 
@@ -164,6 +168,15 @@ def test_import_shows_what_is_what(ntkcpl, pool_file, tmp_path):
         (["pretrain", "--data", "{tmp}", "--root", "{tmp}"], "leave them out"),
         (["pretrain", "--data", "{tmp}/nothere", "--root", "{tmp}"], "does not exist"),
         (["extract", "--data", "{tmp}", "--checkpoint", "untrained", "--download"], "leave them out"),
+        (["pretrain", "--data", "{tmp}", "--unlabelled", "--knn-every", "1"], "because kNN needs labels; leave it out"),
+        (["pretrain", "--data", "digits", "--unlabelled"], "`digits`, whose images have labels"),
+        (["pretrain", "--data", "{tmp}", "--unlabelled"], "no file with a suffix of an image"),
+        (["extract", "--data", "digits", "--unlabelled", "--checkpoint", "untrained"], "whose images have labels"),
+        (["extract", "--data", "{tmp}", "--unlabelled", "--checkpoint", "untrained", "--test", "a"], "got `--test a`"),
+        (
+            ["extract", "--data", "{tmp}", "--unlabelled", "--checkpoint", "untrained", "--label-column", "label"],
+            "got `--label-column label`",
+        ),
         (["import", "{tmp}/no.npz"], "which does not exist"),
         (["compact", "digits", "--dim", "99"], "Expected 1 to 64 components"),
     ],
@@ -382,3 +395,94 @@ def test_a_signal_while_features_are_measured_does_not_deny_the_file(
     assert result.exit_code == 130
     assert result.stderr.endswith(f"Interrupted: {out} is written as a whole or not at all.\n")
     assert len(load_dataset(str(out)).x_train)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """300 digits as pictures with odd names, two levels deep, and their classes by name."""
+    from PIL import Image
+
+    classes = {}
+    for row, (image, label) in enumerate(zip(*load_digits(return_X_y=True), strict=True)):
+        if row == 300:
+            break
+        name = ["{}.png", "two words/{} .PNG", "é/a,b/{}.Png", "é/=1+{}.png", 'a "b"/#{}.png'][row % 5].format(row)
+        (tmp_path / "my photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image.reshape(8, 8) * 15.9).astype(np.uint8)).save(tmp_path / "my photos" / name)
+        classes[name] = int(label)
+    return tmp_path / "my photos", classes
+
+
+def test_from_pictures_without_labels_to_the_second_round(ntkcpl, photos, tmp_path):
+    folder, classes = photos
+    encoder, pool = tmp_path / "encoder.pt", tmp_path / "my pool.npz"
+    words = [*pretrain(encoder)[4:], "--recipe", "simsiam_digits", "--unlabelled"]
+    for resumed in ("", ", resumed after epoch 2"):
+        done = ntkcpl("features", "pretrain", "--data", folder, *words)
+        assert done.exit_code == 0, done.stderr
+        assert re.search(
+            rf"^finished: 2 epochs{resumed}; loss -?\d\.\d{{4}}, spread \d\.\d\d; no kNN is measured without labels$",
+            done.stdout,
+            re.MULTILINE,
+        )
+        assert "kNN" not in done.stderr
+        assert "untrained" not in done.stderr
+    extract = ["features", "extract", "--data", folder, "--unlabelled", "--checkpoint", encoder, "--out", pool]
+    assert "300 images encoded, 0 encoded before" in ntkcpl(*extract).stderr
+    done = ntkcpl(*extract)
+    assert "0 images encoded, 300 encoded before" in done.stderr
+    said, _, command = done.stdout.partition("; choose some to label: ntkcpl ")
+    assert said == f"{pool}: 300 images without labels, 64 columns"
+
+    round0, sheet, round1 = tmp_path / "round0.csv", tmp_path / "sheet.html", tmp_path / "round1.csv"
+    given = {"NAMES": "10", "round0.csv": round0, "round0.html": sheet}
+    done = ntkcpl(*(given.get(word, word) for word in shlex.split(command)))
+    assert done.exit_code == 0, done.stderr
+    picks = pd.read_csv(round0)
+    assert sheet.read_text().count("<figure>") == 10
+    assert all(html.escape(name) in sheet.read_text() for name in picks["name"])
+    picks.assign(label=picks["name"].map(classes)).drop(columns="index").to_csv(round0, index=False)
+    words = ["--strategy", "graphherding", "-n", 10, "--classes", ",".join(map(str, range(10)))]
+    done = ntkcpl("select", "--data", pool, *words, "--labels", round0, "--out", round1)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("10 labels so far, in 1 round: ")
+    second = pd.read_csv(round1)
+    assert set(second["name"]) < set(classes) - set(picks["name"])
+
+
+def test_an_extraction_without_labels_that_is_killed_goes_on(ntkcpl, start, photos, tmp_path):
+    folder, _ = photos
+    for number in range(1748):  # to two chunks in all
+        os.link(folder / "0.png", folder / f"copy {number}.png")
+    words = ["features", "extract", "--data", folder, "--unlabelled", "--checkpoint", "untrained"]
+    words += ["--backbone", "wrn10_1", "--image-size", 16, "--threads", 1, "--out"]
+    with start([str(word) for word in [*words, tmp_path / "pool.npz"]]) as process:
+        for line in process.stderr:
+            if line.startswith("1024/2048 images"):
+                process.kill()
+                break
+    assert not (tmp_path / "pool.npz").exists()
+    assert "1024 images encoded, 1024 encoded before" in ntkcpl(*words, tmp_path / "pool.npz").stderr
+    assert not list(tmp_path.glob(".pool*"))
+    assert ntkcpl(*words, tmp_path / "whole.npz").exit_code == 0
+    assert (tmp_path / "pool.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
+def test_pictures_without_class_folders_are_told_of_the_flag(ntkcpl, photos, tmp_path):
+    done = ntkcpl("features", "pretrain", "--data", photos[0], "--out", tmp_path / "c.pt")
+    assert done.exit_code == 2
+    assert "add --unlabelled if they have no labels" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_pool_in_parquet_keeps_its_names(ntkcpl, photos, tmp_path):
+    folder, classes = photos
+    table = pd.DataFrame({"name": list(classes), "picture": [(folder / name).read_bytes() for name in classes]})
+    table.to_parquet(tmp_path / "photos.parquet")
+    words = ["--checkpoint", "untrained", "--backbone", "wrn10_1", "--image-size", 16, "--out", tmp_path / "pool.npz"]
+    data = ["--data", tmp_path / "photos.parquet", "--image-column", "picture"]
+    assert "add --unlabelled if there are no labels" in ntkcpl("features", "extract", *data, *words).stderr
+    done = ntkcpl("features", "extract", *data, "--unlabelled", *words)
+    assert done.exit_code == 0, done.stderr
+    assert "--images" not in done.stdout
+    assert load_pool(tmp_path / "pool.npz").names == tuple(classes)

@@ -12,6 +12,7 @@ from harness.features.checkpoints import load_encoder
 from harness.features.extract import extract
 from harness.features.files import read_about
 from harness.features.images import ImageSet, Source, open_images
+from harness.unlabelled import load_pool
 
 
 @pytest.fixture(autouse=True)
@@ -151,3 +152,79 @@ def test_a_corrupt_image_leaves_no_feature_file(pictures, encoded, write_parquet
 def test_other_suffixes_are_refused_before_any_work(images, encoder, tmp_path, name):
     with pytest.raises(DataError, match=r"ends in \.npz or \.safetensors"):
         extract(images, encoder, tmp_path / name, listen=stop_after(0))
+
+
+@pytest.fixture
+def pool(pictures, encoded, tmp_path):
+    """The images of 40 files in folders that are no classes."""
+    for row, image in enumerate(pictures[0]):
+        path = tmp_path / "my pool" / ["", "sub folder", "é/ü"][row % 3] / f"{row}.PNG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(image))
+    return open_images(Source(str(tmp_path / "my pool"), unlabelled=True))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_images_without_labels_become_a_pool(pool, encoder, tmp_path, dtype):
+    done = extract(pool, encoder, tmp_path / "pool.npz", dtype=dtype)
+    assert (done.computed, done.found) == (40, 0)
+    with np.load(tmp_path / "pool.npz", allow_pickle=False) as arrays:
+        assert sorted(arrays.files) == ["about", "features", "names"]
+        assert (arrays["features"].dtype, arrays["names"].dtype.kind) == (dtype, "U")
+    found = load_pool(tmp_path / "pool.npz")
+    assert found.names == done.fields.names == tuple(pool.train.names)
+    assert np.array_equal(found.features, done.fields.features)
+    with torch.no_grad():
+        pixels = torch.from_numpy(pool.train.read(np.arange(40), 16)).float() / 255
+        expected = encoder.encoder(normalise(pixels)).numpy()
+    np.testing.assert_allclose(found.features, expected, atol=1e-5 if dtype == "float32" else 1e-2)
+    about = read_about(tmp_path / "pool.npz")
+    assert (about["images"], about["images_hash"], about["dtype"]) == ("my pool", pool.identity, dtype)
+
+
+def test_an_interrupted_pool_goes_on_and_ends_the_same(pool, encoder, tmp_path):
+    extract(pool, encoder, tmp_path / "whole.npz")
+    with pytest.raises(KeyboardInterrupt):
+        extract(pool, encoder, tmp_path / "f.npz", listen=stop_after(32))
+    assert not (tmp_path / "f.npz").exists()
+    done = extract(pool, encoder, tmp_path / "f.npz")
+    assert (done.found, done.computed) == (32, 8)
+    one, whole = (load_pool(tmp_path / name) for name in ("f.npz", "whole.npz"))
+    assert np.array_equal(one.features, whole.features)
+    assert [path.name for path in tmp_path.glob(".*")] == []
+    again = extract(pool, encoder, tmp_path / "f.npz")
+    assert (again.found, again.computed, again.fields.names) == (40, 0, whole.names)
+    assert np.array_equal(again.fields.features, whole.features)
+
+
+def test_a_pool_that_is_damaged_or_of_other_names_is_made_again(pool, encoder, tmp_path):
+    out = tmp_path / "f.npz"
+    extract(pool, encoder, out)
+    damaged = bytearray(out.read_bytes())
+    damaged[len(damaged) // 2] ^= 255
+    out.write_bytes(damaged)
+    assert extract(pool, encoder, out).computed == 40
+    (tmp_path / "my pool/0.PNG").rename(tmp_path / "my pool/zero.PNG")
+    renamed = open_images(Source(str(tmp_path / "my pool"), unlabelled=True))
+    assert extract(renamed, encoder, out).computed == 40
+    assert "zero.PNG" in load_pool(out).names
+
+
+def test_a_pool_in_parquet_may_go_by_its_rows(picture_files, encoder, tmp_path):
+    bare = open_images(Source(str(picture_files[0]), unlabelled=True))
+    extract(bare, encoder, tmp_path / "pool.npz")
+    assert load_pool(tmp_path / "pool.npz").names is None
+    labelled = extract(open_images(Source(str(picture_files[0]))), encoder, tmp_path / "pool.npz")
+    assert labelled.computed == 40  # the pool is not taken for it
+
+
+def test_a_pool_is_no_safetensors(pool, encoder, tmp_path):
+    with pytest.raises(DataError, match=r"ends in \.npz for --out with --unlabelled, but got .*f\.safetensors"):
+        extract(pool, encoder, tmp_path / "f.safetensors", listen=stop_after(0))
+
+
+def test_a_corrupt_image_leaves_no_pool(pool, encoder, tmp_path):
+    (tmp_path / "my pool/sub folder/37.PNG").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"an image in .*sub folder/37\.PNG"):
+        extract(pool, encoder, tmp_path / "f.npz")
+    assert not (tmp_path / "f.npz").exists()

@@ -311,6 +311,130 @@ class TestFolders:
         assert len(lists["imagenet100"] & lists["imagenet100_cmc"]) == 12
 
 
+class TestUnlabelled:
+    """A pool of images without labels, called by their names."""
+
+    NAMES = ("Zebra.PNG", "a b/é ü.png", "a b/c/10.TIFF", "a b.png", "a b/2.Png", 'x,y "z"/#1.tif')
+
+    @pytest.fixture
+    def folder(self, pictures, tmp_path):
+        from PIL import Image
+
+        for name, image in zip(self.NAMES, pictures[0], strict=False):
+            path = tmp_path / "my pool" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+        (tmp_path / "my pool/notes.txt").write_text("no picture")
+        (tmp_path / "my pool/paper.pdf").write_bytes(b"%PDF-")
+        return tmp_path / "my pool"
+
+    @staticmethod
+    def opened(path, **more):
+        return open_images(Source(str(path), unlabelled=True, **more))
+
+    def test_all_images_below_a_folder_are_called_by_their_paths(self, folder, pictures):
+        found = self.opened(folder)
+        assert (found.name, found.test, found.train.labels) == ("my pool", None, None)
+        assert found.train.names.tolist() == sorted(self.NAMES)
+        for row, name in enumerate(found.train.names):
+            expected = pictures[0][self.NAMES.index(name), 2:18].transpose(2, 0, 1)
+            assert np.array_equal(found.train.read(rows(row), 16)[0], expected)
+
+    def test_what_is_hidden_is_left_out_and_links_are_as_in_class_folders(self, folder):
+        (folder / ".cache").mkdir()
+        for hidden in (".cache/a.png", "a b/._a.png"):
+            (folder / hidden).write_bytes((folder / "a b.png").read_bytes())
+        (folder / "link.png").symlink_to(folder / "a b.png")
+        assert self.opened(folder).train.names.tolist() == sorted([*self.NAMES, "link.png"])
+        (folder / "more").symlink_to(folder / "a b")
+        with pytest.raises(DataError, match="but `more` is a link to a folder"):
+            self.opened(folder)
+
+    def test_identity_is_that_of_paths_and_content(self, folder):
+        before = self.opened(folder).identity
+        os.utime(folder / "a b.png")
+        assert self.opened(folder).identity == before
+        (folder / "a b.png").rename(folder / "b.png")
+        assert self.opened(folder).identity != before
+
+    def test_a_subset_has_its_own_names(self, folder):
+        whole, some = self.opened(folder).train, self.opened(folder, limit=3).train
+        assert (len(some), len(some.names), some.labels) == (3, 3, None)
+        for row, name in enumerate(some.names):
+            there = whole.names.tolist().index(name)
+            assert np.array_equal(some.read(rows(row), 16), whole.read(rows(there), 16))
+        assert some.identity != whole.identity
+
+    def test_a_name_that_is_no_text_is_refused(self, folder):
+        (folder / "a b.png").rename(folder / os.fsdecode(b"caf\xe9.png"))
+        with pytest.raises(DataError, match=r"names in UTF-8 in .*, but got 'caf\\udce9.png'; rename it"):
+            self.opened(folder)
+
+    def test_a_folder_without_images_is_refused(self, tmp_path):
+        (tmp_path / "notes.txt").touch()
+        with pytest.raises(DataError, match=r"Expected images in .* but found no file with a suffix of an image"):
+            self.opened(tmp_path)
+
+    def test_a_corrupt_image_is_named_by_its_file(self, folder):
+        (folder / "a b/c/10.TIFF").write_bytes(b"no picture")
+        with pytest.raises(DataError, match=r"an image in .*my pool/a b/c/10\.TIFF, but cannot read it"):
+            self.opened(folder).train.read(np.arange(6), 16)
+
+    def test_pictures_outside_of_class_folders_need_the_flag(self, folder):
+        with pytest.raises(DataError, match=r"outside of such folders, as `Zebra\.PNG`; .* add --unlabelled"):
+            open_images(Source(str(folder)))
+        for name in ("Zebra.PNG", "a b.png"):
+            (folder / name).unlink()
+        assert len(open_images(Source(str(folder))).train) == 4  # the PDF is no picture
+
+    def test_columns_of_parquet(self, pictures, encoded, tmp_path):
+        names = [f"é {row}.png" for row in range(40)]
+        columns = {"jpg": [encoded(image) for image in pictures[0]], "label": pictures[1]}
+        found = []
+        for more in ({"name": names, "label": [None] * 40}, {"name": names[::-1]}, {}):
+            pq.write_table(pa.table(columns | more), tmp_path / "a.parquet", row_group_size=16)
+            found.append(self.opened(tmp_path / "a.parquet").train)
+            assert np.array_equal(found[-1].read(rows(20), 16)[0], pictures[0][20, 2:18].transpose(2, 0, 1))
+        assert (found[0].names.tolist(), found[1].names.tolist()) == (names, names[::-1])
+        assert (found[2].names, found[0].labels, found[2].labels) == (None, None, None)
+        found.append(open_images(Source(str(tmp_path / "a.parquet"))).train)
+        assert len({images.identity for images in found}) == 4
+
+    @pytest.mark.parametrize(
+        ("names", "said"),
+        [
+            (["a.png", "b.png", "a.png"], "names that differ in .*, but got `a.png` 2 times"),
+            (["a.png", None, "c.png"], "a name in every row of `name` of .* 1 missing, the first in row 1"),
+            ([], "Expected images in .*, but got no rows"),
+        ],
+    )
+    def test_names_in_parquet_are_checked(self, pictures, encoded, tmp_path, names, said):
+        images = [encoded(image) for image in pictures[0][: len(names)]]
+        table = pa.table({"jpg": pa.array(images, pa.binary()), "name": pa.array(names, pa.string())})
+        pq.write_table(table, tmp_path / "odd.parquet")
+        with pytest.raises(DataError, match=said):
+            self.opened(tmp_path / "odd.parquet")
+
+    def test_a_missing_image_column_is_named(self, picture_files):
+        with pytest.raises(
+            DataError, match=r"Expected the column png .* but got jpg, label\. Name it with --image-col"
+        ):
+            self.opened(picture_files[0], image_column="png")
+
+    @pytest.mark.parametrize(
+        ("more", "said"),
+        [
+            ({"data": "digits"}, "images of your own with --unlabelled, but got `digits`, whose images have labels"),
+            ({"data": "cifar10"}, "but got `cifar10`, whose images have labels"),
+            ({"test": "x.parquet"}, "without --test and --label-column, .* but got `--test x.parquet`; leave it out"),
+            ({"label_column": "label"}, "but got `--label-column label`; leave it out"),
+        ],
+    )
+    def test_labels_are_not_asked_for(self, more, said):
+        with pytest.raises(DataError, match=said):
+            Source(**{"data": "photos", "unlabelled": True, **more})
+
+
 class TestNamed:
     def test_digits_are_those_of_the_built_in_features(self):
         found, data = open_images(Source("digits")), load_dataset("digits")
@@ -339,6 +463,26 @@ class TestNamed:
         assert one.labels.tolist() == same.labels.tolist()
         assert one.identity == same.identity != whole.identity
         assert np.array_equal(one.read(np.arange(50), 8), same.read(np.arange(50), 8))
+
+
+def test_identities_stay_what_they_are(tmp_path):
+    """Checkpoints and feature files are up to date by them."""
+    contents = [bytes([row]) * row for row in range(12)]
+    for row, content in enumerate(contents):
+        path = tmp_path / "set" / ("train" if row < 8 else "val") / f"class {row % 2}" / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    for name, labels in (("a", [row % 2 for row in range(12)]), ("b", [f"é{row % 2}" for row in range(12)])):
+        table = pa.table({"jpg": pa.array(contents, pa.binary()), "label": labels})
+        pq.write_table(table, tmp_path / f"{name}.parquet", row_group_size=5)
+    for name, *expected in (
+        ("digits", "db593bd9", "82929203"),
+        ("set", "5b9a410e", "5867729a"),
+        ("a.parquet", "1e5bb68b", "3fd326a3"),
+        ("b.parquet", "8fa016e3", "2c400e2d"),
+    ):
+        data = name if name == "digits" else str(tmp_path / name)
+        assert [open_images(Source(data, limit=limit)).identity[:8] for limit in (None, 4)] == expected
 
 
 class TestCounts:

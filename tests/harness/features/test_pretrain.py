@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,19 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(method, digits, tmp_path)
     assert (whole.resumed_at, parts.resumed_at) == (0, 2)
     assert equal(whole.history, parts.history)
     assert equal(read_checkpoint(tmp_path / "whole.pt"), read_checkpoint(tmp_path / "parts.pt"))
+
+
+def test_without_labels_the_training_is_the_same_and_nothing_is_measured(digits, recipe, tmp_path):
+    bare = replace(digits, labels=None)
+    whole, heard = pretrain(digits, recipe, tmp_path / "whole.pt"), []
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(bare, recipe, tmp_path / "bare.pt", listen=stop_after(2))
+    done = pretrain(bare, recipe, tmp_path / "bare.pt", listen=heard.append)
+    assert (done.finished, done.resumed_at, [epoch.epoch for epoch in heard]) == (True, 2, [3])
+    assert [row["knn"] for row in done.history] == [None] * 4
+    assert equal(done.history, [row | {"knn": None} for row in whole.history])
+    assert equal(*(read_checkpoint(tmp_path / f"{name}.pt")["model"] for name in ("whole", "bare")))
+    assert load_encoder(str(tmp_path / "bare.pt")).spec == encoder_spec("wrn10_1", 16)
 
 
 def test_bfloat16_on_a_cpu_changes_the_passes_and_goes_on_after_an_interruption(digits, recipe, tmp_path):
