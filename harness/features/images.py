@@ -419,13 +419,7 @@ def _folder_set(source: Source, folder: Path) -> ImageSet:
     elif has_splits:
         found = next((folder / name for name in ("test", "val", "valid") if (folder / name).is_dir()), None)
         test = None if found is None else _class_folders(found)
-    pool = train if has_splits else folder
-    if loose := [path.name for path in _visible(pool) if _is_picture(path) and path.is_file()]:
-        raise DataError(
-            f"Expected a folder per class in {pool}, but got pictures outside of such folders, as `{loose[0]}`; move "
-            "them into the folders of their classes, or add --unlabelled if they have no labels."
-        )
-    return ImageSet(folder.absolute().name, _class_folders(pool), test)
+    return ImageSet(folder.absolute().name, _class_folders(train if has_splits else folder), test)
 
 
 def _test_images(source: Source) -> Images:
@@ -448,6 +442,11 @@ def _visible(folder: Path) -> list[Path]:
 
 def _class_folders(folder: Path, wanted: list[str] | None = None) -> Images:
     present = _folders(folder)
+    if loose := [path.name for path in _visible(folder) if not wanted and _is_picture(path) and path.is_file()]:
+        raise DataError(
+            f"Expected a folder per class in {folder}, but got pictures outside of such folders, as `{loose[0]}`; move "
+            "them into the folders of their classes, or add --unlabelled if they have no labels."
+        )
     missing = [name for name in wanted or [] if name not in present]
     if missing or not present:
         found = (

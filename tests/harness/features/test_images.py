@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 from importlib import resources
 
 import numpy as np
@@ -264,6 +265,12 @@ class TestFolders:
             open_images(Source(str(folder), test=str(tmp_path / "nothere")))
         with pytest.raises(DataError, match="Expected --test beside images of your own only, because digits has"):
             open_images(Source("digits", test=str(folder)))
+
+    def test_test_images_outside_of_class_folders_are_refused(self, folder):
+        shutil.copy(next((folder / "val").glob("*/*.png")), folder / "val/new.png")
+        for source in (Source(str(folder)), Source(str(folder / "train"), test=str(folder / "val"))):
+            with pytest.raises(DataError, match=r"per class in .*/val, but got pictures outside .*, as `new\.png`"):
+                open_images(source)
 
     def test_a_corrupt_image_is_named_by_its_file(self, folder):
         path = sorted((folder / "train/class3").iterdir())[4]
