@@ -335,11 +335,11 @@ def replace_file(path: Path, content: Buffer | pa.Table) -> None:
             file.flush()
             os.fsync(file.fileno())
             hidden.replace(path)
-            flush(path.parent)
-        except OSError:
+        except BaseException:  # such as an interruption
             with suppress(OSError):
                 hidden.unlink(missing_ok=True)
             raise
+        flush(path.parent)
 
 
 def _held(hidden: Path) -> BinaryIO:

@@ -1,5 +1,6 @@
 """An address is as good as a folder: one request a file, nothing half-written, and a server that fails now and then."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ from s3_server import FAIL, STALL
 
 from harness.exceptions import SpecError, StoreError, StoreWriteError
 from harness.store import location, schema
-from harness.store.location import Address, list_files, locate, source, write
+from harness.store.location import Address, list_files, locate, replace_file, source, write
 from harness.store.reading import read_file
 from harness.store.writing import Store
 
@@ -216,3 +217,17 @@ def test_two_that_write_one_file_at_once_write_it_one_after_the_other(tmp_path, 
     assert not is_early
     assert path.read_bytes() == b"second " * 100
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interruption_leaves_nothing_of_a_file_that_was_being_written(tmp_path, monkeypatch):
+    path = tmp_path / "pool.npz"
+    replace_file(path, b"before")
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        replace_file(path, b"after")
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"before"
