@@ -16,7 +16,8 @@ def read_yaml(text: str, name: str) -> Any:
         name: of the file, for the errors.
 
     Raises:
-        yaml.YAMLError: a key is there twice, a number begins with 0 or has colons, or the text is no YAML.
+        yaml.YAMLError: a key is there twice, a number begins with 0 or has colons, a date does not exist, or the text
+            is no YAML.
     """
     loader = _Loader(text)
     loader.name = name
@@ -36,15 +37,23 @@ class _Loader(yaml.SafeLoader):
             seen.add(key.value)
         return node
 
-    def construct_plain_int(self, node: yaml.ScalarNode) -> int:
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # such as of the 30th of February, which looks like a date
+            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from error
+
+    def construct_number(self, node: yaml.ScalarNode) -> float:
         """YAML 1.1 takes `010` for eight and `1:30` for ninety."""
-        if re.match(r"[-+]?0[0-9_]|.*:", node.value):
+        is_whole = node.tag.endswith("int")
+        if ":" in node.value or (is_whole and re.match(r"[-+]?0[0-9_]", node.value)):
             raise yaml.MarkedYAMLError(problem=f"found `{node.value}` for a number", problem_mark=node.start_mark)
-        return self.construct_yaml_int(node)
+        return self.construct_yaml_int(node) if is_whole else self.construct_yaml_float(node)
 
 
 # YAML 1.1 wants `1.0e-3`, and takes other spellings for text.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_plain_int)
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)

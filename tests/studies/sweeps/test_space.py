@@ -105,6 +105,8 @@ def test_later_queries_of_a_family_grow():
         (None, "5x2", "ridge: [1, 2]\nridge: [3]", "found `ridge` twice"),
         (None, "5x2", "n_clusters: [10, 010]", 'found `010` for a number in "'),
         (None, "5x2", "n_clusters: [1:30]", "found `1:30` for a number"),
+        (None, "5x2", "ridge: [1:30.5]", "found `1:30.5` for a number"),
+        (None, "5x2", "n_clusters: [2026-02-30]", "but got: day is out of range for month in "),
         (None, "5x2", "!!python/object:os.system {}", "Expected YAML"),
         (None, "5x2", "ridge: {type: float, low: 1, high: 0.5}", "low <= high"),
         (None, "5x2", "ridge: {type: float, low: 0, high: 1, log: true}", "low > 0"),
