@@ -313,7 +313,7 @@ def _end_pool(out: Path, pool: Pool, data: str) -> None:
     show = f"--images {shlex.quote(data)} --sheet round0.html " if Path(data).is_dir() else ""
     typer.echo(
         f"{out}: {n} images without labels, {dim} columns; choose some to label: ntkcpl select --data "
-        f"{shlex.quote(str(out))} {show}--strategy graphherding -n 10 --classes NAMES --out round0.csv"
+        f"{shlex.quote(str(out))} {show}--strategy graphherding -n {min(n, 10)} --classes NAMES --out round0.csv"
     )
 
 

@@ -486,3 +486,14 @@ def test_a_pool_in_parquet_keeps_its_names(ntkcpl, photos, tmp_path):
     assert done.exit_code == 0, done.stderr
     assert "--images" not in done.stdout
     assert load_pool(tmp_path / "pool.npz").names == tuple(classes)
+
+
+def test_of_a_pool_of_a_few_pictures_no_more_are_asked_for(ntkcpl, photos, tmp_path):
+    words = ["--checkpoint", "untrained", "--backbone", "wrn10_1", "--image-size", 16, "--out", tmp_path / "pool.npz"]
+    for image in list(photos[0].rglob("*.*"))[3:]:
+        image.unlink()
+    done = ntkcpl("features", "extract", "--data", photos[0], "--unlabelled", *words)
+    command = done.stdout.partition("ntkcpl ")[2].replace("NAMES", "2").replace("round0", str(tmp_path / "round0"))
+    done = ntkcpl(*shlex.split(command))
+    assert done.exit_code == 0, done.stderr
+    assert len(pd.read_csv(tmp_path / "round0.csv")) == 3
