@@ -205,9 +205,11 @@ KEYS = frozenset(
     {
         *{"trajectory_id", "round", "position", "pool_index", "n_labels", "n_query", "study", "trial", "status"},
         *{"data", "data_hash", "strategy", "params", "seed", "schedule", "evaluate_on", "spec", "accuracy"},
+        *{"select_seconds", "train_seconds", "command", "trajectory_ids"},
+        *{"registered_at", "subject", "configurations", "seeds", "confirm_seeds"},
     }
 )
-"""Columns that are never null in the tables that every store has."""
+"""Columns that are never null, but in `coverage`."""
 
 JSON = frozenset({"params", "spec", "versions", "stats"})
 """Columns that hold a JSON object, or null."""

@@ -356,7 +356,8 @@ def test_trials_stopped_early_are_not_unfinished(swept, trajectory, write_store)
 
 
 def test_confirmations_belong_to_their_sweep(swept):
-    rows = [{"study": study, "trial": 3, "status": "compared", "confirmed": 0.01} for study in ("sweep-x", "gone")]
+    row = {"trial": 3, "status": "compared", "seeds": [3], "confirmed": 0.01}
+    rows = [row | {"study": study} for study in ("sweep-x", "gone")]
     (swept / "confirmations").mkdir()
     table = pa.Table.from_pylist(rows, schema=schema.CONFIRMATIONS)
     pq.write_table(table, swept / "confirmations" / "both.parquet")

@@ -67,7 +67,7 @@ def test_what_is_skipped_is_damage_alone(root):
             ("trajectories", name, None, f"a `{name}` in every row")
             for name in ("data", "strategy", "seed", "schedule")
         ),
-        *(("rounds", name, None, f"a `{name}` in every row") for name in ("data", "strategy", "accuracy")),
+        *(("rounds", name, None, f"a `{name}` in every row") for name in ("data", "accuracy", "train_seconds")),
         ("trajectories", "versions", "[1]", "a JSON object in `versions`"),
         ("trajectories", "params", "", "a JSON object in `params`"),
         ("rounds", "stats", '{"peak_bytes": ', "a JSON object in `stats`"),
@@ -82,6 +82,26 @@ def test_a_null_or_a_text_that_readers_cannot_use_is_damage(root, table, column,
     skipped = []
     assert read_table(root, table, skipped).column("trajectory_id").to_pylist() == ["b"]
     assert skipped == [path]
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("studies", ["command"]),
+        ("trials", ["params", "trajectory_ids"]),
+        ("confirmations", ["seeds"]),
+        ("registrations", ["registered_at", "subject", "configurations", "seeds", "confirm_seeds", "trajectory_ids"]),
+    ],
+)
+def test_nulls_where_a_study_has_none_are_damage(root, table, columns):
+    row = {}
+    for field in schema.ALL_TABLES[table]:
+        row[field.name] = "{}" if pa.types.is_string(field.type) else [] if pa.types.is_list(field.type) else 1
+    for column in columns:
+        content = pa.Table.from_pylist([row | {column: None}], schema=schema.ALL_TABLES[table])
+        write(root / table / "s.parquet", content)
+        with pytest.raises(DamagedFileError, match=rf"^Expected a `{column}` in every row of `.*{table}/s\.parquet`"):
+            read_table(root, table)
 
 
 def test_columns_of_others_are_not_read(root):
