@@ -23,9 +23,9 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # `strategies` is the pa
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from harness.store import schema
+from harness.store.location import write
 
 N_LABELS = (20, 40, 60, 80, 100, 200, 300, 400, 500, 1000, 1500, 2000)
 SCHEDULE = "20x5,100x4,500x3"
@@ -98,9 +98,9 @@ def write_store(root: Path, layout: str, n_data: int, n_configurations: int, n_s
         name = f"{batch[0][0]['trajectory_id']}.parquet"
         rows = {"trajectories": [row for row, _ in batch], "rounds": [each for _, rounds in batch for each in rounds]}
         for table, content in rows.items():
-            pq.write_table(pa.Table.from_pylist(content, schema=schema.TABLES[table]), root / table / name)
+            write(root / table / name, pa.Table.from_pylist(content, schema=schema.TABLES[table]))
     members = [{"study": "benchmark", "trajectory_id": row["trajectory_id"], "command": "none"} for row, _ in made]
-    pq.write_table(pa.Table.from_pylist(members, schema=schema.STUDIES), root / "studies" / "benchmark.parquet")
+    write(root / "studies" / "benchmark.parquet", pa.Table.from_pylist(members, schema=schema.STUDIES))
 
 
 def main() -> None:

@@ -357,6 +357,14 @@ def _held(hidden: Path) -> BinaryIO:
 
 def _pour(content: Buffer | pa.Table, file: BinaryIO | pa.NativeFile) -> None:
     if isinstance(content, pa.Table):
-        pq.write_table(content, file, write_page_checksum=True, row_group_size=_GROUP_ROWS)
+        is_large = content.num_rows > _GROUP_ROWS  # otherwise nothing can be skipped, and a dictionary reads slowly
+        pq.write_table(
+            content,
+            file,
+            use_dictionary=is_large,
+            write_statistics=is_large,
+            write_page_checksum=True,
+            row_group_size=_GROUP_ROWS,
+        )
     else:
         file.write(content)

@@ -8,7 +8,7 @@ table is read again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -236,6 +236,13 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
         FileNotFoundError: it has gone.
         OSError: the server does not answer.
     """
+    table = _unchecked(path, columns, trajectory_id)
+    _check_values(table, path)
+    return table
+
+
+def _unchecked(path: Location, columns: list[str] | None = None, trajectory_id: str | None = None) -> pa.Table:
+    """A file as `read_file` has it, but for what `_check_values` refuses."""
     expected = schema.ALL_TABLES[path.parent.name]
     names = columns or expected.names
 
@@ -254,7 +261,6 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
                 table = pq.read_table(
                     content, columns=known, filters=own, partitioning=None, page_checksum_verification=True
                 )
-        table.validate(full=True)
         return schema.completed(table, path.parent.name, version)
 
     table = parsed(path, parse, whole=trajectory_id is None and columns is None)
@@ -266,18 +272,27 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
                     f"Expected a column `{name}` of {expected.field(name).type} in `{path}`, but got none; "
                     "remove the file to go on."
                 )
-        table = table.select(names)
-    for name in schema.KEYS.intersection(names if expected is not schema.COVERAGE else ()):
+        table = table.select(names).cast(pa.schema([expected.field(name) for name in names], expected.metadata))
+    return table
+
+
+def _check_values(table: pa.Table, path: Location) -> None:
+    """Raise DamagedFileError where rows of a file have a null or a text for which the schema wants a value or JSON."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise unreadable(path, error) from error
+    names = set(table.column_names)
+    for name in schema.KEYS & names if path.parent.name != "coverage" else ():
         if table.column(name).null_count:
             raise DamagedFileError(f"Expected a `{name}` in every row of `{path}`, but got nulls; remove it to go on.")
-    for name in schema.JSON.intersection(names):
-        for text in set(table.column(name).to_pylist()):
+    for name in schema.JSON & names:
+        for text in table.column(name).unique().to_pylist():
             if not _is_json(text):
                 raise DamagedFileError(
                     f"Expected a JSON object in `{name}` in every row of `{path}`, but got `{text[:60]}`; remove it to "
                     "go on."
                 )
-    return table
 
 
 def check_version(found_schema: pa.Schema, path: Location) -> str:
@@ -330,12 +345,20 @@ def round_seconds(row: Row) -> float:
 
 
 def _contents(paths: Sequence[Location]) -> list[pa.Table | StoreError]:
-    return [_content(path) for path in paths]
-
-
-def _content(path: Location) -> pa.Table | StoreError:
+    """Each file, or why it cannot be read."""
+    contents = [_or_error(_unchecked, path) for path in paths]
+    tables = [content for content in contents if isinstance(content, pa.Table)]
     try:
-        return read_file(path)
+        if tables:  # checked together: of many small files, looking at each takes long
+            _check_values(pa.concat_tables(tables), paths[0])
+    except StoreError:
+        contents = [_or_error(read_file, path) for path in paths]
+    return contents
+
+
+def _or_error(read: Callable[[Location], pa.Table], path: Location) -> pa.Table | StoreError:
+    try:
+        return read(path)
     except StoreError as error:
         return error
 

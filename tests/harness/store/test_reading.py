@@ -104,6 +104,14 @@ def test_nulls_where_a_study_has_none_are_damage(root, table, columns):
             read_table(root, table)
 
 
+def test_columns_that_may_not_be_null_are_read_like_the_others(root):
+    content = read_file(root / "rounds" / "a.parquet")
+    fields = [field.with_nullable(field.name != "accuracy") for field in content.schema]
+    strict = pa.schema(fields, schema.ROUNDS.metadata)
+    write(root / "rounds" / "c.parquet", content.cast(strict))
+    assert read_table(root, "rounds").to_pylist() == [round_row("a"), round_row("b"), round_row("a")]
+
+
 def test_columns_of_others_are_not_read(root):
     path = root / "rounds" / "a.parquet"
     content = read_file(path)
