@@ -543,7 +543,7 @@ def report(
     stop_on_signals()
     with one_line_errors("Interrupted: the last finished report is kept."):
         from harness.store.location import locate
-        from studies.report import report_store
+        from studies.report import hints, report_store
 
         wanted = [name.strip() for name in formats.split(",")]
         places = [locate(store) for store in stores]
@@ -565,6 +565,8 @@ def report(
 
         if watch is None:
             write()
+            for line in hints(places):
+                typer.echo(line, err=True)
         else:
             from studies.watch import watch as follow
 

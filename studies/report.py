@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -11,7 +12,10 @@ from analysis import load
 from analysis.formats import FORMATS, check_formats
 from harness.exceptions import StoreError
 from harness.store.location import Location, require_folder, write
+from harness.store.reading import table_files
 
+MANY_FILES = 2_000
+"""Of a table, from which on reading them takes seconds."""
 _MANIFEST = "files.json"
 _OWN = re.compile(r"index\.html|(?:tables|figures)/[^\\]+")
 
@@ -84,6 +88,17 @@ def report_store(
         (folder / name).unlink(missing_ok=True)
     write(folder / _MANIFEST, _listed(earlier - stale | set(files)))
     return folder
+
+
+def hints(stores: Sequence[Location]) -> list[str]:
+    """A line for each store that is read sooner once its small files are merged."""
+    counts = {store: len(table_files(store, "rounds")) for store in stores}
+    return [
+        f"The rounds in {store} lie in {n:,} files; `ntkcpl store compact {shlex.quote(str(store))}` merges them, "
+        "which saves seconds at the next report."
+        for store, n in counts.items()
+        if n >= MANY_FILES
+    ]
 
 
 def _remarks(names: set[str]) -> dict[str, list[str]]:

@@ -61,6 +61,16 @@ def test_a_study_of_the_paper_says_what_it_does_otherwise(ntkcpl, root):
     assert "Different from the source (ridge)" in page
 
 
+def test_many_small_files_are_told_how_to_become_few(ntkcpl, root, monkeypatch):
+    assert not ntkcpl("report", root, "--format", "csv").stderr
+    monkeypatch.setattr("studies.report.MANY_FILES", 4)
+    result = ntkcpl("report", root, "--format", "csv")
+    assert result.stdout == f"{root / 'report'}\n"
+    assert f"in 4 files; `ntkcpl store compact {root}` merges them" in result.stderr
+    assert ntkcpl("store", "compact", root).exit_code == 0
+    assert not ntkcpl("report", root, "--format", "csv").stderr
+
+
 def test_an_unknown_baseline_is_refused_and_the_page_stays(ntkcpl, root):
     assert ntkcpl("report", root, "--format", "html").exit_code == 0
     before = (root / "report" / "index.html").read_bytes()
