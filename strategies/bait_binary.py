@@ -11,6 +11,9 @@ from pydantic.dataclasses import dataclass
 from strategies.base import PoolView, Question, Selection, Strategy
 from strategies.functional.fisher import bait, binary_information, weighted_gram
 
+RESOLVED = 1e-10
+"""Smallest lambda, as a share of the largest squared norm of an embedding."""
+
 
 @dataclass(frozen=True)
 class BaitBinary(Strategy):
@@ -22,6 +25,7 @@ class BaitBinary(Strategy):
     """
 
     name: ClassVar[str] = "bait_binary"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = (
         "Huseljic et al. 2024, Fast Fishing: Approximating BAIT for Efficient and Scalable Deep Active Image "
         "Classification, ECML PKDD (arXiv 2404.08981); Ash et al. 2021, Gone Fishing, NeurIPS"
@@ -29,7 +33,7 @@ class BaitBinary(Strategy):
     asks: ClassVar[frozenset[Question]] = frozenset({"embedding"})
 
     regulariser: Annotated[float, Field(ge=1e-6, allow_inf_nan=False)] = 1.0
-    """lambda."""
+    """lambda; at least 1e-10 of the largest |h|^2, below which float64 does not resolve M."""
     oversampling: Annotated[float, Field(ge=1, le=10)] = 2.0
     """Points added before any is removed, as a multiple of the query."""
 
@@ -40,7 +44,9 @@ class BaitBinary(Strategy):
         information = weighted_gram(embedding, weights, n_threads=n_threads)
         share = n / (len(view.labelled) + n)
         labelled = weighted_gram(embedding[view.labelled], weights[view.labelled], n_threads=n_threads)
-        start = self.regulariser * np.eye(embedding.shape[1]) + (1 - share) * labelled
+        largest = np.einsum("ij,ij->i", embedding, embedding, dtype=np.float64).max()
+        regulariser = max(self.regulariser, RESOLVED * float(largest))
+        start = regulariser * np.eye(embedding.shape[1]) + (1 - share) * labelled
         picks, gains = bait(
             embedding[view.unlabelled],
             share * weights[view.unlabelled],

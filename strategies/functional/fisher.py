@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 
 from strategies.functional.arrays import FloatArray, IndexArray
 from strategies.functional.tiles import map_tiles
@@ -45,10 +46,14 @@ def bait(
     """The batch after which tr(F M) is small, with M the inverse of `start` plus the batch's sum of w x x^T.
 
     Adding x lowers the trace by w x^T M F M x / (1 + w x^T M x); the largest is added `n_forward` times. Then the
-    point whose removal raises it least is removed until `n` are left. Both x^T M x and x^T M F M x of all points are
-    kept through the rank-1 updates of M, so a step is one pass over the points: O(n_points dim), and
-    O(n_points dim^2) before the first. float64 throughout; of equal points the smallest index is added first, the one
-    added last is removed first.
+    point whose removal raises it least is removed until `n` are left, by w x^T M F M x / (1 - w x^T M x). Both x^T M x
+    and x^T M F M x of all points are kept through the rank-1 updates of M, so a step is one pass over the points:
+    O(n_points dim), and O(n_points dim^2) before the first. float64 throughout; of equal points the smallest index is
+    added first, the one added last is removed first.
+
+    Where w |x|^2 is large beside `start`, a pick that alone covers a direction has 1 - w x^T M x near 0: from a million
+    times on, no more than the rounding of M. So before the first removal, coordinates are changed to those in which M
+    is the identity.
 
     Args:
         points: candidates, `n_points x dim`.
@@ -78,13 +83,13 @@ def bait(
     parts = map_tiles(quadratics, len(points), tile_rows=TILE_ROWS, n_threads=n_threads)
     quadratic, trace = np.concatenate(parts, axis=1)
 
-    def update(pick: int, rows: FloatArray, sign: int) -> tuple[FloatArray, FloatArray]:
+    def update(pick: FloatArray, weight: float, rows: FloatArray, sign: int) -> tuple[FloatArray, FloatArray]:
         """Changes of x^T M x and x^T M F M x when w v v^T of the pick v joins (1) or leaves (-1)."""
         nonlocal inverse
-        column = inverse @ points[pick]
+        column = inverse @ pick
         second = inverse @ (information @ column)
         curvature = column @ information @ column
-        scale = weights[pick] / (1 + sign * weights[pick] * (points[pick] @ column)) * sign
+        scale = weight / (1 + sign * weight * (pick @ column)) * sign
         inverse -= scale * np.outer(column, column)
         both = np.stack([column, second], axis=1)
         tiles = map_tiles(lambda tile: rows[tile] @ both, len(rows), tile_rows=TILE_ROWS, n_threads=n_threads)
@@ -100,19 +105,23 @@ def bait(
         picks.append(pick)
         gains.append(float(gain[pick]))
         is_free[pick] = False
-        changes = update(pick, points, 1)
+        changes = update(points[pick], weights[pick], points, 1)
         quadratic += changes[0]
         trace += changes[1]
 
     kept = np.array(picks)
-    rows, quadratic, trace = points[kept], quadratic[kept], trace[kept]
+    w, rows = weights[kept], points[kept]
+    factor = scipy.linalg.cholesky(start + (rows * w[:, None]).T @ rows, lower=True)
+    rows = np.ascontiguousarray(scipy.linalg.solve_triangular(factor, rows.T, lower=True).T)
+    half = scipy.linalg.solve_triangular(factor, information, lower=True)
+    information, inverse = scipy.linalg.solve_triangular(factor, half.T, lower=True), np.eye(len(factor))
+    quadratic, trace = np.einsum("ij,ij->i", rows, rows), np.einsum("ij,ij->i", rows @ information, rows)
     is_kept = np.ones(len(kept), dtype=bool)
     for _ in range(n_forward - n):
-        w = weights[kept]
         loss = np.where(is_kept, w * trace / (1 - w * quadratic), np.inf)
         position = len(kept) - 1 - int(np.argmin(loss[::-1]))
         is_kept[position] = False
-        changes = update(int(kept[position]), rows, -1)
-        quadratic = quadratic + changes[0]
-        trace = trace + changes[1]
+        changes = update(rows[position], w[position], rows, -1)
+        quadratic += changes[0]
+        trace += changes[1]
     return kept[is_kept].astype(np.int64), np.array(gains)[is_kept]

@@ -70,6 +70,35 @@ def test_removal_leaves_a_batch_no_worse_than_the_first_half():
     assert better >= 8
 
 
+@pytest.mark.parametrize("length", [1e3, 1e4, 1e6])
+def test_removals_are_right_where_points_are_long(length):
+    # Each point lies along an axis, so that the definition needs no inverse; then all is rotated, which matters not.
+    # Some picks are alone on their axis.
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        n, dim = 24, 8
+        axes, weights = rng.integers(dim, size=n), rng.uniform(0.01, 0.25, size=n)
+        points = length * rng.uniform(0.5, 2, size=(n, 1)) * np.eye(dim)[axes]
+        information = rng.uniform(0.5, 2, size=dim) * length**2
+        turn = np.linalg.qr(rng.normal(size=(dim, dim)))[0]
+        rotated = [points @ turn, weights, turn.T * information @ turn, np.eye(dim)]
+        added, _ = bait(*rotated, 12, n_forward=12)
+        kept = added.tolist()
+        while len(kept) > 6:
+            batches = [[j for j in kept if j != i] for i in kept]
+            after = [np.sum(information / (1 + weights[batch] @ points[batch] ** 2)) for batch in batches]
+            kept = batches[int(np.argmin(after))]
+        np.testing.assert_array_equal(bait(*rotated, 6, n_forward=12)[0], kept)
+
+
+def test_from_some_length_of_the_embedding_on_its_unit_does_not_matter():
+    view, n = make_view(), 5
+    long = [FakeModel(view.model.probabilities, view.model.embedding * np.float32(2.0**power)) for power in (20, 40)]
+    found = [choose(BaitBinary(), fresh(view, model=model), n) for model in long]
+    np.testing.assert_array_equal(found[1].indices, found[0].indices)
+    np.testing.assert_allclose(found[1].scores, found[0].scores, rtol=1e-6)
+
+
 def test_tiles_and_threads_change_nothing():
     rng = np.random.default_rng(1)
     points, weights = rng.normal(size=(5000, 8)).astype(np.float32), rng.uniform(0, 0.25, size=5000)
