@@ -275,7 +275,7 @@ class Falcun(OnClassifier):
 
 @dataclass(frozen=True)
 class ProbabilisticAL(OnClassifier):
-    """Expected gain in performance from the classifier's probabilities and a kernel density of the labels (`rbf`)."""
+    """Expected gain by the classifier and a density of the labels (`rbf`); memory is O(N C^(m_max + 2))."""
 
     source: ClassVar[str] = "Kottke et al. 2016, Multi-Class Probabilistic Active Learning, ECAI"
 
