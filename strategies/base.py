@@ -285,14 +285,22 @@ class Strategy(abc.ABC):
             raise InvalidSelectionError(
                 f"Expected {n} distinct unlabelled pool indices from `{self.name}`, but got {picks.tolist()[:20]}."
             )
+        if not isinstance(selection.stats, dict):
+            raise InvalidSelectionError(
+                f"Expected a dict as stats of `{self.name}`, but got {type(selection.stats).__name__}."
+            )
         for key, value in selection.stats.items():
+            if not isinstance(key, str):
+                raise InvalidSelectionError(f"Expected text as keys of the stats of `{self.name}`, but got {key!r}.")
             if not isinstance(value, int | float | str):
                 raise InvalidSelectionError(
                     f"Expected stats of `{self.name}` to be int, float or str, but `{key}` is {type(value).__name__}."
                 )
-        if selection.scores is not None and np.shape(selection.scores) != (n,):
+        scores = None if selection.scores is None else np.asarray(selection.scores)
+        if scores is not None and (scores.shape != (n,) or scores.dtype.kind not in "biuf"):
             raise InvalidSelectionError(
-                f"Expected one score per pick ({n}) from `{self.name}`, but got shape {np.shape(selection.scores)}."
+                f"Expected one score per pick ({n}), a number, from `{self.name}`, "
+                f"but got {scores.dtype} of shape {scores.shape}."
             )
 
 

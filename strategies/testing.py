@@ -236,7 +236,6 @@ def choose(strategy: Strategy, view: PoolView, n: int = 7, seed: int | Sequence[
     if selection.scores is not None:
         scores = np.asarray(selection.scores)
         assert scores.shape == (n,), f"Expected one score per pick ({n}), but got shape {scores.shape}."
-        assert np.issubdtype(scores.dtype, np.number), f"Expected scores to be numbers, but got {scores.dtype}."
         assert not np.isnan(scores).any(), f"Expected scores without NaN, but got {scores.tolist()}."
     for key, value in selection.stats.items():
         try:

@@ -95,6 +95,16 @@ class CountsArrays(Works):
         return Selection(view.unlabelled[:n], stats={"sizes": np.ones(2)})
 
 
+class CountsByNumber(Works):
+    def _select(self, view, n, *, rng):
+        return Selection(view.unlabelled[:n], stats={"n_clusters": 2, 3: 4})
+
+
+class CountsNothing(Works):
+    def _select(self, view, n, *, rng):
+        return Selection(view.unlabelled[:n], stats=None)
+
+
 class PicksFloats(Works):
     def _select(self, view, n, *, rng):
         return Selection(view.unlabelled[:n].astype(float))
@@ -472,9 +482,11 @@ BROKEN = [
     ("picks_are_distinct_and_unlabelled", AnswersInt32(), {"n": 7, "seed": 1}, "int64, but got int32"),
     ("picks_are_distinct_and_unlabelled", AnswersLists(), {"n": 7, "seed": 1}, "an array, but got list"),
     ("picks_are_distinct_and_unlabelled", ScoresNothing(), {"n": 7, "seed": 1}, "without NaN"),
-    ("picks_are_distinct_and_unlabelled", ScoresWords(), {"n": 7, "seed": 1}, "scores to be numbers"),
+    ("picks_are_distinct_and_unlabelled", ScoresWords(), {"n": 7, "seed": 1}, "a number, .* but got <U4"),
     ("picks_are_distinct_and_unlabelled", CountsInfinities(), {"n": 7, "seed": 1}, "`radius` is inf"),
     ("picks_are_distinct_and_unlabelled", CountsArrays(), {"n": 7, "seed": 1}, "`sizes` is ndarray"),
+    ("picks_are_distinct_and_unlabelled", CountsByNumber(), {"n": 7, "seed": 1}, "text as keys of the stats .* got 3"),
+    ("picks_are_distinct_and_unlabelled", CountsNothing(), {"n": 7, "seed": 1}, "a dict as stats .* NoneType"),
     ("picks_are_distinct_and_unlabelled", ScoresThePool(), {"n": 7, "seed": 1}, "one score per pick"),
     ("whole_pool_can_be_bought", RanksHalf(), {}, "distinct unlabelled"),
     ("last_point", NeedsTwo(), {}, "out of bounds"),
