@@ -16,13 +16,15 @@ def read_yaml(text: str, name: str) -> Any:
         name: of the file, for the errors.
 
     Raises:
-        yaml.YAMLError: a key is there twice, a number begins with 0 or has colons, a date does not exist, or the text
-            is no YAML.
+        yaml.YAMLError: a key is there twice, a number begins with 0 or has colons, a date does not exist, a value does
+            not fit its tag, there are too many values in one another, or the text is no YAML.
     """
     loader = _Loader(text)
     loader.name = name
     try:
         return loader.get_single_data()
+    except RecursionError as error:
+        raise yaml.YAMLError("more lists or mappings in one another than can be read; write fewer") from error
     finally:
         loader.dispose()
 
@@ -42,6 +44,9 @@ class _Loader(yaml.SafeLoader):
             return super().construct_object(node, deep)
         except ValueError as error:  # such as of the 30th of February, which looks like a date
             raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from error
+        except (LookupError, TypeError, AttributeError) as error:  # as yaml's own code raises them, without a word
+            problem = f"found what is no `{node.tag.rpartition(':')[2]}`, as its tag says"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
 
     def construct_number(self, node: yaml.ScalarNode) -> float:
         """YAML 1.1 takes `010` for eight and `1:30` for ninety."""

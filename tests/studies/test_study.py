@@ -234,6 +234,11 @@ def test_feature_settings_that_do_not_parse(text):
         ("!!python/object/apply:os.system [echo]", "Expected YAML"),
         ("seeds: 2\ntitle: x\nseeds: 5", "found `seeds` twice in .*, line 3, column 1"),
         ("strategies: [random, {name: ntkcpl_al, max_clusters: 50, max_clusters: 20}]", "found `max_clusters` twice"),
+        (f"title: {'[' * 2000}{']' * 2000}", "more lists or mappings in one another than can be read"),
+        *(
+            (f"title: !!{tag}", f"found what is no `{tag.split()[0]}`, as its tag says in .*, line 1, column 8")
+            for tag in ("bool perhaps", 'int ""', 'float ""', "timestamp soon", "int {a: 1}")
+        ),
     ],
 )
 def test_a_file_that_is_no_study_is_one_line(tmp_path, text, complaint):
