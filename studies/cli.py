@@ -19,7 +19,7 @@ from rich.table import Table
 from analysis.words import counted
 from harness.workers.collector import collect_rarely
 from studies import features_cli
-from studies.ending import FAILED, one_line_errors, stop_on_signals
+from studies.ending import FAILED, one_line_errors
 from studies.once import OnceCommand
 
 if TYPE_CHECKING:
@@ -273,7 +273,6 @@ def compare(
             shards=shards,
             address=address,
         )
-        stop_on_signals()
         if images is not None:
             data = images.features([comparison] * len(pools), resources, dry_run=dry_run)
             if data is None:
@@ -465,7 +464,6 @@ def sweep(
             shards=shards,
             address=address,
         )
-        stop_on_signals()
         if images is not None and (data := images.features(asked.comparisons, resources, dry_run=dry_run)) is None:
             return
         outcome = run_sweep(
@@ -494,7 +492,7 @@ def sweep(
 @app.command(cls=OnceCommand)
 def status(store: Annotated[str, typer.Argument(help="Folder or address of a store.")]) -> None:
     """Show how far the studies in a store have come."""
-    with one_line_errors():
+    with one_line_errors("Interrupted."):
         from harness.store.location import locate
         from studies.status import study_status
 
@@ -540,7 +538,6 @@ def report(
     ] = None,
 ) -> None:
     """Write tables, figures and a page from the results of one store or several."""
-    stop_on_signals()
     with one_line_errors("Interrupted: the last finished report is kept."):
         from harness.store.location import locate
         from studies.report import hints, report_store
@@ -589,7 +586,7 @@ def picture(
     settings: SettingsOption = None,
 ) -> None:
     """Compare what strategies believe to have covered with what the classifier gets right, in two dimensions."""
-    with one_line_errors():
+    with one_line_errors("Interrupted: the picture is written as a whole or not at all."):
         from studies.compare import parse_settings, parse_strategies
 
         names = parse_strategies(strategies)
@@ -645,7 +642,6 @@ def select(
     sheet: Annotated[Path | None, typer.Option(help="HTML page to write, with the pictures of the picks.")] = None,
 ) -> None:
     """Choose the points of your own pool to label next, as a study in the same state would."""
-    stop_on_signals()
     with one_line_errors("Interrupted: nothing was written."):
         from harness.exceptions import SpecError
         from strategies.registry import make_strategy
@@ -693,7 +689,7 @@ def check(
     store: Annotated[str, typer.Argument(help="Folder or address of a store; a study may be writing to it.")],
 ) -> None:
     """Verify every file of a store: readable, complete, and in agreement with one another."""
-    with one_line_errors():
+    with one_line_errors("Interrupted."):
         from harness.store.check import check_store
         from harness.store.location import locate
         from harness.store.lock import is_held
@@ -751,7 +747,7 @@ def list_(
     ] = None,
 ) -> None:
     """List the strategies by what they need, the learners, the built-in data sets, or the paper's studies."""
-    with one_line_errors():
+    with one_line_errors("Interrupted."):
         if name is not None:
             from studies.listing import study_lines
 

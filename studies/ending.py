@@ -21,10 +21,10 @@ _LATER_SECONDS = 0.05
 def one_line_errors(
     interrupted: str = "Interrupted: finished rounds are in the store; the same command continues from there.",
 ) -> Iterator[None]:
-    """Turn errors meant for a user into a line on stderr and an exit code.
+    """Turn errors meant for a user, and signals, into a line on stderr and an exit code.
 
     Args:
-        interrupted: what to say after SIGINT, or SIGTERM where `stop_on_signals` was called.
+        interrupted: what to say after SIGINT or SIGTERM.
     """
     from pyarrow import ArrowException
 
@@ -33,6 +33,7 @@ def one_line_errors(
     from strategies.exceptions import StrategyError
 
     try:
+        stop_on_signals()
         yield
     except (HarnessError, StrategyError, AnalysisError) as error:
         typer.echo(f"Error: {one_line(error)}", err=True)

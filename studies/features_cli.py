@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from studies.ending import one_line_errors, stop_on_signals
+from studies.ending import one_line_errors
 from studies.once import OnceCommand
 
 if TYPE_CHECKING:
@@ -100,7 +100,6 @@ def pretrain(
         from harness.features.recipes import default_recipe, make_recipe
         from harness.store.location import require_local
 
-        stop_on_signals()
         require_local(out)
         if out.is_dir():
             raise CheckpointError(f"Expected a file name for --out, but `{out}` is a folder.")
@@ -167,7 +166,6 @@ def extract(
         from harness.features.files import check_suffix
         from harness.features.images import Source, open_images
 
-        stop_on_signals()
         check_suffix(out, is_pool=unlabelled)
         source = Source(data, root, test, image_column, label_column, limit, download, unlabelled)
         _refuse_unused(data, root, download)
@@ -206,7 +204,6 @@ def import_(
     probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy of the features.")] = True,
 ) -> None:
     """Find features and labels in files with other names, show what is taken as what, and write a feature file."""
-    stop_on_signals()
     with one_line_errors(f"Interrupted: {out} is written as a whole or not at all."):
         from harness.features.files import check_suffix, write_features
         from harness.features.importing import Field, import_features
@@ -238,7 +235,6 @@ def compact(
     probe: Annotated[bool, typer.Option(help="Measure kNN and linear accuracy before and after.")] = True,
 ) -> None:
     """Shrink a feature file to principal components in 8-bit integers."""
-    stop_on_signals()
     with one_line_errors(f"Interrupted: {out} is written as a whole or not at all."):
         from harness.features.files import check_suffix, read_about, write_features
         from harness.features.reduction import reduce_features

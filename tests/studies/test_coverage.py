@@ -1,3 +1,6 @@
+import os
+import signal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -121,4 +124,13 @@ def test_bad_input_is_one_line(ntkcpl, tmp_path, options, word):
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: Expected ")
     assert word in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_no_picture(ntkcpl, tmp_path, monkeypatch, number):
+    monkeypatch.setattr("studies.coverage.cover", lambda *_: os.kill(os.getpid(), number))
+    result = ntkcpl("picture", "--out", tmp_path / "out")
+    said = "Interrupted: the picture is written as a whole or not at all.\n"
+    assert (result.exit_code, result.stderr) == (130, said)
     assert not (tmp_path / "out").exists()

@@ -34,6 +34,14 @@ def test_a_signal_that_comes_in_a_finaliser_is_not_lost(number):
         work()
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_each_command_says_that_it_was_interrupted(number, capsys):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with pytest.raises(typer.Exit) as ended, one_line_errors("Interrupted."):
+        signal.raise_signal(number)
+    assert (ended.value.exit_code, capsys.readouterr().err) == (INTERRUPTED, "Interrupted.\n")
+
+
 def test_a_command_in_the_background_of_a_script_still_ignores_sigint():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop_on_signals()
@@ -48,7 +56,6 @@ def test_ctrl_c_pressed_again_changes_nothing(monkeypatch):
         said.append(line)
 
     monkeypatch.setattr("typer.echo", echo)
-    stop_on_signals()
     with pytest.raises(typer.Exit) as ended, one_line_errors("Interrupted."):
         signal.raise_signal(signal.SIGINT)
     assert (ended.value.exit_code, said) == (INTERRUPTED, ["Interrupted."])
