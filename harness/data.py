@@ -5,7 +5,7 @@ with those four names; or a `.parquet` with the columns `feature` or `features` 
 ("train" or "test"); or a `.safetensors` with the four names and integer labels. Features kept as small integers may
 come with `x_scale [d]`, a factor for each column. Nothing is unpickled. If something is wrong with a file, there is a
 `DataError` of one line. If something is read differently from how it is written, such as a label with blanks around
-it, `Dataset.notes` says so.
+it, or may not mean what it says, such as the classes `Cat` and `cat`, `Dataset.notes` says so.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Dataset:
         class_names: the labels as they were given, sorted as integers or strings; strings without blanks at their
             ends and in Unicode's composed form (NFC).
         content_hash: sha256 (hex) of features, labels and class names; the same for every file format.
-        notes: a line for everything that was read differently from how it was given.
+        notes: a line for everything that was read differently from how it was given, or may not be meant.
         given: the label that buying each point gives, `n_train` int64 like `y_train`; None if it is the true class.
         rows: where each point of a harder pool comes from (harness.pools): `n_train` row numbers in the `x_train` of
             the source (for points of no class, of their own source); None if nothing was changed.
@@ -142,8 +142,11 @@ class Dataset:
         for array in (train, mapped_train, test, mapped_test):
             array.setflags(write=False)
             digest.update(array.data)
-        notes = (_respelt(source, respelt),) if respelt else ()
-        return cls(name, train, mapped_train, test, mapped_test, names, digest.hexdigest(), notes)
+        notes = [_respelt(source, respelt)] if respelt else []
+        if alike := names_alike(names):
+            shown = one_line(source)
+            notes.append(f"Labels of {shown} that differ only in case or blanks are different classes: {alike}.")
+        return cls(name, train, mapped_train, test, mapped_test, names, digest.hexdigest(), tuple(notes))
 
     def test_half(self, evaluate_on: EvaluateOn) -> IndexArray:
         """Rows of `x_test` to evaluate on, ascending.
@@ -385,6 +388,15 @@ def _respelt(source: str, respelt: dict[str, str]) -> str:
         f"Labels of {source} are read without blanks at their ends and in Unicode's composed form: "
         f"{', '.join(pairs[:MAX_SHOWN])}{more}."
     )
+
+
+def names_alike(names: Iterable[str]) -> str:
+    """Names, for a user, that differ only in case or in blanks; empty where there are none."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(" ".join(name.casefold().split()), []).append(name)
+    found = [" and ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
+    return ", ".join(found[:MAX_SHOWN]) + (f" and {len(found) - MAX_SHOWN} more" if len(found) > MAX_SHOWN else "")
 
 
 def _require(path: Path, what: str, wanted: tuple[str, ...], present: list[str]) -> None:

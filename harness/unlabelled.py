@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.columns import matrix, missing, opened, read_columns, vector
-from harness.data import COLUMNS, NO_CLASS, SCALE, as_features, check_numpy, scaled, train_rows, unreadable
+from harness.data import COLUMNS, NO_CLASS, SCALE, as_features, check_numpy, names_alike, scaled, train_rows, unreadable
 from harness.exceptions import DataError, reason
 from strategies.base import IndexArray
 
@@ -72,6 +72,8 @@ class Bought:
         queries: labels of each round that has some.
         next_round: number of the next round.
         n_unnamed: the last so many classes have no label and no name yet, only a number.
+        alike: classes that nobody named and that differ only in case or in blanks from one another, or from the label
+            of no class, for a user; empty if there are none.
     """
 
     rows: IndexArray
@@ -80,6 +82,7 @@ class Bought:
     queries: tuple[int, ...]
     next_round: int
     n_unnamed: int = 0
+    alike: str = ""
 
 
 def load_pool(path: Path) -> Pool:
@@ -245,6 +248,7 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class
     if nothing == "" or nothing in names:
         raise DataError(f"Expected a label for --no-class that is no class, but got `{no_class}`.")
     code = {name: position for position, name in enumerate(names)}
+    is_named = classes is not None and not classes.isdecimal()
     return Bought(
         rows=np.array(rows, dtype=np.int64),
         labels=np.array([code.get(label, NO_CLASS) for label in labels], dtype=np.int64),
@@ -252,6 +256,7 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class
         queries=queries,
         next_round=rounds[-1] + 1 if rounds else 0,
         n_unnamed=len(set(names) - set(labels)) if classes and classes.isdecimal() else 0,
+        alike="" if is_named else names_alike([*names, *([nothing] if nothing else [])]),
     )
 
 

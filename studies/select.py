@@ -140,6 +140,11 @@ def run_select(
 
         page = contact_sheet(images, [pool.called(int(row)) for row in selection.indices])
     said = [_so_far(bought)]
+    if bought.alike:
+        said.append(
+            f"Labels that differ only in case or blanks are kept apart: {bought.alike}. Correct them if they mean the "
+            "same, or name all classes with --classes."
+        )
     if model is not None:
         has_class = bought.labels != NO_CLASS
         said.append(str(cross_validate(model, bought.rows[has_class], bought.labels[has_class])))

@@ -237,6 +237,18 @@ class TestSpellings:
         assert (plain.notes, len(other.notes)) == ((), 1)
         assert plain.content_hash == other.content_hash
 
+    def test_classes_that_differ_in_case_or_blanks_are_kept_apart_and_said(self):
+        names = ["Cat", "cat", "tabby  cat", "tabby cat", "tabby-cat", "Straße"]
+        data = Dataset.from_arrays(
+            "a", Fields(**arrays(y_train=np.array(names * 2), y_test=np.array((names * 2)[:N_TEST])))
+        )
+        assert data.n_classes == 6
+        (note,) = data.notes
+        assert note == (
+            "Labels of a that differ only in case or blanks are different classes: 'Cat' and 'cat', 'tabby  cat' and "
+            "'tabby cat'."
+        )
+
     def test_nothing_but_blanks_is_missing(self, tmp_path):
         y = np.array(["cat", "dog", " \t"] * 4)
         assert_refused(write_npz(tmp_path / "a.npz", arrays(y_train=y)), "y_train", "4 empty strings", "row 2")

@@ -310,6 +310,15 @@ class TestLabels:
             with pytest.raises(DataError, match=f"a label for --no-class that is no class, but got `{word}`"):
                 read_labels([path], NAMED, classes, word)
 
+    def test_classes_that_nobody_named_and_that_differ_in_case_are_said(self, tmp_path):
+        path = write_csv(tmp_path / "1.csv", ("p3.png", "Cat"), ("p1.png", "cat "), ("p2.png", "Junk"))
+        for classes, no_class, alike in (
+            (None, None, "'Cat' and 'cat'"),
+            ("5", "junk", "'Cat' and 'cat', 'Junk' and 'junk'"),
+            ("Cat,cat,Junk", None, ""),
+        ):
+            assert read_labels([path], NAMED, classes, no_class).alike == alike
+
     def test_no_labels_need_classes(self, tmp_path):
         assert read_labels([], NAMED, "b,a").classes == ("a", "b")
         assert len(read_labels([], NAMED, "10").classes) == 10
@@ -445,7 +454,8 @@ class TestCommand:
         save(tmp_path, "npz")
 
         def run(out, *words, n=4, data="pool.npz"):
-            fixed = ["--data", tmp_path / data, "--strategy", "maxherding", "-n", n, "--classes", "a,b"]
+            classes = [] if "--classes" in words else ["--classes", "a,b"]
+            fixed = ["--data", tmp_path / data, "--strategy", "maxherding", "-n", n, *classes]
             return ntkcpl("select", *map(str, [*fixed, "--out", tmp_path / out, *words]))
 
         return run
@@ -477,6 +487,12 @@ class TestCommand:
         assert "14 labels so far, in 1 round: a 6, b 6, no class 2." in result.stdout
         assert "Accuracy on the 12 labelled points" in result.stdout
         assert sorted([*picks["index"], *pd.read_csv(tmp_path / "1.csv")["index"]]) == list(range(30))
+
+    def test_labels_that_differ_in_case_get_a_word(self, tmp_path, command):
+        write_csv(tmp_path / "0.csv", ("p3.png", "a"), ("p1.png", "b"), ("p2.png", "B"))
+        result = command("1.csv", "--labels", tmp_path / "0.csv", "--classes", "3")
+        assert result.exit_code == 0, result.output
+        assert "Labels that differ only in case or blanks are kept apart: 'B' and 'b'. Correct them" in result.stdout
 
     def test_parquet_goes_around_as_well(self, tmp_path, command):
         assert command("0.parquet").exit_code == 0
