@@ -211,7 +211,7 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class
         paths: in the order of purchase, which matters where one lacks `round` or `position`. Without a column `round`
             each file is a round.
         pool: what `name` and `index` are about.
-        classes: names with commas, or their number; None takes those that the labels have.
+        classes: names with commas, as in a line of a CSV file, or their number; None takes those that the labels have.
         no_class: label of points that belong to none of them.
 
     Raises:
@@ -404,12 +404,23 @@ def _classes(asked: str | None, labels: Sequence[str], as_text: bool) -> tuple[s
             raise DataError(f"Expected --classes of {max(2, len(found))} at least, but got {n_classes}.")
         others = (name for number in itertools.count(len(found)) if (name := f"class {number}") not in found)
         return (*found, *itertools.islice(others, n_classes - len(found)))
-    names = [_spelt(name) for name in asked.split(",")]
+    names = _split(asked)
     if "" in names or len(set(names)) < max(2, len(names)):
-        raise DataError(f"Expected two or more different names of classes with commas, but got `{asked}`.")
+        raise DataError(
+            f"Expected two or more different names of classes with commas, but got `{asked}`; a name that has a comma "
+            'itself stands in quotation marks, as in `cat,"dog, large"`.'
+        )
     if unknown := [label for label in found if label not in names]:
         raise DataError(f"Expected labels among {_few(names)}, but got {_few(unknown)}.")
     return _in_order(names, as_text)
+
+
+def _split(asked: str) -> list[str]:
+    """Names between commas, as in a line of a CSV file; nothing where they are none."""
+    try:
+        return [_spelt(name) for name in next(csv.reader([asked], skipinitialspace=True, strict=True), [])]
+    except csv.Error:
+        return []
 
 
 def _in_order(names: Iterable[str], as_text: bool) -> tuple[str, ...]:

@@ -625,7 +625,10 @@ def select(
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option(help="Names of the classes, separated by commas, or their number; default: those of the labels."),
+        typer.Option(
+            help="Names of the classes, separated by commas, or their number; a name with a comma stands in quotation"
+            " marks; default: those of the labels."
+        ),
     ] = None,
     no_class: Annotated[
         str | None,

@@ -319,6 +319,16 @@ class TestLabels:
         ):
             assert read_labels([path], NAMED, classes, no_class).alike == alike
 
+    def test_the_name_of_a_class_may_have_a_comma(self, tmp_path):
+        names = ("dog, large", 'a "b"', "cat")
+        path = write_csv(
+            tmp_path / "1.csv", *((row, name) for row, name in enumerate(names)), columns=("index", "label")
+        )
+        asked = '"dog, large", "a ""b""",cat'
+        for classes in (None, asked):
+            assert read_labels([path], NAMED, classes).classes == ('a "b"', "cat", "dog, large")
+        assert read_labels([], NAMED, 'a "b",c').classes == ('a "b"', "c")
+
     def test_no_labels_need_classes(self, tmp_path):
         assert read_labels([], NAMED, "b,a").classes == ("a", "b")
         assert len(read_labels([], NAMED, "10").classes) == 10
@@ -349,6 +359,8 @@ class TestLabels:
             (("index", "label"), [(1, "a"), (2, "b"), (3, "c")], "2", "--classes of 3 at least"),
             (("index", "label"), [(1, "a")], "a", "two or more different names"),
             (("index", "label"), [(1, "a")], "a,a", "two or more different names"),
+            (("index", "label"), [(1, "a")], "", "two or more different names"),
+            (("index", "label"), [(1, "a")], 'a,"b', "a name that has a comma itself stands in quotation marks"),
             (("index", "label"), [(1, "a")], None, "the labels have 1 of them"),
             (("index", "class"), [(1, "a")], None, "the columns `label` and `name` or `index`"),
             (("index", "label"), [(1, "a", "more")], None, "as many values as columns"),
