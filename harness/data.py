@@ -253,6 +253,17 @@ def _read_arrays(path: Path, names: list[str], open_file: Callable[[str], IO[byt
 
 
 def _read_safetensors(path: Path) -> Fields:
+    arrays = safetensors_arrays(path)
+    _require(path, "arrays", Fields._fields, list(arrays))
+    return _scaled(path, arrays)
+
+
+def safetensors_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a `.safetensors` by name.
+
+    Raises:
+        DataError: its package is missing.
+    """
     try:
         from safetensors.numpy import load_file
     except ImportError as error:
@@ -260,9 +271,8 @@ def _read_safetensors(path: Path) -> Fields:
             f"Expected the package safetensors, which {one_line(path)} needs, but it is missing: "
             "`pip install safetensors`, or save a .npz."
         ) from error
-    arrays = load_file(path)
-    _require(path, "arrays", Fields._fields, list(arrays))
-    return _scaled(path, arrays)
+    arrays: dict[str, NDArray[Any]] = load_file(path)
+    return arrays
 
 
 def _scaled(path: Path, arrays: dict[str, NDArray[Any]]) -> Fields:

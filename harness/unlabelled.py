@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,14 +22,28 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.columns import matrix, missing, opened, read_columns, vector
-from harness.data import COLUMNS, NO_CLASS, SCALE, as_features, check_numpy, names_alike, scaled, train_rows, unreadable
+from harness.data import (
+    BUILTIN,
+    COLUMNS,
+    NO_CLASS,
+    SCALE,
+    as_features,
+    check_numpy,
+    names_alike,
+    safetensors_arrays,
+    scaled,
+    train_rows,
+    unreadable,
+)
 from harness.exceptions import DataError, reason
 from strategies.base import IndexArray
 
 FEATURES = ("features", "feature", "x", "x_train")
 """What the features may be called; the first that is there is read."""
+NAMES = "names"
 NAME, INDEX, LABEL, ROUND, POSITION = "name", "index", "label", "round", "position"
 SPLIT = COLUMNS[2]
+_SUFFIXES = (".npy", ".npz", ".safetensors", ".parquet")
 _MISSING = ("na", "nan", "n/a", "null", "none", "#n/a")
 _MOST_DIGITS = 6
 _MOST_SHOWN = 3
@@ -86,18 +100,23 @@ class Bought:
 
 
 def load_pool(path: Path) -> Pool:
-    """Read a pool: a `.npy` of features, a `.npz` with features and, if it likes, `names`, or a Parquet file.
+    """Read a pool: a file of features, a folder of `.npy` files, or a built-in data set.
 
-    Features are called `features`, `feature`, `x` or `x_train` (so a feature file of a study will do), names in a
-    Parquet file `name`. As in a study, features are multiplied by `x_scale`, and of a Parquet file with a column
-    `split` the rows of `train` are the pool.
+    A `.npy` has the features alone. Elsewhere they are called `features`, `feature`, `x` or `x_train` (so a feature
+    file of a study will do), and there may be `names`, in a Parquet file `name`. As in a study, features are multiplied
+    by `x_scale`, and of a Parquet file with a column `split` the rows of `train` are the pool.
 
     Raises:
         DataError: there is no such file, or it holds no pool.
     """
-    if not path.is_file() or path.suffix not in (".npy", ".npz", ".parquet"):
-        found = f"a file that ends in `{path.suffix}`" if path.is_file() else "no such file"
-        raise DataError(f"Expected a pool in a .npy, .npz or .parquet file, but got `{path}`: {found}.")
+    if (name := str(path)) in BUILTIN:
+        return as_pool(path, BUILTIN[name]().x_train, None)
+    if not (any(path.glob("*.npy")) if path.is_dir() else path.is_file() and path.suffix.lower() in _SUFFIXES):
+        kind = "a folder without .npy files" if path.is_dir() else f"a file that ends in `{path.suffix}`"
+        raise DataError(
+            "Expected a pool in a .npy, .npz, .safetensors or .parquet file or a folder of .npy files, or one of "
+            f"{', '.join(BUILTIN)}, but got `{path}`: {kind if path.exists() else 'no such file'}."
+        )
     try:
         features, names, has_text_labels = _read(path)
     except DataError:
@@ -140,20 +159,20 @@ def check_names(path: Path, names: Sequence[Any], n: int) -> tuple[str, ...]:
 
 def _read(path: Path) -> tuple[NDArray[Any], Sequence[Any] | None, bool]:
     """Features, names, and whether there are labels of a study that are text."""
-    if path.suffix != ".parquet":
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        files = {file.stem: file for file in sorted(path.glob("*.npy"))}
+        return _read_arrays(path, list(files), lambda name: np.load(files[name], allow_pickle=False))
+    if suffix == ".safetensors":
+        tensors = safetensors_arrays(path)
+        return _read_arrays(path, list(tensors), tensors.__getitem__)
+    if suffix != ".parquet":
         check_numpy(path)
-    if path.suffix == ".npy":
+    if suffix == ".npy":
         return np.load(path, allow_pickle=False), None, False
-    if path.suffix == ".npz":
+    if suffix == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
-            field = _feature_field(path, arrays.files)
-            names = arrays["names"] if "names" in arrays.files else None
-            if names is not None and names.ndim != 1:
-                raise DataError(f"Expected a list in `names` of `{path}`, but got shape {names.shape}.")
-            features = arrays[field]
-            if SCALE in arrays.files:
-                features = scaled(path, field, features, arrays[SCALE])
-            return features, None if names is None else names.tolist(), _has_text(arrays)
+            return _read_arrays(path, arrays.files, arrays.__getitem__)
     with opened(path) as file:
         columns = file.schema_arrow.names
         field = _feature_field(path, columns)
@@ -172,6 +191,19 @@ def _read(path: Path) -> tuple[NDArray[Any], Sequence[Any] | None, bool]:
     return features if is_pool.all() else features[is_pool], names, is_text
 
 
+def _read_arrays(
+    path: Path, present: Sequence[str], get: Callable[[str], NDArray[Any]]
+) -> tuple[NDArray[Any], Sequence[Any] | None, bool]:
+    field = _feature_field(path, present)
+    names = get(NAMES) if NAMES in present else None
+    if names is not None and names.ndim != 1:
+        raise DataError(f"Expected a list in `{NAMES}` of `{path}`, but got shape {names.shape}.")
+    features = get(field)
+    if SCALE in present:
+        features = scaled(path, field, features, get(SCALE))
+    return features, None if names is None else names.tolist(), _has_text(present, get)
+
+
 def name_values(path: Path, column: pa.ChunkedArray) -> NDArray[Any]:
     """A column of names, as `read_columns` gives it; strings of a fixed width where they are text.
 
@@ -183,13 +215,15 @@ def name_values(path: Path, column: pa.ChunkedArray) -> NDArray[Any]:
     return vector(column)
 
 
-def _has_text(arrays: Any) -> bool:
-    """Whether a `.npz` has labels of a study that are text."""
-    found = next((name for name in ("y_train", LABEL) if name in arrays.files), None)
+def _has_text(present: Sequence[str], get: Callable[[str], NDArray[Any]]) -> bool:
+    """Whether there are labels of a study that are text."""
+    found = next((name for name in ("y_train", LABEL) if name in present), None)
     try:
-        return found is not None and arrays[found].dtype.kind in "US"
-    except ValueError:  # pickled objects, which no study reads
-        return True
+        return found is not None and get(found).dtype.kind in "US"
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        return True  # pickled, which no study reads
 
 
 def _is_text(kind: pa.DataType) -> bool:

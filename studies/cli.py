@@ -610,8 +610,8 @@ def select(
     data: Annotated[
         Path,
         typer.Option(
-            help="Pool without labels: a .npy, .npz or .parquet file of features, such as one that `ntkcpl features "
-            "extract --unlabelled` wrote."
+            help="Pool without labels: a .npy, .npz, .safetensors or .parquet file of features, such as one that "
+            "`ntkcpl features extract --unlabelled` wrote, or a folder of .npy files; or a data set of `compare`."
         ),
     ],
     out: Annotated[

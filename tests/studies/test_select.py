@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.data import NO_CLASS
+from harness.data import NO_CLASS, load_dataset
 from harness.exceptions import DataError
 from harness.query import select
 from harness.spec import LearnerSpec
@@ -115,6 +115,10 @@ def save(folder, kind, **changes):
     path = folder / f"pool.{kind}"
     if kind == "npy":
         np.save(path, FEATURES)
+    elif kind == "folder":
+        path.mkdir()
+        np.save(path / "features.npy", FEATURES)
+        np.save(path / "names.npy", NAMES)
     elif kind == "npz":
         np.savez(path, **({"features": FEATURES, "names": np.array(NAMES)} | changes))
     else:
@@ -123,7 +127,7 @@ def save(folder, kind, **changes):
 
 
 class TestPool:
-    @pytest.mark.parametrize("kind", ["npy", "npz", "parquet"])
+    @pytest.mark.parametrize("kind", ["npy", "npz", "parquet", "folder"])
     def test_each_format_gives_the_points(self, tmp_path, kind):
         pool = load_pool(save(tmp_path, kind))
         np.testing.assert_array_equal(pool.features, FEATURES)
@@ -200,8 +204,40 @@ class TestPool:
     @pytest.mark.parametrize("name", ["nothere.npz", "pool.txt"])
     def test_other_files_are_refused(self, tmp_path, name):
         (tmp_path / "pool.txt").touch()
-        with pytest.raises(DataError, match=r"Expected a pool in a \.npy, \.npz or \.parquet file"):
+        with pytest.raises(DataError, match=r"Expected a pool in a \.npy, \.npz, \.safetensors or \.parquet file or a"):
             load_pool(tmp_path / name)
+
+    def test_a_folder_of_something_else_is_refused(self, tmp_path):
+        (tmp_path / "p0.png").touch()
+        with pytest.raises(DataError, match=r"but got `.*`: a folder without \.npy files\."):
+            load_pool(tmp_path)
+        np.save(tmp_path / "vectors.npy", FEATURES)
+        with pytest.raises(DataError, match=r"Expected features called features, .*, but got only `vectors`"):
+            load_pool(tmp_path)
+
+    @pytest.mark.parametrize("labels", [np.arange(30) % 2, np.array(["9", "10"] * 15)])
+    @pytest.mark.parametrize("kind", ["folder", "npz", "NPZ", "safetensors"])
+    def test_of_a_feature_file_of_a_study_the_pool_is_read(self, tmp_path, kind, labels):
+        arrays = {"x_train": (FEATURES * 20).astype(np.int8), "y_train": labels, "x_scale": np.float32([1, 2, 3, 4])}
+        arrays |= {"x_test": arrays["x_train"][:5], "y_test": labels[:5]}
+        path = tmp_path / f"study.{kind}"
+        if kind == "folder":
+            path.mkdir()
+            for name, array in arrays.items():
+                np.save(path / name, array)
+        elif kind == "safetensors":
+            if labels.dtype.kind == "U":
+                pytest.skip("it holds no text")
+            pytest.importorskip("safetensors.numpy").save_file(arrays, path)
+        else:
+            with path.open("wb") as file:
+                np.savez(file, **arrays)
+        pool, data = load_pool(path), load_dataset(str(path))
+        np.testing.assert_array_equal(pool.features, data.x_train)
+        assert (pool.names, pool.has_text_labels) == (None, labels.dtype.kind == "U")
+
+    def test_the_pool_of_a_built_in_data_set_is_read(self):
+        np.testing.assert_array_equal(load_pool(Path("digits")).features, load_dataset("digits").x_train)
 
 
 def write_csv(path, *rows, columns=("name", "label")):
