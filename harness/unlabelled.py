@@ -38,8 +38,8 @@ from harness.data import (
 from harness.exceptions import DataError, reason
 from strategies.base import IndexArray
 
-FEATURES = ("features", "feature", "x", "x_train")
-"""What the features may be called; the first that is there is read."""
+FEATURES = ("x_train", "features", "feature", "x")
+"""What the features may be called; the first that is there is read, and so the pool of a study before anything else."""
 NAMES = "names"
 NAME, INDEX, LABEL, ROUND, POSITION = "name", "index", "label", "round", "position"
 SPLIT = COLUMNS[2]
@@ -102,9 +102,9 @@ class Bought:
 def load_pool(path: Path) -> Pool:
     """Read a pool: a file of features, a folder of `.npy` files, or a built-in data set.
 
-    A `.npy` has the features alone. Elsewhere they are called `features`, `feature`, `x` or `x_train` (so a feature
-    file of a study will do), and there may be `names`, in a Parquet file `name`. As in a study, features are multiplied
-    by `x_scale`, and of a Parquet file with a column `split` the rows of `train` are the pool.
+    A `.npy` has the features alone. Elsewhere they are called `x_train`, as in a feature file of a study, `features`,
+    `feature` or `x`, and there may be `names`, in a Parquet file `name`. As in a study, features are multiplied by
+    `x_scale`, and of a Parquet file with a column `split` the rows of `train` are the pool.
 
     Raises:
         DataError: there is no such file, or it holds no pool.
@@ -232,10 +232,12 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _feature_field(path: Path, present: Sequence[str]) -> str:
-    found = next((name for name in FEATURES if name in present), None)
-    if found is None:
+    found = [name for name in FEATURES if name in present]
+    if not found:
         raise DataError(f"Expected features called {', '.join(FEATURES)} in `{path}`, but got only {_few(present)}.")
-    return found
+    if found[:2] == ["features", "feature"]:  # as in a study
+        raise DataError(f"Expected `features` or `feature` in `{path}`, but got both; drop one.")
+    return found[0]
 
 
 def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class: str | None = None) -> Bought:

@@ -142,6 +142,7 @@ class TestPool:
         [
             ({"features": FEATURES[0]}, "2 dimensions"),
             ({"features": np.where(FEATURES > 2, np.nan, FEATURES)}, "finite numbers"),
+            ({"feature": FEATURES}, "Expected `features` or `feature` in .*, but got both; drop one"),
             ({"names": np.array([b"\xff"] * 30)}, "names in UTF-8"),
             (
                 {"names": np.array([*NAMES[1:], os.fsdecode(b"\xe9.png")])},
@@ -212,7 +213,7 @@ class TestPool:
         with pytest.raises(DataError, match=r"but got `.*`: a folder without \.npy files\."):
             load_pool(tmp_path)
         np.save(tmp_path / "vectors.npy", FEATURES)
-        with pytest.raises(DataError, match=r"Expected features called features, .*, but got only `vectors`"):
+        with pytest.raises(DataError, match=r"Expected features called x_train, .*, but got only `vectors`"):
             load_pool(tmp_path)
 
     @pytest.mark.parametrize("labels", [np.arange(30) % 2, np.array(["9", "10"] * 15)])
@@ -220,6 +221,7 @@ class TestPool:
     def test_of_a_feature_file_of_a_study_the_pool_is_read(self, tmp_path, kind, labels):
         arrays = {"x_train": (FEATURES * 20).astype(np.int8), "y_train": labels, "x_scale": np.float32([1, 2, 3, 4])}
         arrays |= {"x_test": arrays["x_train"][:5], "y_test": labels[:5]}
+        arrays |= {"features": np.concatenate([arrays["x_test"], arrays["x_train"]])}  # which no study reads
         path = tmp_path / f"study.{kind}"
         if kind == "folder":
             path.mkdir()
