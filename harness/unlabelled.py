@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import itertools
 import math
@@ -42,6 +43,8 @@ FEATURES = ("x_train", "features", "feature", "x")
 """What the features may be called; the first that is there is read, and so the pool of a study before anything else."""
 NAMES = "names"
 NAME, INDEX, LABEL, ROUND, POSITION = "name", "index", "label", "round", "position"
+FEATURES_HASH = "features_hash"
+"""Tells the points of a pool without names apart, should their order change."""
 SPLIT = COLUMNS[2]
 _SUFFIXES = (".npy", ".npz", ".safetensors", ".parquet")
 _MISSING = ("na", "nan", "n/a", "null", "none", "#n/a")
@@ -73,6 +76,10 @@ class Pool:
     def called(self, row: int) -> str:
         """The name of a point, or its index."""
         return str(row) if self.names is None else self.names[row]
+
+    def features_hash(self, row: int) -> str:
+        """Of a point; begins with a letter, so that no spreadsheet program takes it for a number."""
+        return "x" + hashlib.sha256(self.features[row].tobytes()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -371,10 +378,15 @@ def _point(entry: dict[str, Any], pool: Pool, where: str) -> int:
                 f"Expected one point in {where}, but index {found} is not `{name}`; if the order of the pool has "
                 "changed, remove the column `index`."
             )
-        found = named
+        return named
     if found is None:
         wanted = "an index" if pool.names is None else "a name or an index"
         raise DataError(f"Expected {wanted} in {where}, but got none.")
+    if _label(entry.get(FEATURES_HASH), where) not in ("", pool.features_hash(found)):
+        raise DataError(
+            f"Expected the point in {where} to have the features by which it was chosen, but index {found} has others; "
+            f"restore the order of the pool, or, if only features have changed, remove the column `{FEATURES_HASH}`."
+        )
     return found
 
 

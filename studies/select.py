@@ -17,7 +17,7 @@ from harness.exceptions import DataError, StoreWriteError
 from harness.query import select
 from harness.spec import AnyLearner
 from harness.store.location import require_local, write
-from harness.unlabelled import Bought, Pool, load_pool, read_labels
+from harness.unlabelled import FEATURES_HASH, Bought, Pool, load_pool, read_labels
 from harness.workers.memory import available_bytes
 from harness.workers.resources import MEMORY_SHARE
 from strategies.base import Compute, IndexArray, Selection, Strategy
@@ -181,6 +181,7 @@ def _table(pool: Pool, bought: Bought, selection: Selection) -> pd.DataFrame:
         "round": bought.next_round,
         "position": np.arange(n),
         "score": np.full(n, np.nan) if selection.scores is None else selection.scores,
+        **({FEATURES_HASH: [pool.features_hash(row) for row in selection.indices]} if pool.names is None else {}),
         "label": pd.Series([None] * n, dtype="string"),
     }
     return pd.DataFrame(columns)

@@ -544,6 +544,28 @@ class TestCommand:
         assert result.exit_code == 0, result.output
         assert "Labels that differ only in case or blanks are kept apart: 'B' and 'b'. Correct them" in result.stdout
 
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    def test_a_pool_without_names_that_was_reordered_is_noticed(self, tmp_path, command, kind):
+        picks, pool = tmp_path / f"0.{kind}", tmp_path / "pool.npy"
+        read, write = (
+            (pd.read_csv, pd.DataFrame.to_csv) if kind == "csv" else (pd.read_parquet, pd.DataFrame.to_parquet)
+        )
+        np.save(pool, FEATURES)
+        assert command(picks.name, data=pool.name).exit_code == 0
+        table = read(picks).assign(label=list("abab"))
+        assert list(table) == ["index", "round", "position", "score", "features_hash", "label"]
+        write(table, picks, index=False)
+        words = {"data": pool.name, "n": 2}
+        for number, features in enumerate((FEATURES, np.vstack([FEATURES, FEATURES[:3] + 1]))):
+            np.save(pool, features)  # more points at its end change no index
+            assert command(f"1{number}.csv", "--labels", picks, **words).exit_code == 0
+        np.save(pool, FEATURES[::-1])
+        result = command("2.csv", "--labels", picks, **words)
+        assert result.exit_code == 2
+        assert f"but index {table['index'][0]} has others; restore the order of the pool" in result.stderr
+        write(table.drop(columns="features_hash"), picks, index=False)
+        assert command("2.csv", "--labels", picks, **words).exit_code == 0
+
     def test_parquet_goes_around_as_well(self, tmp_path, command):
         assert command("0.parquet").exit_code == 0
         table = pd.read_parquet(tmp_path / "0.parquet")
