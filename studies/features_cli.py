@@ -112,11 +112,11 @@ def pretrain(
         )
         _refuse_unused(data, root, download)
         images = open_images(Source(data, root, None, image_column, label_column, limit, download, unlabelled))
-        from harness.features.parallel import is_first, processes  # late: they need torch
+        from harness.features.parallel import is_first, making, processes  # late: they need torch
         from harness.features.pretrain import pretrain
         from studies.features import EpochLines
 
-        with processes(_device(device), threads) as place:
+        with processes(_device(device), threads) as place, making(out):
             lines = EpochLines()
             if is_first():
                 lines.begin(wanted, len(images.train), place)
@@ -174,14 +174,14 @@ def extract(
             _refuse_other(out)
         from harness.features.checkpoints import load_encoder  # late: they need torch
         from harness.features.extract import extract
-        from harness.features.parallel import processes
+        from harness.features.parallel import making, processes
         from harness.unlabelled import Pool
         from studies.features import ChunkLines, describe_encoder
 
         loaded = load_encoder(checkpoint, backbone=backbone, image_size=image_size)
         typer.echo(describe_encoder(loaded), err=True)
         images = open_images(source)
-        with processes(_device(device), threads) as place:
+        with processes(_device(device), threads) as place, making(out):
             lines = ChunkLines()
             done = extract(images, loaded, out, device=place, dtype="float16" if half else "float32", listen=lines)
             lines.end(done)

@@ -11,7 +11,7 @@ from harness.exceptions import DataError, PackageError
 from harness.features.checkpoints import load_encoder
 from harness.features.extract import extract, is_current
 from harness.features.images import Source, open_images
-from harness.features.parallel import processes
+from harness.features.parallel import making, processes
 from harness.features.pretrain import finished_epochs, pretrain
 from studies.features import ChunkLines, EpochLines, describe_encoder
 from studies.study import FeatureStage, encoder_path, feature_path
@@ -36,7 +36,7 @@ def make_features(data: str, stage: FeatureStage, root: Path | None, out: Path, 
     recipe = stage.made_recipe()
     images = open_images(Source(data, root, limit=stage.limit, download=download))
     path = feature_path(data, out)
-    with processes("cuda" if torch.cuda.is_available() else "cpu") as place:
+    with processes("cuda" if torch.cuda.is_available() else "cpu") as place, making(path):
         checkpoint = stage.checkpoint
         if checkpoint is None:
             checkpoint = str(encoder_path(data, out))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import distributed as dist
+
+from harness.store.location import only_maker
 
 
 @contextmanager
@@ -33,6 +36,15 @@ def processes(device: Literal["cpu", "cuda"], threads: int | None = None) -> Ite
         if joined:
             dist.destroy_process_group()
         torch.set_num_threads(before)
+
+
+def making(out: Path) -> AbstractContextManager[None]:
+    """Keep another command from making the same file at the same time; the first process asks for all.
+
+    Raises:
+        StoreError: another command makes it.
+    """
+    return only_maker(out) if is_first() else nullcontext()
 
 
 def is_first() -> bool:

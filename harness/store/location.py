@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -342,12 +343,52 @@ def replace_file(path: Path, content: Buffer | pa.Table) -> None:
         flush(path.parent)
 
 
-def _held(hidden: Path) -> BinaryIO:
-    """An empty file of this name that no other process writes to until it is closed."""
+@contextmanager
+def only_maker(path: Path) -> Iterator[None]:
+    """Keep a second process from making the same local file, which takes long, at the same time.
+
+    Raises:
+        StoreError: another process makes it; names it.
+    """
+    hidden = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _held(hidden, waits=False)
+    except BlockingIOError as error:
+        holder = ""
+        with suppress(OSError):
+            holder = hidden.read_text(errors="replace").strip()
+        raise StoreError(
+            f"Expected to be the only one that makes `{path}`, but {holder or 'another process'} makes it; wait until "
+            "it has ended, or choose another name."
+        ) from error
+    except OSError:  # nothing can be written here, and nothing need be where the file is there
+        yield
+        return
+    with file:
+        try:
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            file.flush()
+            yield
+        finally:
+            hidden.unlink(missing_ok=True)
+
+
+def _held(hidden: Path, *, waits: bool = True) -> BinaryIO:
+    """An empty file of this name that no other process writes to until it is closed.
+
+    Raises:
+        BlockingIOError: another process does, and this one does not wait.
+    """
     while True:
         file = os.fdopen(os.open(hidden, os.O_WRONLY | os.O_CREAT, 0o666), "wb")
-        with suppress(OSError):  # of a filesystem without locks
-            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise
+        except OSError:  # of a filesystem without locks
+            pass
         with suppress(FileNotFoundError):
             if os.path.samestat(os.stat(hidden), os.fstat(file.fileno())):
                 file.truncate(0)

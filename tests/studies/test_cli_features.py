@@ -21,6 +21,7 @@ from sklearn.datasets import load_digits
 from harness.data import load_dataset
 from harness.exceptions import CheckpointError
 from harness.features.checkpoints import read_checkpoint
+from harness.store.location import only_maker
 from harness.unlabelled import load_pool
 from studies.stages import is_made
 from studies.study import load_study
@@ -53,6 +54,22 @@ def test_a_pretraining_killed_in_between_ends_as_an_undisturbed_one(ntkcpl, star
     whole, killed = (read_checkpoint(tmp_path / f"{name}.pt") for name in ("whole", "killed"))
     assert all(torch.equal(value, killed["model"][name]) for name, value in whole["model"].items())
     assert whole["history"][1:] == killed["history"][1:]
+
+
+@pytest.mark.parametrize("name", ["c.pt", "f.npz"])
+def test_two_commands_do_not_make_one_file_at_the_same_time(ntkcpl, tmp_path, name):
+    out = tmp_path / name
+    extract = ["features", "extract", "--data", "digits", "--checkpoint", "untrained", "--backbone", "wrn10_1"]
+    words = pretrain(out, 1) if name == "c.pt" else [*extract, "--image-size", 8, "--limit", 300, "--out", out]
+    with only_maker(out):
+        result = ntkcpl(*words)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith(
+        f"Error: Expected to be the only one that makes `{out}`, but process"
+    )
+    assert not list(tmp_path.iterdir())
+    assert ntkcpl(*words).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """An address is as good as a folder: one request a file, nothing half-written, and a server that fails now and then."""
 
+import errno
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from s3_server import FAIL, STALL
 
 from harness.exceptions import SpecError, StoreError, StoreWriteError
 from harness.store import location, schema
-from harness.store.location import Address, list_files, locate, replace_file, source, write
+from harness.store.location import Address, list_files, locate, only_maker, replace_file, source, write
 from harness.store.reading import read_file
 from harness.store.writing import Store
 
@@ -231,3 +232,34 @@ def test_an_interruption_leaves_nothing_of_a_file_that_was_being_written(tmp_pat
         replace_file(path, b"after")
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == b"before"
+
+
+class TestOnlyMaker:
+    def test_another_is_refused_with_the_name_of_the_first_until_that_has_ended(self, tmp_path):
+        path = tmp_path / "new" / "c.pt"
+        with only_maker(path), only_maker(path.with_name("other.pt")):
+            with pytest.raises(StoreError, match=f"only one that makes `.*c.pt`, but process {os.getpid()} on "):
+                only_maker(path).__enter__()
+            assert path.with_name(".c.pt.lock").exists()
+        with only_maker(path), pytest.raises(StoreError), only_maker(path):
+            pass
+        assert list(path.parent.iterdir()) == []
+
+    def test_one_that_was_killed_stops_nobody(self, tmp_path):
+        (tmp_path / ".c.pt.lock").write_text("process 7 on elsewhere")
+        with only_maker(tmp_path / "c.pt"):
+            pass
+        assert list(tmp_path.iterdir()) == []
+
+    def test_where_there_are_no_locks_it_keeps_nobody(self, tmp_path, monkeypatch):
+        def no_locks(*_):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(location.fcntl, "flock", no_locks)
+        with only_maker(tmp_path / "c.pt"), only_maker(tmp_path / "c.pt"):
+            pass
+
+    def test_nothing_is_wanted_of_a_folder_that_cannot_be_written(self, tmp_path):
+        (tmp_path / "file").touch()
+        with only_maker(tmp_path / "file" / "c.pt"):
+            pass
