@@ -23,17 +23,32 @@ def opened(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(path, pre_buffer=False)
 
 
+def read_all(path: Path) -> pa.Table:
+    """A Parquet file as it is.
+
+    Raises:
+        DataError: it has a column twice.
+    """
+    with opened(path) as file:
+        _refuse_twice(path, file, file.schema_arrow.names)
+        return file.read()
+
+
 def read_columns(path: Path, file: pq.ParquetFile, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:
     """Columns of a Parquet file, each as `plain` gives it; they are decoded a few rows at a time to save memory.
 
     Raises:
         DataError: one of them is there twice.
     """
-    if twice := [name for name in names if file.schema_arrow.names.count(name) > 1]:
-        raise DataError(f"Expected the column `{twice[0]}` once in {path}, but got it twice; drop or rename one.")
+    _refuse_twice(path, file, names)
     batches = file.iter_batches(_ROWS, columns=list(names))
     table = pa.Table.from_batches(batches, pa.schema([file.schema_arrow.field(name) for name in names]))
     return {name: plain(table.column(name)) for name in names}
+
+
+def _refuse_twice(path: Path, file: pq.ParquetFile, names: Sequence[str]) -> None:
+    if twice := [name for name in names if file.schema_arrow.names.count(name) > 1]:
+        raise DataError(f"Expected the column `{twice[0]}` once in {path}, but got it twice; drop or rename one.")
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

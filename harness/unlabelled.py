@@ -19,10 +19,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.columns import matrix, missing, opened, read_columns, vector
+from harness.columns import matrix, missing, opened, read_all, read_columns, vector
 from harness.data import (
     BUILTIN,
     COLUMNS,
@@ -306,10 +305,9 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class
 def _read_table(path: Path) -> _Rows:
     """Rows of a file of labels; those of a CSV file have values as text."""
     try:
-        if path.suffix == ".parquet":
-            read = pq.read_table(path)
+        if path.suffix.lower() == ".parquet":
+            read = read_all(path)
             columns = read.column_names
-            _refuse_twice(columns, path)
             table = [(f"row {row} of `{path}`", entry) for row, entry in enumerate(read.to_pylist())]
         else:
             with path.open(encoding="utf-8-sig", newline="") as file:

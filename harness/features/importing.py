@@ -11,10 +11,9 @@ from typing import IO, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.columns import is_list_of_numbers, matrix, missing, plain, vector
+from harness.columns import is_list_of_numbers, matrix, missing, plain, read_all, vector
 from harness.data import SCALE, Fields, as_features, check_numpy, unreadable
 from harness.exceptions import DataError
 from harness.features.files import hold_out
@@ -145,17 +144,18 @@ def _gather(paths: Sequence[Path]) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     files = [file for path in paths for file in _files(path)]
     for path in files:
-        if path.suffix not in _READERS or not path.is_file():
+        suffix = path.suffix.lower()
+        if suffix not in _READERS or not path.is_file():
             problem = "which is none of them" if path.exists() else "which does not exist"
             raise DataError(f"Expected {', '.join(_READERS)} files, but got {path}, {problem}.")
         try:
-            inside = _READERS[path.suffix](path)
+            inside = _READERS[suffix](path)
         except DataError:
             raise
         except Exception as error:  # the readers raise errors of many types on a damaged file
             raise unreadable(str(path), error) from error
         for name, array in inside.items():
-            full = name if len(files) == 1 or path.suffix == ".npy" else f"{path.stem}:{name}"
+            full = name if len(files) == 1 or suffix == ".npy" else f"{path.stem}:{name}"
             if full in arrays:
                 raise DataError(f"Expected arrays of different names, but two are called {full}; rename a file.")
             arrays[full] = array
@@ -330,7 +330,7 @@ def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
-    table = pq.read_table(path)
+    table = read_all(path)
     given = {name: plain(table.column(name)) for name in table.column_names}
     columns = {name: _column(f"column {name} of {path}", column) for name, column in given.items()}
     return _side_by_side(path, given, {name: array for name, array in columns.items() if array is not None})

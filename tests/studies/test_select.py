@@ -335,6 +335,10 @@ class TestLabels:
         path = write_csv(tmp_path / "1.csv", (0, "a", "b"), columns=("index", "label", "label"))
         with pytest.raises(DataError, match=r"each column once in .*, but got `label` twice"):
             read_labels([path], NAMED, None)
+        table = pa.Table.from_arrays([pa.array([0]), pa.array(["a"]), pa.array(["b"])], ["index", "label", "label"])
+        pq.write_table(table, tmp_path / "1.PARQUET")
+        with pytest.raises(DataError, match=r"the column `label` once in .*, but got it twice"):
+            read_labels([tmp_path / "1.PARQUET"], NAMED, None)
 
     def test_a_point_may_belong_to_no_class(self, tmp_path):
         rows = [("p3.png", "b"), ("p1.png", " junk"), ("p2.png", "a")]

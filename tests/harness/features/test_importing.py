@@ -186,6 +186,22 @@ def test_missing_and_damaged_files(tmp_path):
         import_features([tmp_path / "a.npz"])
 
 
+def test_a_column_twice_is_refused_as_that(tmp_path):
+    table = pa.Table.from_arrays([pa.array([*X]), pa.array(Y), pa.array(Y)], ["f", "label", "label"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(
+        DataError, match=r"the column `label` once in .*a\.parquet, but got it twice; drop or rename one"
+    ):
+        import_features([tmp_path / "a.parquet"])
+
+
+def test_suffixes_may_be_capitals(tmp_path):
+    for name, array in (("feat", X), ("label", Y), ("feat_test", X_TEST), ("label_test", Y_TEST)):
+        with (tmp_path / f"{name}.NPY").open("wb") as file:
+            np.save(file, array)
+    same(import_features(sorted(tmp_path.glob("*.NPY"))))
+
+
 def test_factors_of_columns_are_not_dropped(tmp_path):
     path = tmp_path / "compact.npz"
     np.savez(path, x_train=np.ones((6, 2), np.uint8), y_train=np.arange(6) % 2, x_scale=np.ones(2, np.float32))
