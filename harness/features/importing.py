@@ -101,7 +101,7 @@ def _is_test_row(name: str, split: NDArray[Any], n_rows: int) -> NDArray[np.bool
     words = _split_words(split)
     found = set(words.tolist())
     tests = sorted(found & _TEST)
-    if found <= _TRAIN | _TEST and len(tests) <= 1:
+    if found <= _TRAIN | _TEST and len(tests) == 1 and len(found) > 1:
         return np.isin(words, tests)
     values = dict.fromkeys(_texts(split))
     raise DataError(

@@ -329,6 +329,8 @@ class TestSplits:
             ([False] * 50 + [True] * 20, "False, True"),
             (["train"] * 49 + [None] + ["test"] * 20, "'train', None, 'test'"),
             (["train"] * 49 + [""] + ["test"] * 20, "'train', '', 'test'"),
+            (["train"] * 70, "'train'"),
+            (["test"] * 70, "'test'"),
         ],
     )
     def test_other_values_are_refused_with_what_was_found(self, tmp_path, values, shown):
