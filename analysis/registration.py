@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from analysis.words import counted
-from harness.store.schema import METRICS
+from harness.store.schema import MAXIMISED, METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COMPARE = "compare"
 """Subject of a comparison."""
-MAXIMISED = {"area": "area", "log_area": "area over log labels", "final": "final value"}
 _CIRCUMSTANCES = {"study", "data", "command", "n_begun", "registered_at"}
 _NAMES = {
     "configurations": "configurations",

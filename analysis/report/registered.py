@@ -81,8 +81,7 @@ def confirmatory(results: Results, made: Sequence[Part]) -> Results:
 
 def _apart(whole: Results, own: Sequence[Registration], asked: str | None) -> Iterator[Part]:
     first = own[0]
-    assert first.baseline is not None
-    baseline = asked or first.baseline
+    baseline = asked or first.baseline or BASELINE
     later = [f"A later registration, of {each.when}, is not followed: {each}." for each in own[1:]]
     registered = whole.among(first.trajectory_ids)
     otherwise = []
@@ -92,7 +91,7 @@ def _apart(whole: Results, own: Sequence[Registration], asked: str | None) -> It
         otherwise.append(f"it compares with {baseline}")
     if not otherwise and len(registered.trajectories):
         notes = [first.sentence, *_missing(registered, first), *later]
-        yield Part(registered, _ALL, first.baseline, first.window, notes)
+        yield Part(registered, _ALL, baseline, first.window, notes)
     beyond = whole.configurations[~whole.configurations.index.isin(first.trajectory_ids)]
     if not otherwise and len(registered.trajectories) and beyond.empty:
         return

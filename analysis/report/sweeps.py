@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.figures.curves import caption, draw_curves
 from analysis.figures.sweeps import draw_history, draw_importances, draw_interaction
 from analysis.formats import slug
-from analysis.registration import MAXIMISED, find, in_words, registrations_in, seeds_in_words, sweep_subject
+from analysis.registration import find, in_words, registrations_in, seeds_in_words, sweep_subject
 from analysis.report.render import Column, Table, integer, number, percent, points, table_of, text
 from analysis.report.section_figures import MOST_DRAWN, ReportFigure
 from analysis.report.section_tables import interval_text
@@ -30,7 +30,7 @@ from analysis.sweeps import (
     trial_table,
 )
 from analysis.words import counted
-from harness.store.schema import METRICS
+from harness.store.schema import MAXIMISED, METRICS
 
 UNCONFIRMED = (
     "The best trial, number {trial}, is unconfirmed: it was chosen as the best on this half of the test data, so its"

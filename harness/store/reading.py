@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -231,7 +232,7 @@ def read_file(path: Location, columns: list[str] | None = None, trajectory_id: s
         trajectory_id: read the rows of this trajectory alone.
 
     Raises:
-        DamagedFileError: it is damaged, or has a null or a text where the schema wants a value or JSON.
+        DamagedFileError: it is damaged, or has a null, a text or a number that the schema does not want.
         StoreError: it has other columns, or is of another schema version.
         FileNotFoundError: it has gone.
         OSError: the server does not answer.
@@ -277,22 +278,29 @@ def _unchecked(path: Location, columns: list[str] | None = None, trajectory_id: 
 
 
 def _check_values(table: pa.Table, path: Location) -> None:
-    """Raise DamagedFileError where rows of a file have a null or a text for which the schema wants a value or JSON."""
+    """Raise DamagedFileError where rows of a file have a null, a text or a number that the schema does not want."""
     try:
         table.validate(full=True)
     except pa.ArrowInvalid as error:
         raise unreadable(path, error) from error
     names = set(table.column_names)
-    for name in schema.KEYS & names if path.parent.name != "coverage" else ():
-        if table.column(name).null_count:
-            raise DamagedFileError(f"Expected a `{name}` in every row of `{path}`, but got nulls; remove it to go on.")
-    for name in schema.JSON & names:
+    for name in schema.KEYS[path.parent.name] & names:
+        column = table.column(name)
+        if column.null_count or (pa.types.is_list(column.type) and pc.list_flatten(column).null_count):
+            raise _unusable(path, f"a `{name}`", "nulls")
+    for name in (schema.JSON | schema.LISTED) & names:
+        kind, what = ((dict, list), "object or list") if name in schema.LISTED else (dict, "object")
         for text in table.column(name).unique().to_pylist():
-            if not _is_json(text):
-                raise DamagedFileError(
-                    f"Expected a JSON object in `{name}` in every row of `{path}`, but got `{text[:60]}`; remove it to "
-                    "go on."
-                )
+            if not _is_json(text, kind):
+                raise _unusable(path, f"a JSON {what} in `{name}`", f"`{text[:60]}`")
+    for name in schema.CHOICES.keys() & names:
+        if others := set(table.column(name).unique().to_pylist()) - {*schema.CHOICES[name], None}:
+            raise _unusable(path, f"a `{name}` among {', '.join(schema.CHOICES[name])}", f"`{min(others)[:60]}`")
+    if path.parent.name == "rounds" and "accuracy" in names:
+        accuracy = table.column("accuracy")
+        outside = accuracy.filter(pc.invert(pc.and_(pc.greater_equal(accuracy, 0), pc.less_equal(accuracy, 1))))
+        if len(outside):
+            raise _unusable(path, "an `accuracy` from 0 to 1", f"{outside[0]}")
 
 
 def check_version(found_schema: pa.Schema, path: Location) -> str:
@@ -330,10 +338,14 @@ def from_json(text: str | None) -> Row:
     return value
 
 
-def _is_json(text: str | None) -> bool:
+def _unusable(path: Location, wanted: str, found: str) -> DamagedFileError:
+    return DamagedFileError(f"Expected {wanted} in every row of `{path}`, but got {found}; remove it to go on.")
+
+
+def _is_json(text: str | None, kind: type | tuple[type, ...]) -> bool:
     """Whether a JSON column may hold it."""
     try:
-        return text is None or isinstance(json.loads(text), dict)
+        return text is None or isinstance(json.loads(text), kind)
     except (ValueError, RecursionError):
         return False
 

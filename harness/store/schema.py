@@ -195,13 +195,16 @@ ADDED: dict[str, dict[str, frozenset[str]]] = {
 METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro-F1"}
 """What a report or a sweep can look at: columns of `rounds` in [0, 1], more is better, and what each is called."""
 
+MAXIMISED = {"area": "area", "log_area": "area over log labels", "final": "final value"}
+"""What is made of a metric: values of the column `maximised`, and what each is called."""
+
 MERGEABLE = ("queries", "rounds", "trajectories")
 """The tables of which a trajectory has a file, in the order in which they are written."""
 
 MERGED = "compact-"
 """How the names of their files begin that hold several finished trajectories (`ntkcpl store compact`)."""
 
-KEYS = frozenset(
+_KEYS = frozenset(
     {
         *{"trajectory_id", "round", "position", "pool_index", "n_labels", "n_query", "study", "trial", "status"},
         *{"data", "data_hash", "strategy", "params", "seed", "schedule", "evaluate_on", "spec", "accuracy"},
@@ -209,10 +212,16 @@ KEYS = frozenset(
         *{"registered_at", "subject", "configurations", "seeds", "confirm_seeds"},
     }
 )
-"""Columns that are never null, but in `coverage`."""
+_OF_REGISTRATIONS = frozenset({"n_begun", "maximised", "metric", "window_from", "window_to"})
+KEYS = dict.fromkeys(ALL_TABLES, _KEYS) | {"coverage": frozenset(), "registrations": _KEYS | _OF_REGISTRATIONS}
+"""Columns that are never null, by table; a list among them has no null in it."""
 
 JSON = frozenset({"params", "spec", "versions", "stats"})
 """Columns that hold a JSON object, or null."""
+LISTED = frozenset({"configurations"})
+"""Columns that hold a JSON object, or a list."""
+CHOICES = {"maximised": MAXIMISED, "metric": METRICS}
+"""The texts that a column may hold, if it is not null."""
 
 
 def is_readable(version: str) -> bool:

@@ -118,6 +118,16 @@ def test_metric_and_baseline_are_the_registered_ones(planned, registration, writ
         assert said in section.registered[0]
 
 
+def test_without_the_baseline_that_every_comparison_registers_nothing_is_as_registered(
+    planned, registration, write_store, tmp_path
+):
+    root = write_store(tmp_path / "s", planned)
+    write(root, replace(registration, baseline=None))
+    (section,) = make_report(load(root)).sections
+    assert section.is_exploratory
+    assert "it compares with random" in section.registered[0]
+
+
 def test_what_is_missing_is_said(planned, registration, write_store, tmp_path):
     planned[0]["status"] = "failed"
     root = write_store(tmp_path / "s", planned[:-1])

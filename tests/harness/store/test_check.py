@@ -79,7 +79,7 @@ def learner_changed(text):
         (lambda s: drop(s, "rounds", 3), "is ok, but has 3 of 4 rounds"),
         (lambda s: drop(s, "rounds", 1), "has the rounds 0, 2, 3"),
         (lambda s: drop(s, "queries", 0), "has 4 rows of queries"),
-        (lambda s: change(s, "rounds", "accuracy", 1.5), "accuracy outside of 0 to 1"),
+        (lambda s: change(s, "rounds", "accuracy", 1.5), "Expected an `accuracy` from 0 to 1"),
         (lambda s: change(s, "rounds", "accuracy", None), "Expected a `accuracy` in every row"),
         (lambda s: change(s, "rounds", "n_labels", 6), "label counts 6, 10"),
         (lambda s: change(s, "rounds", "round", None), "nulls"),

@@ -71,6 +71,7 @@ def test_what_is_skipped_is_damage_alone(root):
         ("trajectories", "versions", "[1]", "a JSON object in `versions`"),
         ("trajectories", "params", "", "a JSON object in `params`"),
         ("rounds", "stats", '{"peak_bytes": ', "a JSON object in `stats`"),
+        *(("rounds", "accuracy", value, "an `accuracy` from 0 to 1") for value in (float("nan"), -0.1, 1.5)),
     ],
 )
 def test_a_null_or_a_text_that_readers_cannot_use_is_damage(root, table, column, value, words):
@@ -91,17 +92,58 @@ def test_a_null_or_a_text_that_readers_cannot_use_is_damage(root, table, column,
         ("trials", ["params", "trajectory_ids"]),
         ("confirmations", ["seeds"]),
         ("registrations", ["registered_at", "subject", "configurations", "seeds", "confirm_seeds", "trajectory_ids"]),
+        ("registrations", ["n_begun", "maximised", "metric", "window_from", "window_to"]),
     ],
 )
 def test_nulls_where_a_study_has_none_are_damage(root, table, columns):
+    row = some_row(table)
+    for column in columns:
+        for value in (None, *([[None]] if row[column] == [] else [])):
+            write_row(root, table, row | {column: value})
+            words = rf"^Expected a `{column}` in every row of `.*{table}/s\.parquet`, but got nulls"
+            with pytest.raises(DamagedFileError, match=words):
+                read_table(root, table)
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "words"),
+    [
+        ("registrations", {"configurations": "{"}, "a JSON object or list in `configurations`"),
+        ("registrations", {"configurations": "1"}, "a JSON object or list in `configurations`"),
+        ("registrations", {"maximised": "volume"}, "a `maximised` among area, log_area, final"),
+        ("registrations", {"metric": "nll"}, "a `metric` among accuracy, balanced_accuracy, macro_f1"),
+        ("trials", {"metric": ""}, "a `metric` among accuracy, balanced_accuracy, macro_f1"),
+    ],
+)
+def test_texts_that_no_study_writes_are_damage(root, table, values, words):
+    write_row(root, table, some_row(table) | values)
+    with pytest.raises(DamagedFileError, match=f"^Expected {words} in every row of"):
+        read_table(root, table)
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        ("registrations", {"baseline": None, "n_trials": None, "configurations": "[]"}),
+        ("trials", dict.fromkeys(("maximised", "metric", "window_from", "window_to", "objective"))),
+        ("confirmations", dict.fromkeys(("searched", "confirmed_low", "looked_at"))),
+    ],
+)
+def test_what_does_not_apply_may_be_null(root, table, values):
+    write_row(root, table, some_row(table) | values)
+    (row,) = read_table(root, table).to_pylist()
+    assert values.items() <= row.items()
+
+
+def some_row(table):
     row = {}
     for field in schema.ALL_TABLES[table]:
         row[field.name] = "{}" if pa.types.is_string(field.type) else [] if pa.types.is_list(field.type) else 1
-    for column in columns:
-        content = pa.Table.from_pylist([row | {column: None}], schema=schema.ALL_TABLES[table])
-        write(root / table / "s.parquet", content)
-        with pytest.raises(DamagedFileError, match=rf"^Expected a `{column}` in every row of `.*{table}/s\.parquet`"):
-            read_table(root, table)
+    return row | {name: value for name, value in (("maximised", "area"), ("metric", "accuracy")) if name in row}
+
+
+def write_row(root, table, row):
+    write(root / table / "s.parquet", pa.Table.from_pylist([row], schema=schema.ALL_TABLES[table]))
 
 
 def test_columns_that_may_not_be_null_are_read_like_the_others(root):
