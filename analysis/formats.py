@@ -10,6 +10,8 @@ from analysis.exceptions import SelectionError
 TABLE_FORMATS = ("csv", "md", "tex")
 FIGURE_FORMATS = ("svg", "pdf", "png")
 FORMATS = ("html", *TABLE_FORMATS, *FIGURE_FORMATS)
+_LONGEST = 80
+"""Characters of a part of a file's name, which may have 255 in all."""
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -20,7 +22,7 @@ def check_formats(formats: Sequence[str]) -> None:
 
 def slug(name: str) -> str:
     """A name as part of a file name."""
-    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", name).strip("-.") or "data"
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", name)[:_LONGEST].strip("-.") or "data"
 
 
 def slugs(names: Iterable[str]) -> list[str]:

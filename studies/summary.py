@@ -15,7 +15,7 @@ from analysis import Results
 from analysis.exceptions import NoBaselineError
 from analysis.figures import save_curves
 from analysis.figures.curves import bounds_of
-from analysis.formats import slug
+from analysis.formats import slugs
 from analysis.report.render import frame_to_csv
 from analysis.tables import accuracy_table, missing_cells, ranks, summary_table, wide
 from harness.store.location import Location, write
@@ -36,10 +36,11 @@ def write_summary(
         earlier: of the data sets that the command has run before this one; the table has them, too, and each has a
             picture of its own. None where there is just one: `curves.png`.
     """
-    (data,) = results.data_names
+    every = [*(earlier or ()), results]
+    names = [each.data_names[0] for each in every]
     table = folder / "results.csv"
-    picture = folder / ("curves.png" if earlier is None else f"curves-{slug(data)}.png")
-    tables = [accuracy_table(each).assign(data=each.data_names[0]) for each in (*(earlier or ()), results)]
+    picture = folder / ("curves.png" if earlier is None else f"curves-{slugs(names)[-1]}.png")
+    tables = [accuracy_table(each).assign(data=name) for each, name in zip(every, names, strict=True)]
     frame = pd.concat(tables, ignore_index=True)
     frame.insert(0, "data", frame.pop("data"))
     write(table, frame_to_csv(frame).encode())

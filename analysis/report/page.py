@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 from analysis.exceptions import AnalysisError, SelectionError
 from analysis.figures.axes import LineStyle, line_styles
 from analysis.figures.curves import bound_note, caption, curves_of, needs_log, with_bounds
-from analysis.formats import FIGURE_FORMATS, FORMATS, check_formats, slug, slugs
+from analysis.formats import FIGURE_FORMATS, FORMATS, check_formats, slugs
 from analysis.provenance import study_table, warnings
 from analysis.report import overall, verdict
 from analysis.report.estimates import Estimates, Refusal
@@ -369,8 +369,8 @@ def _placed_figures(report: Report) -> Iterator[tuple[str, str, ReportFigure]]:
     yield from (("", "", figure) for figure in report.plane_figures)
     for section in report.sections:
         yield from ((section.name, _place(report, section), figure) for figure in section.figures)
-    for sweep in report.sweeps:
-        yield from ((sweep.study, slug(sweep.study), figure) for figure in sweep.figures)
+    for sweep, place in zip(report.sweeps, slugs(sweep.study for sweep in report.sweeps), strict=True):
+        yield from ((sweep.study, place, figure) for figure in sweep.figures)
 
 
 def _place(report: Report, section: Section) -> str:

@@ -170,7 +170,7 @@ def to_latex(table: Table) -> str:
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{latex(table.title)}. {latex(table.note)}}}",
-        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9_]+', '-', called)}}}",
+        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9_.=-]+', '-', called)}}}",
         rf"\begin{{tabular}}{{{''.join('l' if table.is_text(i) else 'r' for i in range(len(table.headings)))}}}",
         r"\toprule",
         " & ".join(latex(heading) for heading in table.headings) + r" \\",

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.figures.curves import caption, draw_curves
 from analysis.figures.sweeps import draw_history, draw_importances, draw_interaction
-from analysis.formats import slug
+from analysis.formats import slugs
 from analysis.registration import find, in_words, registrations_in, seeds_in_words, sweep_subject
 from analysis.report.render import Column, Table, integer, number, percent, points, table_of, text
 from analysis.report.section_figures import MOST_DRAWN, ReportFigure
@@ -81,11 +81,12 @@ def sweep_figures(results: Results, study: str) -> list[ReportFigure]:
     made = []
     schedules = sorted(done[SCHEDULE].unique())
     parameters = searched(trials)
+    place = {name: part for names in (schedules, parameters) for name, part in zip(names, slugs(names), strict=True)}
     if len(schedules) * len(parameters) <= _MOST_ABLATIONS:
         for parameter, schedule in itertools.product(parameters, schedules):
             curves = ablation_data(results, study, schedule, parameter)
             if 1 < curves["curve"].nunique() <= MOST_DRAWN:
-                name = f"ablation-{slug(parameter)}-{slug(schedule)}"
+                name = f"ablation-{place[parameter]}-{place[schedule]}"
                 accuracy = results.worded("Accuracy")
                 title = f"{accuracy} by {parameter}, schedule {schedule}"
                 note = f"Best trial of each value. {caption(curves)}"
@@ -93,7 +94,7 @@ def sweep_figures(results: Results, study: str) -> list[ReportFigure]:
     for parameter in parameters if len(schedules) <= _MOST_ABLATIONS else []:
         cells = interaction_data(trials, parameter)
         note = "Mean over seeds of the best trial at each point; bars: 95 % interval, Student's t over seeds"
-        name, title = f"interaction-{slug(parameter)}", f"Objective by {parameter} and schedule"
+        name, title = f"interaction-{place[parameter]}", f"Objective by {parameter} and schedule"
         made.append(ReportFigure(name, title, note, partial(draw_interaction, cells, parameter)))
     history = history_data(trials)
     if len(history) > 1:

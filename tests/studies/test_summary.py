@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from studies.summary import _accuracies, _remarks, _totals
+from harness.store.location import locate
+from studies import summary
+from studies.summary import _accuracies, _remarks, _totals, write_summary
 from studies.terminal import show_table
 
 NO_STATS: dict[str, float] = {}
@@ -69,3 +71,14 @@ def rows_of(name, width, first, columns):
     lines = shown.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     return [line.split()[1:] for line in lines if line.split()[:1] == [name]]
+
+
+def test_data_sets_whose_names_differ_in_a_sign_have_pictures_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(summary, "accuracy_table", lambda results: pd.DataFrame({"mean": [0.5]}))
+    monkeypatch.setattr(summary, "save_curves", lambda results, file: file.write(results.data_names[0].encode()))
+    every = [SimpleNamespace(data_names=[name]) for name in ("a b", "a+b")]
+    for position, each in enumerate(every):
+        table, _ = write_summary(each, locate(str(tmp_path)), every[:position])
+    assert list(pd.read_csv(str(table))["data"]) == ["a b", "a+b"]
+    pictures = {path.name: path.read_text() for path in tmp_path.glob("*.png")}
+    assert pictures == {"curves-a-b.png": "a b", "curves-a-b_.png": "a+b"}

@@ -396,3 +396,11 @@ def test_a_configuration_looks_the_same_in_all_sections_and_has_a_table_of_its_o
     folder = write_report(report, tmp_path / "report", ["tex"]) / "tables"
     assert r"\caption{Accuracy by label count: my-data. " in (folder / "my-data" / "accuracy.tex").read_text()
     assert r"\label{tab:my_data-accuracy}" in (folder / "my_data" / "accuracy.tex").read_text()
+
+
+def test_labels_in_latex_are_told_apart_like_files(tmp_path, trajectory, write_store):
+    rows = [trajectory(name, data=data) for name in ("badge", "random") for data in ("a=1", "a.1")]
+    folder = write_report(make_report(load(write_store(tmp_path / "store", rows))), tmp_path / "report", ["tex"])
+    files = [path.read_text() for path in (folder / "tables").rglob("*.tex")]
+    labels = [label for text in files for label in re.findall(r"\\label\{[^}]*\}", text)]
+    assert len(labels) == len(set(labels)) == len(files)

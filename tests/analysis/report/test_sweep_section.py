@@ -1,3 +1,5 @@
+import json
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +27,18 @@ def test_figures_are_files(swept_results):
     assert len(files) == 10
     assert files["history.png"].startswith(b"\x89PNG")
     assert files["history.svg"].startswith(b"<?xml")
+
+
+def test_parameters_with_foreign_letters_have_figures_of_their_own(swept):
+    path = swept / "trials" / "sweep-x.parquet"
+    rows = pq.read_table(path).to_pylist()
+    for row in rows:
+        cap = json.loads(row["params"])["max_clusters"]
+        row["params"] = json.dumps({"α": cap, "β": cap + 1})
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema.TRIALS), path)
+    names = [figure.name for figure in sweep_figures(load(swept), "sweep-x")]
+    assert [name for name in names if name.startswith("interaction")] == ["interaction-data", "interaction-data_"]
+    assert len(names) == len(set(names)) == 8
 
 
 def test_the_report_has_a_section_for_the_sweep(swept_results, tmp_path):
