@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 LEVEL = 0.05
+NO_SPREAD = 1e-12
+"""Standard deviation of rounding errors. Values that are equal but for it show no spread that a test could use."""
 LEAST_BOOTSTRAP = 5
 
 
@@ -29,7 +31,7 @@ class Interval:
 
     Attributes:
         estimate: the point estimate.
-        low: lower end; NaN when one value alone says nothing of the spread.
+        low: lower end; NaN where the values show no spread, because there is one or all are equal.
         high: upper end; NaN likewise.
         n: number of values (of pairs, for a paired difference).
         method: name and level of the interval, for a caption.
@@ -71,7 +73,8 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
         confidence: probability that the interval covers the mean, in (0, 1).
 
     Returns:
-        The interval; its ends are NaN for n = 1.
+        The interval; its ends are NaN where the values show no spread: for n = 1, or where all are equal, as happens
+        by chance to a few accuracies on a small test set.
 
     Raises:
         InvalidValuesError: no values, one that is not finite, or a confidence outside (0, 1).
@@ -80,7 +83,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
         raise InvalidValuesError(f"Expected a confidence in (0, 1), but got {confidence:g}.")
     mean, std = mean_std(values)
     n = len(_sample(values))
-    half = _critical_t(n - 1, confidence) * std / np.sqrt(n) if n > 1 else float("nan")
+    half = _critical_t(n - 1, confidence) * std / np.sqrt(n) if std > NO_SPREAD else float("nan")
     return Interval(mean, float(mean - half), float(mean + half), n, f"Student's t, {100 * confidence:g} %")
 
 
@@ -113,19 +116,18 @@ def t_test(differences: ArrayLike) -> FloatArray:
         differences: `n x ...` paired differences, NaN where a pair is missing.
 
     Returns:
-        `...` p-values; NaN where fewer than two pairs are there, 1 where all differences are 0.
+        `...` p-values; 1 where all differences are 0; NaN where there are fewer than two pairs, or all differences
+        are equal but not 0: they show no spread that the mean could be held against.
     """
     sample = np.asarray(differences, dtype=np.float64)
     n = np.isfinite(sample).sum(axis=0)
-    enough = n > 1
     total = np.where(np.isfinite(sample), sample, 0).sum(axis=0)
     mean = total / np.maximum(n, 1)
     squares = (np.where(np.isfinite(sample), sample - mean, 0) ** 2).sum(axis=0)
-    error = np.sqrt(squares / np.maximum(n - 1, 1) / np.maximum(n, 1))
-    # A spread of rounding errors is none: it would make equal curves differ significantly.
-    spread = error > 1e-12
-    t = np.divide(np.abs(mean), error, out=np.where(np.abs(mean) > 1e-12, np.inf, 0.0), where=spread)
-    return np.asarray(np.where(enough, 2 * scipy.stats.t.sf(t, np.maximum(n - 1, 1)), np.nan), dtype=np.float64)
+    std = np.sqrt(squares / np.maximum(n - 1, 1))
+    unknown = np.where((n > 1) & (np.abs(mean) <= NO_SPREAD), 0.0, np.nan)
+    t = np.divide(np.abs(mean) * np.sqrt(n), std, out=unknown, where=std > NO_SPREAD)
+    return np.asarray(2 * scipy.stats.t.sf(t, np.maximum(n - 1, 1)), dtype=np.float64)
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
@@ -161,9 +163,9 @@ def detectable_difference(std: float, n: int, *, power: float = 0.8, confidence:
         confidence: 1 less the level of the two-sided test.
 
     Returns:
-        The difference in the unit of `std`; NaN for fewer than two pairs.
+        The difference in the unit of `std`; NaN where there is no spread, as of fewer than two pairs.
     """
-    if n < 2 or not np.isfinite(std):
+    if n < 2 or not std > NO_SPREAD:
         return float("nan")
     return float(_detectable_shift(n - 1, power, confidence) * std / np.sqrt(n))
 

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from analysis.results import Results
+from analysis.statistics import NO_SPREAD
 
 SCHEDULE = "schedule"
 MAX_CLUSTERS = "max_clusters"
@@ -30,17 +31,16 @@ def trial_table(trials: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per trial: trial, the settings that were searched (`NAME (setting)` for one with the name of another
-        column), schedule, objective, low, high (Student's t;
-        null for one seed), final_accuracy, n_seeds, labels_reached, status, seconds, metric (that objective and
-        final_accuracy are of; null where that was not kept). Complete ones come first.
+        column), schedule, objective, low, high (Student's t; null where seeds show no spread), final_accuracy,
+        n_seeds, labels_reached, status, seconds, metric (that objective and final_accuracy are of; null where that was
+        not kept). Complete ones come first.
     """
     settings = pd.DataFrame([json.loads(params) for params in trials["params"]], index=trials.index)
     rest = ["final_accuracy", "n_seeds", "labels_reached", "status", "seconds", "metric"]
     others = {"trial", SCHEDULE, "objective", "low", "high", *rest}
     settings = settings.rename(columns={name: f"{name} (setting)" for name in others})
-    half = (
-        stats.t.ppf(0.975, np.maximum(trials["n_seeds"] - 1, 1)) * trials["objective_std"] / np.sqrt(trials["n_seeds"])
-    )
+    std = trials["objective_std"].where(trials["objective_std"] > NO_SPREAD)
+    half = stats.t.ppf(0.975, np.maximum(trials["n_seeds"] - 1, 1)) * std / np.sqrt(trials["n_seeds"])
     table = pd.concat([trials[["trial"]], settings, trials[[SCHEDULE, "objective"]]], axis=1)
     table = table.assign(low=trials["objective"] - half, high=trials["objective"] + half)
     table = pd.concat([table, trials[rest]], axis=1)

@@ -90,7 +90,8 @@ def _verdict(estimates: Estimates, title: str) -> Table:
         " trajectory that is fixed in advance, so that twelve label counts make one test, not twelve. The difference of"
         " areas is"
         " taken seed by seed. The verdict is `better` or `worse` where the 95 % interval of the mean difference"
-        " excludes 0, and `open` otherwise: open does not mean equal.",
+        " excludes 0, and `open` otherwise: open does not mean equal. Differences that are the same in every seed show"
+        " no spread that they could be held against, so they have no interval and no verdict.",
         plain=frame,
     )
 

@@ -211,13 +211,14 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     survived = row["confirmed"] / row["searched"]
     # Of a small advantage the share may be any number.
     share = "none" if survived <= 0 else "all" if survived >= 1 else f"{100 * survived:.0f} %"
-    if pd.isna(row["confirmed_low"]):
+    low, high = row["confirmed_low"], row["confirmed_high"]
+    if len(seeds) == 1:
         return f"{said}: {share} of the advantage survived, with one seed, which shows no spread."
-    if math.isclose(row["confirmed_low"], row["confirmed_high"], abs_tol=1e-9):
+    if pd.isna(low) or math.isclose(low, high, abs_tol=1e-9):
         return f"{said}: {share} of the advantage survived; the seeds do not differ, so there is no spread to judge by."
-    if row["confirmed_low"] > 0:
+    if low > 0:
         return f"{said}: confirmed; {share} of the advantage survived."
-    if row["confirmed_high"] < 0:
+    if high < 0:
         return f"{said}: none of the advantage survived; it is worse than the default."
     return f"{said}: not confirmed, as the interval includes 0; by the estimate, {share} of the advantage survived."
 

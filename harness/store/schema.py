@@ -130,7 +130,7 @@ CONFIRMATIONS = _table(
     ("default", pa.string()),  # the default configuration, in words
     ("seeds", pa.list_(pa.int64())),  # none of them was in the search
     ("searched", pa.float64()),  # objective minus that of the default, paired by seed, in the search
-    ("searched_low", pa.float64()),  # 95 % interval, Student's t; null for one seed
+    ("searched_low", pa.float64()),  # 95 % interval, Student's t; null where the seeds show no spread
     ("searched_high", pa.float64()),
     ("confirmed", pa.float64()),  # the same with `seeds`, on the confirm half of the test data
     ("confirmed_low", pa.float64()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -68,7 +69,7 @@ def _numbers(record: Record) -> list[str]:
     if not record.scores:
         return ["", "", "", ""]
     interval = mean_interval(record.scores)
-    spread = "" if interval.n < 2 else f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+    spread = "" if math.isnan(interval.low) else f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
     final = sum(record.finals) / len(record.finals)
     selection = sum(record.selection) / len(record.selection)
     return [f"{100 * interval.estimate:.2f}", spread, f"{100 * final:.1f}", f"{selection:.1f}"]

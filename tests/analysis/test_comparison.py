@@ -13,6 +13,7 @@ from analysis.comparison import (
 )
 from analysis.exceptions import NoBaselineError, UnpairedError
 from analysis.statistics import holm
+from analysis.tables import paired_table
 
 RNG_SEED = 5
 
@@ -245,3 +246,24 @@ def test_penalties_refuse_unequal_seeds(tmp_path, trajectory, write_store):
     rows = [trajectory("random", 0), trajectory("random", 1), trajectory("badge", 0)]
     with pytest.raises(UnpairedError, match="equal seeds"):
         pairwise_penalties(load(write_store(tmp_path, rows)))
+
+
+def test_differences_without_a_spread_are_no_evidence(tmp_path, trajectory, write_store):
+    """Of a few seeds on a small test set, equal differences happen by chance."""
+    rows = [
+        trajectory(name, seed, [0.4 + gain + seed / 100, 0.6 + gain + seed / 50, 0.8 + seed * gain])
+        for seed in range(3)
+        for name, gain in (("random", 0.0), ("badge", 0.05))
+    ]
+    results = load(write_store(tmp_path, rows))
+    gains = gain_table(results).set_index("n_labels")
+    assert gains["gain"].iloc[:2].to_numpy() == pytest.approx([0.05, 0.05])
+    assert gains[["low", "high", "p", "p_holm"]].iloc[:2].isna().all(axis=None)
+    assert gains["p"].notna().iloc[2]
+    assert effective_budget(results)["paired_points"].item() == 0
+    penalties = pairwise_penalties(results)
+    assert (penalties[["plain", "holm"]] == 0).all(axis=None)
+    (row,) = paired_table(results, window=(10, 20)).to_dict("records")
+    assert row["verdict"] == "open"
+    assert row["difference"] == pytest.approx(0.05)
+    assert np.isnan([row[key] for key in ("low", "high", "p", "p_holm", "detectable")]).all()

@@ -34,9 +34,9 @@ def test_paired_difference_against_scipy(n, confidence):
 
 
 def test_pairing_follows_the_seed_not_the_order():
-    a, b = pd.Series({0: 0.5, 1: 0.7}), pd.Series({1: 0.6, 0: 0.4})
-    got = paired_difference(a, b)
-    assert (got.low, got.estimate, got.high) == pytest.approx((0.1, 0.1, 0.1))
+    a, b = pd.Series({0: 0.5, 1: 0.7}), pd.Series({1: 0.6, 0: 0.38})
+    got, expected = paired_difference(a, b), mean_interval([0.12, 0.1])
+    assert (got.low, got.estimate, got.high) == pytest.approx((expected.low, expected.estimate, expected.high))
 
 
 @pytest.mark.parametrize("n", [3, 5, 10, 50])
@@ -61,6 +61,12 @@ def test_one_seed_has_no_spread():
     interval = mean_interval([0.5])
     assert interval.estimate == 0.5
     assert np.isnan([interval.low, interval.high]).all()
+
+
+def test_nor_have_seeds_that_do_not_differ():
+    alike = paired_difference(pd.Series([0.1 + 0.2, 0.4, 0.5]), pd.Series([0.2, 0.3, 0.4]))
+    assert (alike.estimate, alike.n) == (pytest.approx(0.1), 3)
+    assert np.isnan([alike.low, alike.high]).all()
 
 
 def test_mean_std():
@@ -89,9 +95,10 @@ def test_t_test_against_scipy():
 
 def test_t_test_of_no_spread():
     assert t_test(np.zeros((4, 1)))[0] == 1
-    assert t_test(np.full((4, 1), 0.1))[0] == 0
+    assert np.isnan(t_test(np.full((4, 1), 0.1))[0])
     assert np.isnan(t_test(np.ones((1, 2)))).all()
     # equal up to rounding is equal
+    assert np.isnan(t_test([0.1 + 0.2, 0.3, 0.3]))
     assert t_test([0.1 + 0.2 - 0.3, 0.0, 0.0]) == 1
 
 
@@ -124,6 +131,7 @@ def test_a_detectable_difference_is_found_with_its_power(n):
     drawn = np.random.default_rng(n).normal(shift, 0.02, (n, 4000))
     assert np.mean(t_test(drawn) < 0.05) == pytest.approx(0.8, abs=0.02)
     assert np.isnan(detectable_difference(0.02, 1))
+    assert np.isnan(detectable_difference(0.0, n))
 
 
 def test_interquartile_mean():

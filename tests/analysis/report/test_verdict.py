@@ -64,6 +64,9 @@ def test_one_seed_or_none_shows_nothing():
     one, none = findings(paired({**unknown, "n_pairs": 1}, {**unknown, "n_pairs": 0, "difference": nan}), "random")
     assert one.sentence == "+2.00 points of area with one seed, which shows no spread."
     assert none.sentence == "it has no seed in common with random."
+    (alike,) = findings(paired({**unknown, "n_pairs": 3}), "random")
+    assert alike.sentence == "+2.00 points of area in each of 3 seeds, which shows no spread to judge by."
+    assert alike.sign == "○"
 
 
 def test_limits():
