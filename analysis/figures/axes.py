@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from matplotlib.transforms import offset_copy
+from matplotlib.transforms import BboxTransformTo, ScaledTranslation, blended_transform_factory, offset_copy
 from scipy.optimize import isotonic_regression
 
 DPI = 200
@@ -28,6 +29,9 @@ _DASHES = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 _MARKERS = "osD^v<>h"
 _MOST_TICKS = 10
 _LONGEST_LINE = 40
+_HEIGHT = 4.4
+_SAMPLE = (0.12, 0.33, 0.54)
+"""Inches from the axis to the beginning, marker and end of the sample of a line."""
 
 
 class LineStyle(NamedTuple):
@@ -67,7 +71,7 @@ def line(style: LineStyle) -> dict[str, Any]:
     }
 
 
-def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float = 4.4) -> Figure:
+def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float = _HEIGHT) -> Figure:
     """Make a figure of one axis with a heading and, below it, a line that says what is shown.
 
     Args:
@@ -90,6 +94,13 @@ def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float
 def wrapped(name: str) -> str:
     """A name in lines that leave room for an axis, broken at spaces and after commas where it can be."""
     return name if len(name) <= _LONGEST_LINE else textwrap.fill(name.replace(",", ", "), _LONGEST_LINE)
+
+
+def height_for(names: Iterable[str]) -> float:
+    """Inches of a figure that names its curves beside the axis."""
+    n_lines = [wrapped(name).count("\n") + 1 for name in names]
+    name = 1.35 * LABEL_SIZE * max(n_lines, default=0) + 4  # in points, with the space to the next one
+    return max(_HEIGHT, 1.2 + len(n_lines) * name / 72)
 
 
 def label_axis(ax: Axes, n_labels: Iterable[int], *, log: bool) -> None:
@@ -134,11 +145,20 @@ def name_ends(ax: Axes, ends: pd.DataFrame, styles: Sequence[LineStyle]) -> None
     room = 1 - 2 * beyond
     wanted = [(y - beyond) / room for _, y in points]
     heights = [beyond + room * y for y in spread(wanted, 1.35 * n_lines * LABEL_SIZE / height / room)]
+    # Inches to the right of the axis: of shares of it, a layout would have to know the width to find the width.
+    inches = ax.figure.dpi_scale_trans + ScaledTranslation(1, 0, BboxTransformTo(ax.bbox))
+    beside = blended_transform_factory(inches, ax.transAxes)
     for name, (x, y), target, style in zip(ends.index, points, heights, styles, strict=True):
-        place: dict[str, Any] = {"transform": ax.transAxes, "clip_on": False}
-        ax.plot([x + 0.012, 1.03], [y, target], color=style.colour, linewidth=0.6, **place)
-        ax.plot([1.03, 1.08, 1.13], [target] * 3, markevery=[1], **line(style), **place)
-        ax.text(1.142, target, wrapped(name), color=INK, fontsize=LABEL_SIZE, va="center", transform=ax.transAxes)
+        ends_of_line: dict[str, Any] = {
+            "xyA": (x + 0.012, y),
+            "coordsA": ax.transAxes,
+            "xyB": (_SAMPLE[0], target),
+            "coordsB": beside,
+        }
+        ax.add_artist(ConnectionPatch(**ends_of_line, color=style.colour, linewidth=0.6, clip_on=False))
+        ax.plot(_SAMPLE, [target] * 3, markevery=[1], **line(style), transform=beside, clip_on=False)
+        place: dict[str, Any] = {"fontsize": LABEL_SIZE, "va": "center", "transform": beside}
+        ax.text(_SAMPLE[-1] + 0.05, target, wrapped(name), color=INK, **place)
 
 
 def legend_beside(ax: Axes) -> None:

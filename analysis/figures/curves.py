@@ -16,6 +16,7 @@ from analysis.figures.axes import (
     PLAIN_TEXT,
     LineStyle,
     framed,
+    height_for,
     label_axis,
     legend_beside,
     line,
@@ -168,7 +169,8 @@ def save_curves(
     heading = results.data_names[0] if title is None else title
     note = caption(curves) + bound_note(results)
     with rc_context(PLAIN_TEXT):
-        framed(heading, note, lambda ax: draw_curves(drawn, ax, log=log, styles=styles)).savefig(path)
+        height = height_for(drawn["curve"].unique())
+        framed(heading, note, lambda ax: draw_curves(drawn, ax, log=log, styles=styles), height=height).savefig(path)
 
 
 def gain_data(results: Results, data: str | None = None, *, baseline: str = "random") -> pd.DataFrame:

@@ -133,14 +133,15 @@ def _curves(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     name = estimates.results.worded("Accuracy")
     draw = partial(curves.draw_curves, drawn, log=selection.log, styles=styles, name=name)
     note = curves.caption(data) + selection.note + curves.bound_note(estimates.results)
-    return [ReportFigure("curves", name, note, draw)]
+    return [ReportFigure("curves", name, note, draw, axes.height_for(drawn["curve"].unique()))]
 
 
 def _gain(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     data = curves.gains_of(selection.of(estimates.gains))
     draw = partial(curves.draw_gain, data, styles=selection.styles)
     note = f"Mean over seeds; band: paired 95 % t interval at each label count alone{selection.note}"
-    return [ReportFigure("gain", f"Gain over {estimates.baseline}", note, draw)] if len(data) else []
+    height = axes.height_for(data["curve"].unique())
+    return [ReportFigure("gain", f"Gain over {estimates.baseline}", note, draw, height)] if len(data) else []
 
 
 def _transitions(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
@@ -164,13 +165,14 @@ def _spending(estimates: Estimates, selection: _Selection) -> list[ReportFigure]
     data, name = selection.of(estimates.spending), estimates.results.worded("Accuracy")
     draw = partial(diagnostics.draw_spending, data, styles=selection.styles, name=name)
     note = f"Means over seeds after each round; training is not counted{selection.note}"
-    return [ReportFigure("spending", f"{name} by seconds of selection", note, draw)]
+    return [ReportFigure("spending", f"{name} by seconds of selection", note, draw, axes.height_for(selection.names))]
 
 
 def _cost(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:
     draw = partial(diagnostics.draw_cost, selection.of(estimates.costs), estimates.areas, styles=selection.styles)
     note = f"Mean over seeds of the area under the curve and of the seconds of selection{selection.note}"
-    return [ReportFigure("cost", estimates.results.worded("Accuracy against cost"), note, draw)]
+    title = estimates.results.worded("Accuracy against cost")
+    return [ReportFigure("cost", title, note, draw, axes.height_for(selection.names))]
 
 
 def _clusters(estimates: Estimates, selection: _Selection) -> list[ReportFigure]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from analysis.figures.axes import height_for
 from analysis.figures.curves import caption, draw_curves
 from analysis.figures.sweeps import draw_history, draw_importances, draw_interaction
 from analysis.formats import slugs
@@ -90,7 +91,8 @@ def sweep_figures(results: Results, study: str) -> list[ReportFigure]:
                 accuracy = results.worded("Accuracy")
                 title = f"{accuracy} by {parameter}, schedule {schedule}"
                 note = f"Best trial of each value. {caption(curves)}"
-                made.append(ReportFigure(name, title, note, partial(draw_curves, curves, name=accuracy)))
+                draw = partial(draw_curves, curves, name=accuracy)
+                made.append(ReportFigure(name, title, note, draw, height_for(curves["curve"].unique())))
     for parameter in parameters if len(schedules) <= _MOST_ABLATIONS else []:
         cells = interaction_data(trials, parameter)
         note = "Mean over seeds of the best trial at each point; bars: 95 % interval, Student's t over seeds"

@@ -169,7 +169,7 @@ def _sentence(row: Mapping[Hashable, object], baseline: str, n_compared: int) ->
     size = f"{points(_number(row['difference']))} points of area"
     if n_pairs == 1:
         return f"{size} with one seed, which shows no spread."
-    if pd.isna(row["low"]):
+    if pd.isna(_number(row["low"])):
         return f"{size} in each of {n_pairs} seeds, which shows no spread to judge by."
     between = f"{size} (95 % interval {points(_number(row['low']))} to {points(_number(row['high']))}, {n_pairs} seeds)"
     if row["verdict"] == "open":

@@ -1,11 +1,14 @@
+import itertools
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from analysis import load
-from analysis.figures.axes import framed, line_styles, spread
+from analysis.figures.axes import framed, height_for, line_styles, spread
 from analysis.figures.curves import caption, curve_data, draw_curves, needs_log, save_curves
 
 
@@ -101,3 +104,30 @@ def test_heading_keeps_clear_of_the_edge(results, height):
     heading = next(text for text in figure.axes[0].texts if text.get_text() == "Heading")
     top = heading.get_window_extent().y1 / figure.dpi
     assert 0.06 < height - top < 0.2
+
+
+LONG = ",".join(f"parameter_number_{k}={k}.12345" for k in range(5))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [[f"strategy_{k}[{LONG}]" for k in range(n)] for n in (1, 8, 12)] + [["W" * 90, "random"], [*"abcdefgh" * 3]],
+)
+def test_names_are_whole_and_apart(names):
+    """However long, and however many."""
+    names = [f"{name}{k}" for k, name in enumerate(names)]
+    ends = {"low": 0.4, "high": 0.8, "n_seeds": 3}
+    rows = [{"curve": name, "n_labels": n, "mean": n / 50, **ends} for name in names for n in (10, 40)]
+    figure = framed("t", "n", lambda ax: draw_curves(pd.DataFrame(rows), ax), height=height_for(names))
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    texts = (
+        ax.get_legend().get_texts() if ax.get_legend() else [text for text in ax.texts if text.get_text() not in "tn"]
+    )
+    assert len(texts) == len(names)
+    boxes = sorted((text.get_window_extent() for text in texts), key=lambda box: box.y0)
+    assert boxes[0].y0 >= 0
+    assert boxes[-1].y1 <= figure.bbox.y1
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+    assert all(below.y1 <= above.y0 + 2 for below, above in itertools.pairwise(boxes))
+    assert ax.get_position().height > 0.7
