@@ -13,11 +13,11 @@ from harness.exceptions import DataError
 from harness.features.images import as_rgb
 
 SIDE = 160
-"""Longest side of a picture on the page, in pixels."""
+"""Longest side of a picture on the page, in pixels; smaller pictures are enlarged by a whole number."""
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>To label</title><style>
 body { font: 14px sans-serif; margin: 1rem; } figure { display: inline-block; margin: .5rem; text-align: center; }
-figcaption { max-width: 160px; overflow-wrap: anywhere; }
+figcaption { max-width: 160px; overflow-wrap: anywhere; } img { image-rendering: pixelated; }
 </style></head><body>
 """
 
@@ -50,11 +50,12 @@ def contact_sheet(folder: Path, names: Sequence[str]) -> bytes:
         except Exception as error:  # Pillow raises errors of many types on a damaged file
             raise DataError(f"Expected a picture in `{path}`, but cannot read it: {error}.") from error
         small.thumbnail((SIDE, SIDE))
+        width = small.width * (SIDE // max(small.size))
         buffer = io.BytesIO()
         small.save(buffer, "PNG")
         source = base64.b64encode(buffer.getvalue()).decode()
         figures.append(
-            f'<figure><img alt="" src="data:image/png;base64,{source}">'
+            f'<figure><img alt="" width="{width}" src="data:image/png;base64,{source}">'
             f"<figcaption>{number}: {html.escape(name)}</figcaption></figure>\n"
         )
     return (_HEAD + "".join(figures) + "</body></html>\n").encode()

@@ -489,6 +489,13 @@ class TestSheet:
         with image.open(io.BytesIO(base64.b64decode(source))) as small:
             assert small.getpixel((0, 0)) == (0x80, 0x80, 0x80)
 
+    @pytest.mark.parametrize(("side", "shown"), [(8, 160), (32, 160), (100, 100), (400, 160)])
+    def test_small_pictures_are_shown_large(self, folder, side, shown):
+        pytest.importorskip("PIL.Image").new("RGB", (side, side // 2)).save(folder / "c.png")
+        page = contact_sheet(folder, ["c.png"]).decode()
+        assert f' width="{shown}" ' in page
+        assert "image-rendering: pixelated" in page
+
     def test_a_picture_may_be_a_link(self, folder, monkeypatch):
         (folder / "link.png").symlink_to("../secret.png")
         assert contact_sheet(folder, ["link.png", "../images/c.png"]).decode().count("data:image/png;base64,") == 2
