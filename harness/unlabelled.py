@@ -10,7 +10,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -264,6 +264,7 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class
     labels: list[str] = []
     rounds: list[int] = []
     labelled: dict[int, str] = {}
+    places: dict[str, str] = {}
     for table in _as_bought([_read_table(path) for path in paths]):
         first = rounds[-1] + 1 if rounds else 0
         for where, entry in table:
@@ -277,6 +278,7 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class
                 how = "twice" if labelled[row] == label else f"`{labelled[row]}` and `{label}`"
                 raise DataError(f"Expected one label for {pool.called(row)}, but it is labelled {how}; see {where}.")
             labelled[row] = label
+            places.setdefault(label, where)
             rows.append(row)
             labels.append(label)
             rounds.append(_number(ROUND, entry[ROUND], where) if ROUND in entry else first)
@@ -286,7 +288,9 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class
         )
     queries = tuple(rounds.count(round_) for round_ in dict.fromkeys(rounds))
     nothing = None if no_class is None else _spelt(no_class)
-    names = _classes(classes, [label for label in labels if label != nothing], pool.has_text_labels)
+    names = _classes(
+        classes, {label: where for label, where in places.items() if label != nothing}, pool.has_text_labels
+    )
     if nothing == "" or nothing in names:
         raise DataError(f"Expected a label for --no-class that is no class, but got `{no_class}`.")
     code = {name: position for position, name in enumerate(names)}
@@ -430,13 +434,14 @@ def _spelt(label: str) -> str:
     return re.sub(r"^(-?\d+)(?:\.0+|,0)$", r"\1", label)
 
 
-def _classes(asked: str | None, labels: Sequence[str], as_text: bool) -> tuple[str, ...]:
-    found = _in_order(set(labels), as_text)
+def _classes(asked: str | None, places: Mapping[str, str], as_text: bool) -> tuple[str, ...]:
+    """Names of all classes, given where each label stands for the first time."""
+    found = _in_order(places, as_text)
     is_named = asked is not None and not asked.isdecimal()
     if not is_named and (missing_ones := [label for label in found if label.casefold() in _MISSING]):
         raise DataError(
             f"Expected names of classes, but got {_few(missing_ones)}, which programs write where a label is missing; "
-            "drop such rows, or name all classes with --classes."
+            f"drop such rows, or name all classes with --classes; see {places[missing_ones[0]]}."
         )
     if asked is None:
         if len(found) < 2:
@@ -457,7 +462,7 @@ def _classes(asked: str | None, labels: Sequence[str], as_text: bool) -> tuple[s
             'itself stands in quotation marks, as in `cat,"dog, large"`.'
         )
     if unknown := [label for label in found if label not in names]:
-        raise DataError(f"Expected labels among {_few(names)}, but got {_few(unknown)}.")
+        raise DataError(f"Expected labels among {_few(names)}, but got {_few(unknown)}; see {places[unknown[0]]}.")
     return _in_order(names, as_text)
 
 

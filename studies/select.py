@@ -209,5 +209,5 @@ def _so_far(bought: Bought) -> str:
     n_rounds = len(bought.queries)
     rounds = counted(n_rounds, "round")
     if n_lacking := bought.next_round - n_rounds:
-        rounds += f" ({counted(n_lacking, 'round')} between them without a label)"
+        rounds += f" ({counted(n_lacking, 'earlier round')} without a label; pass every file that has labels)"
     return f"{counted(len(bought.rows), 'label')} so far, in {rounds}: {shown}."

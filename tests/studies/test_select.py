@@ -101,8 +101,8 @@ def test_what_is_said_of_many_classes_is_short():
 def test_classes_without_a_name_and_rounds_without_a_label_are_counted():
     bought = Bought(np.arange(3), np.array([0, 1, 1]), ("7", "9", "class 2"), (1, 2), 3, n_unnamed=1)
     assert _so_far(bought) == (
-        "3 labels so far, in 2 rounds (1 round between them without a label): 7 1, 9 2; 1 of the 3 classes has no label"
-        " yet."
+        "3 labels so far, in 2 rounds (1 earlier round without a label; pass every file that has labels): 7 1, 9 2; 1"
+        " of the 3 classes has no label yet."
     )
 
 
@@ -397,7 +397,7 @@ class TestLabels:
             (("index", "name", "label"), [(2, "p1.png", "a")], None, "`p1.png`; if the order of the pool has changed"),
             (("index", "round", "label"), [(1, 1, "a"), (2, 0, "b")], None, "rounds that do not go back"),
             (("index", "round", "label"), [(1, "x", "a")], None, "a round such as 0"),
-            (("index", "label"), [(1, "a")], "b,c", "labels among `b`, `c`, but got `a`"),
+            (("index", "label"), [(1, "a")], "b,c", "labels among `b`, `c`, but got `a`; see line 2 of `"),
             (("index", "label"), [(1, "a"), (2, "b"), (3, "c")], "2", "--classes of 3 at least"),
             (("index", "label"), [(1, "a")], "a", "two or more different names"),
             (("index", "label"), [(1, "a")], "a,a", "two or more different names"),
@@ -408,6 +408,7 @@ class TestLabels:
             (("index", "label"), [(1, "a", "more")], None, "as many values as columns"),
             (("index", "label"), [(1,)], None, "as many values as columns"),
             (("index", "label"), [(1, "a"), (2, "NaN")], "3", "names of classes, but got `NaN`, which programs write"),
+            (("index", "label"), [(1, "a"), (2, "NaN")], "3", "with --classes; see line 3 of `"),
         ],
     )
     def test_mistakes_get_a_line(self, tmp_path, columns, rows, classes, said):
