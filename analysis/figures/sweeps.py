@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from analysis.figures.axes import INK, legend_below, line, line_styles, percent_axis
 from analysis.sweeps import SCHEDULE, setting_texts
+
+_CHARACTERS = 70
+"""Of names below an axis, so many fit beside one another."""
 
 
 def draw_interaction(data: pd.DataFrame, parameter: str, ax: Axes) -> Axes:
@@ -23,18 +29,35 @@ def draw_interaction(data: pd.DataFrame, parameter: str, ax: Axes) -> Axes:
         errors = cells[["low", "high"]].sub(cells["objective"], axis=0).abs().to_numpy().T
         x, style = cells[parameter].map(place), line(styles[str(name)])
         ax.errorbar(x, cells["objective"], errors, capsize=3, label=name, **style)
+    texts = setting_texts(values)
+    width = (max(map(len, texts)) + 2) / _CHARACTERS
     if not is_number:
-        ax.set_xticks(range(len(values)), setting_texts(list(values)))
+        slanted: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+        ax.set_xticks(range(len(values)), texts, **(slanted if width * len(values) > 1 else {}))
     elif min(values) > 0 and max(values) > 3 * min(values):
-        ticks = sorted(values)
         ax.set_xscale("log")
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xticks(ticks if len(ticks) <= 8 else [ticks[0], ticks[-1]])
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ticks = _with_room(sorted(values), width)
+        ax.set_xticks(ticks, [texts[values.index(value)] for value in ticks])
     ax.set_xlabel(parameter)
     percent_axis(ax, "Objective (%)")
     legend_below(ax, 3)
     return ax
+
+
+def _with_room(values: Sequence[float], width: float) -> list[float]:
+    """The ends of a logarithmic axis, and of the values between them those whose names do not touch others.
+
+    Args:
+        values: in increasing order, at least two.
+        width: of a name, as a share of the axis.
+    """
+    first, *between, last = values
+    kept = [first]
+    for value in between:
+        if math.log(min(value / kept[-1], last / value)) >= width * math.log(last / first):
+            kept.append(value)
+    return [*kept, last]
 
 
 def draw_history(data: pd.DataFrame, ax: Axes) -> Axes:

@@ -1,6 +1,12 @@
+import itertools
+
+import numpy as np
 import pandas as pd
+import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.axes import framed
 from analysis.figures.sweeps import draw_interaction
 from analysis.sweeps import interaction_data
 
@@ -18,6 +24,33 @@ def test_numbers_are_on_an_axis_of_numbers():
         ax = draw_interaction(cells.assign(cap=cells["cap"] + step), "cap", Figure().add_subplot())
         assert ax.get_xscale() == scale
         assert [list(each.lines[0].get_xdata()) for each in ax.containers] == [[10 + step, 100 + step], [50 + step]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.00020917, 0.00200284, 0.00374927, 0.0107429, 0.0228242, 0.0601266],
+        [10, 11, 12, 13, 14, 100],
+        list(np.geomspace(1e-4, 1e-1, 40) * 1.2345),
+        [1, 4],
+        ["half_total", "as_many_as_labels", "classes_and_a_half", "twice_as_many", "one_per_label", "silhouette"],
+    ],
+)
+def test_names_of_values_do_not_lie_on_one_another(values):
+    cells = pd.DataFrame({"schedule": "10x4", "value": values, "objective": 0.5, "low": 0.4, "high": 0.6})
+    figure = framed("Title", "note", lambda ax: draw_interaction(cells, "value", ax))
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    assert isinstance(ax, Axes)
+    ticks = ax.get_xticklabels()
+    if ticks[0].get_rotation() == 0:
+        boxes = [tick.get_window_extent() for tick in ticks]
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    if isinstance(values[0], str):
+        assert [tick.get_text() for tick in ticks] == values
+    else:
+        ends = {round(place, 8) for place in ax.get_xticks()}
+        assert {round(min(values), 8), round(max(values), 8)} <= ends
 
 
 def test_words_have_a_place_each():
