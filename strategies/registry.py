@@ -257,11 +257,26 @@ def resolved_parameters(strategy: object) -> dict[str, Any]:
     return {key: getattr(strategy, key) for key in parameter_names(type(strategy))}
 
 
+_IN_YAML = {
+    "tuple_type": "Input should be a list, such as [a, b]",
+    "model_type": "Input should be names with values, such as {a: 1}",
+    "dict_type": "Input should be names with values, such as {a: 1}",
+}
+"""What pydantic says with words of Python."""
+
+
 def describe_error(owner: str, error: ValidationError) -> str:
     """The first complaint of pydantic in one line."""
     first = error.errors()[0]
+    path = ".".join(str(part) for part in (owner, *first["loc"]))
+    if first["type"] == "missing":
+        return f"Expected `{path}`, but it is missing."
+    if first["type"] == "extra_forbidden":
+        return f"Expected no `{path}`, as there is no such setting, but got {first['input']!r}."
     where = next((str(part) for part in first["loc"] if isinstance(part, str)), "")
-    messages = dict.fromkeys(item["msg"] for item in error.errors() if where in item["loc"] or not where)
+    messages = dict.fromkeys(
+        _IN_YAML.get(item["type"], item["msg"]) for item in error.errors() if where in item["loc"] or not where
+    )
     return _refusal(f"{owner}.{where}" if where else owner, first["input"], messages)
 
 

@@ -322,7 +322,14 @@ def load_study(source: str) -> tuple[str, Study]:
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"Expected a readable YAML file in {source}, but got: {error}.") from error
     try:
-        return name, Study.model_validate(read_yaml(text, source))
+        read = read_yaml(text, source)
+        known = list(Study.model_fields)
+        if isinstance(read, dict) and (unknown := [str(key) for key in read if key not in known]):
+            raise SpecError(
+                f"Expected parts of a study among {', '.join(known)}, but got `{unknown[0]}` in {source}."
+                + did_you_mean(unknown[0], known)
+            )
+        return name, Study.model_validate(read)
     except yaml.YAMLError as error:
         raise SpecError(f"Expected YAML in {source}, but got: {one_line(error)}.") from error
     except ValidationError as error:

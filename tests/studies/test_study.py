@@ -156,7 +156,7 @@ class TestConfigurations:
         ("strategies", "complaint"),
         [
             ([3], "Expected a valid `mine.strategies`, but got 3: .* neither a name nor {name"),
-            ([{"preset": "paper"}], "Expected a valid `mine.strategies`, but got .*: Field required"),
+            ([{"preset": "paper"}], "^Expected `mine.strategies.0.name`, but it is missing.$"),
             (["random", "random"], "Expected configurations that differ, but got `random` twice"),
             ([{"name": "ntkcpl_al", "preset": "pap"}], "Expected a preset of `ntkcpl_al` among paper, but got `pap`"),
             ([{"name": "ntkcpl_al", "ridge": "x"}], "Expected a valid `ntkcpl_al.ridge`"),
@@ -191,7 +191,7 @@ class TestPools:
                 [{"pool": "subset:9"}, {"pool": "subset:9"}],
                 'Expected pools that differ, but got {"pool":"subset:9"} twice',
             ),
-            ([{"size": 3}], "Expected a valid `mine.pools"),
+            ([{"size": 3}], "Expected no `mine.pools.0.size`"),
             ([{"pool_seed": -1}], "Expected a valid `mine.pools"),
         ],
     )
@@ -225,12 +225,29 @@ def test_feature_settings_that_do_not_parse(text):
         load_study("cifar10")[1].features.changed(feature_changes([text]))
 
 
+WHOLE = "title: x\ndata: digits\nschedule: 10x2\nfeatures: {recipe: simsiam_digits}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("a: [1", "Expected YAML"),
-        ("title: x", "Expected a valid `mine"),
-        ("- 1", "mine"),
+        ("title: x", "^Expected `mine.data`, but it is missing.$"),
+        ("title: x\ndata: digits\nfeatures: {}", "^Expected `mine.features.recipe`, but it is missing.$"),
+        ("- 1", "^Expected a valid `mine`, but got .1.: Input should be names with values, such as {a: 1}"),
+        (
+            "sedes: 2",
+            "^Expected parts of a study among title, .*, but got `sedes` in .*mine.yaml. Did you mean `seeds`",
+        ),
+        (WHOLE + "strategies: random", "`mine.strategies`, but got 'random': Input should be a list, such as "),
+        (
+            WHOLE + "strategies: [random]\npools: {pool: longtail:20}",
+            "`mine.pools`, .*: Input should be a list, such as",
+        ),
+        (
+            WHOLE + "strategies: [random]\nsweep: {spaces: {}}",
+            "^Expected no `mine.sweep.spaces`, as there is no such setting",
+        ),
         ("!!python/object/apply:os.system [echo]", "Expected YAML"),
         ("seeds: 2\ntitle: x\nseeds: 5", "found `seeds` twice in .*, line 3, column 1"),
         ("strategies: [random, {name: ntkcpl_al, max_clusters: 50, max_clusters: 20}]", "found `max_clusters` twice"),
