@@ -192,8 +192,10 @@ def _images(
                 "Expected --root, --download and features settings only without --data, but got them with --data."
             )
         return None
-    if plan is None:
-        raise SpecError("Expected --data, or a --study that starts from images, but got neither.")
+    if plan is None or plan[1].data is None or plan[1].features is None:
+        raise SpecError(
+            "Expected --data, or a --study that starts from images (with `data` and `features`), but got neither."
+        )
     folder = local(place, "make features with `ntkcpl features`, then give them with --data")
     return _Images(plan[1].data, plan[1].features.changed(changes), root, folder, download)
 

@@ -120,7 +120,7 @@ class Study(BaseModel):
     Attributes:
         title: for `ntkcpl list studies`.
         source: where it is published.
-        data: images, as `features extract --data` takes them.
+        data: images, as `features extract --data` takes them; None where --data gives features.
         features: how they become features.
         strategies: names, or configurations; a strategy may have several.
         schedule: labels per round.
@@ -139,8 +139,8 @@ class Study(BaseModel):
 
     title: str
     source: str = ""
-    data: str
-    features: FeatureStage
+    data: str | None = None
+    features: FeatureStage | None = None
     strategies: tuple[Configuration, ...]
     schedule: str
     seeds: int | str = 5

@@ -329,6 +329,16 @@ def test_studies_that_cannot_start(ntkcpl, tmp_path, words, complaint):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_study_of_given_features_needs_no_images(ntkcpl, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("title: x\nstrategies: [random, margin]\nschedule: 10x2\nseeds: 2\n")
+    words = "compare", "--study", path, "--out", tmp_path / "run", "--dry-run"
+    done = ntkcpl(*words, "--data", "digits")
+    assert (done.exit_code, "4 trajectories: 4 to run" in done.output) == (0, True)
+    done = ntkcpl(*words)
+    assert (done.exit_code, "Expected --data, or a --study that starts from images" in done.output) == (2, True)
+
+
 def test_studies_are_listed(ntkcpl):
     listed = ntkcpl("list", "studies").output
     assert "imagenet100" in listed

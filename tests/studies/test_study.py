@@ -232,7 +232,7 @@ WHOLE = "title: x\ndata: digits\nschedule: 10x2\nfeatures: {recipe: simsiam_digi
     ("text", "complaint"),
     [
         ("a: [1", "Expected YAML"),
-        ("title: x", "^Expected `mine.data`, but it is missing.$"),
+        ("title: x", "^Expected `mine.strategies`, but it is missing.$"),
         ("title: x\ndata: digits\nfeatures: {}", "^Expected `mine.features.recipe`, but it is missing.$"),
         ("- 1", "^Expected a valid `mine`, but got .1.: Input should be names with values, such as {a: 1}"),
         (
