@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import joblib
 import numpy as np
 
 from analysis.words import counted, listed
@@ -120,7 +120,7 @@ def run_select(
     if images is not None and pool.names is None:
         raise DataError(f"Expected names of pictures in `{data}` for --images, but its points have none.")
     bought = read_labels(labels, pool, classes, no_class)
-    compute = Compute(n_threads=os.cpu_count() or 1, memory_limit=int(MEMORY_SHARE * available_bytes()))
+    compute = Compute(n_threads=joblib.cpu_count(), memory_limit=int(MEMORY_SHARE * available_bytes()))
     selection, model = select(
         strategy,
         n,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from harness.workers.resources import Resources, settle_on  # sets Ray's environment
 
 # isort: split
+import joblib
 import ray
 from ray._private import ray_constants, services
 from ray._private.node import Node
@@ -68,6 +69,7 @@ def cluster(resources: Resources, data_bytes: int) -> Iterator[None]:
             with _on_loopback(), _without_servants():
                 ray.init(
                     address="local",
+                    num_cpus=joblib.cpu_count(),  # Ray would count those of the whole machine
                     num_gpus=resources.num_gpus,
                     _temp_dir=folder,
                     object_store_memory=200 * 2**20 + 2 * data_bytes,

@@ -83,7 +83,9 @@ class Resources:
 
 
 def this_machine(num_gpus: int | None = None) -> Node:
-    """What a local cluster has, as Ray counts it.
+    """What a local cluster has, as Ray counts it, but of CPUs only those that this process may use.
+
+    Slurm, `taskset` and containers withhold the others.
 
     Args:
         num_gpus: GPUs; None finds out.
@@ -91,11 +93,14 @@ def this_machine(num_gpus: int | None = None) -> Node:
     Raises:
         ResourceError: Ray refuses the number.
     """
+    import joblib
     from ray._private.resource_and_label_spec import ResourceAndLabelSpec
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
-        counted = ResourceAndLabelSpec(num_gpus=num_gpus).resolve(is_head=True, node_ip_address="127.0.0.1")
+        counted = ResourceAndLabelSpec(num_cpus=joblib.cpu_count(), num_gpus=num_gpus).resolve(
+            is_head=True, node_ip_address="127.0.0.1"
+        )
         found: Node = counted.to_resource_dict()  # type: ignore[no-untyped-call]
     except ValueError as error:
         raise ResourceError(f"Expected a Ray cluster at `local`, but got: {reason(error)}") from error

@@ -20,7 +20,7 @@ from harness.trajectory import run_trajectory
 from harness.workers.cluster import _temporary_folder, cluster, settle
 from harness.workers.driver import drive
 from harness.workers.events import Finished, Paused, RoundDone
-from harness.workers.resources import Resources
+from harness.workers.resources import Resources, this_machine
 
 ONE = Resources(workers=1, gpus_per_trajectory=0)
 
@@ -63,6 +63,25 @@ def test_sigterm_while_ray_starts_is_an_interruption(monkeypatch):
         assert signal.getsignal(signal.SIGTERM) is before
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_local_cluster_has_the_cpus_that_this_process_may_use(monkeypatch):
+    """Inside an allocation of Slurm, there was a worker for each CPU of the whole machine."""
+    asked = {}
+
+    def init(**given):
+        asked.update(given)
+        raise RuntimeError
+
+    monkeypatch.setattr("ray.init", init)
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        with pytest.raises(ResourceError), cluster(Resources(), 0):
+            pass
+        assert asked["num_cpus"] == this_machine()["CPU"] == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 @pytest.mark.ray
