@@ -5,6 +5,7 @@ The figure's data are the rows of the table `coverage` of one picture (`Results.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import pandas as pd
@@ -23,6 +24,8 @@ _MARKERS = "os^DvPX<>h"
 _MOST_NUMBERS = 25
 _WIDTH, _TITLE = 7.1, 0.3
 """Inches: of all panels; above each panel."""
+_MOST_COLUMNS = 3
+"""Panels beside one another whose titles do not touch."""
 _SIDE, _GAP = 0.03, 0.02
 """Shares of the width: left of the panels, between two of them."""
 
@@ -68,7 +71,7 @@ def draw_plane(panel: pd.DataFrame, ax: Axes, which: Which) -> Axes:
 
 
 def draw_picture(picture: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw estimated coverage above true coverage, a column for each strategy.
+    """Draw estimated coverage above true coverage, a column for each strategy, and a few columns beside one another.
 
     Args:
         picture: rows of one picture.
@@ -77,15 +80,19 @@ def draw_picture(picture: pd.DataFrame, ax: Axes) -> Axes:
     ax.spines[:].set_visible(False)
     ax.set(xticks=[], yticks=[])
     panels = list(picture.groupby("strategy", sort=False))
+    n_columns, n_bands = _columns(picture)
     _, height, width = _measures(picture)
-    for column, (share, (_, panel)) in enumerate(zip(share_table(picture).to_dict("records"), panels, strict=True)):
+    slot = 0.5 / n_bands
+    for number, (share, (_, panel)) in enumerate(zip(share_table(picture).to_dict("records"), panels, strict=True)):
+        band, column = divmod(number, n_columns)
         estimate = "no estimate" if pd.isna(share["estimated"]) else f"estimated {_percent(share['estimated'])}"
         rows: list[tuple[Which, str, str]] = [
             ("true", f"network: true {_percent(share['true'])}", "true coverage"),
             ("estimated", f"{share['strategy']}: {estimate}", "estimated coverage"),
         ]
         for row, (which, title, side) in enumerate(rows):
-            place = (_SIDE + column * (width + _GAP), row * 0.5, width, 0.5 - _TITLE / height)
+            bottom = 1 - (2 * band + 2 - row) * slot
+            place = (_SIDE + column * (width + _GAP), bottom, width, slot - _TITLE / height)
             inset = draw_plane(panel, ax.inset_axes(place), which)
             inset.set_title(title, fontsize=8.5, color=INK, pad=4)
             if column == 0:
@@ -101,9 +108,16 @@ def picture_height(picture: pd.DataFrame) -> float:
 def _measures(picture: pd.DataFrame) -> tuple[float, float, float]:
     """Width and height of all panels in inches, and the share of the width that a panel takes."""
     (left, right), (low, high) = _range(picture["x"]), _range(picture["y"])
+    n_columns, n_bands = _columns(picture)
+    panel = (1 - _SIDE - _GAP * (n_columns - 1)) / n_columns
+    return _WIDTH, 2 * n_bands * (panel * _WIDTH * (high - low) / (right - left) + _TITLE), panel
+
+
+def _columns(picture: pd.DataFrame) -> tuple[int, int]:
+    """Strategies beside one another, and how often there are so many below one another."""
     n = picture["strategy"].nunique()
-    panel = (1 - _SIDE - _GAP * (n - 1)) / n
-    return _WIDTH, 2 * (panel * _WIDTH * (high - low) / (right - left) + _TITLE), panel
+    n_bands = math.ceil(n / _MOST_COLUMNS)
+    return math.ceil(n / n_bands), n_bands
 
 
 def _outline(panel: pd.DataFrame, ax: Axes) -> None:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -7,6 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis import load
 from analysis.diagnostics import share_table
+from analysis.figures.axes import framed
 from analysis.figures.plane import draw_picture, draw_plane, picture_height
 from analysis.report import make_report, write_report
 from harness.exceptions import StoreError
@@ -76,6 +79,20 @@ def test_titles_tell_estimated_and_true_share(store):
         *("network: true 60 %", "clusters: estimated 100 %"),
         *("network: true 60 %", "random: no estimate"),
     ]
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 9])
+def test_titles_and_panels_do_not_lie_on_one_another(n):
+    estimated = [True] * 5
+    picture = pd.DataFrame([row for i in range(n) for row in rows(f"graphherding{i}", estimated, estimated)])
+    picture = picture.assign(pseudo_label=np.nan, ball_x=np.nan, ball_y=np.nan, ball_radius=np.nan, y=picture["x"])
+    figure = framed("T", "n", lambda ax: draw_picture(picture, ax), height=picture_height(picture))
+    figure.draw_without_rendering()
+    panels = figure.axes[0].child_axes
+    boxes = [panel.get_window_extent() for panel in panels] + [panel.title.get_window_extent() for panel in panels]
+    boxes += [panel.yaxis.label.get_window_extent() for panel in panels if panel.get_ylabel()]
+    assert len(panels) == 2 * n
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
 
 
 def test_report_has_the_picture_beside_the_comparison(store, tmp_path):
