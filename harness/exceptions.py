@@ -22,8 +22,8 @@ _AT = "at "
 
 
 def one_line(text: object) -> str:
-    """A text, or what an error says, in one line."""
-    return " ".join(str(text).split())
+    """A text, or what an error says, in one line that UTF-8 can hold."""
+    return " ".join(str(text).split()).encode(errors="backslashreplace").decode()
 
 
 def reason(error: Exception) -> str:

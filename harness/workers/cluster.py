@@ -20,7 +20,7 @@ import joblib
 import ray
 from ray._private import ray_constants, services
 from ray._private.node import Node
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -189,9 +189,17 @@ class TrajectoryActor:
 
     def run(
         self, spec: TrajectorySpec, history: History | None, history_fingerprint: str | None, until: int | None
-    ) -> Iterator[RoundRecord | Summary]:
-        """The rounds of a trajectory as they finish, then its summary (`Worker.run`)."""
-        yield from self._worker.run(spec, history, history_fingerprint, until)
+    ) -> Iterator[RoundRecord | Summary | str]:
+        """The rounds of a trajectory as they finish, then its summary (`Worker.run`) or what it raised, in one line.
+
+        Text, since not every error of a plug-in can be pickled.
+        """
+        try:
+            yield from self._worker.run(spec, history, history_fingerprint, until)
+            return
+        except Exception as error:
+            message = in_one_line(error)
+        yield message
 
 
 def execute(jobs: Iterable[Job | None], data: Dataset, resources: Resources) -> Iterator[Event]:
@@ -322,9 +330,7 @@ class _Workers:
     def _hear(self, call: Any) -> Event:
         job, worker, deadline = self.running[call]
         try:
-            message: RoundRecord | Summary = ray.get(next(call))
-        except RayTaskError as error:
-            event: Event = Failed(job, in_one_line(error.cause))
+            message: RoundRecord | Summary | str = ray.get(next(call))
         except (RayError, StopIteration) as error:
             del self.running[call]
             ray.kill(worker.actor)
@@ -333,7 +339,10 @@ class _Workers:
         else:
             if isinstance(message, RoundRecord):
                 return RoundDone(job, message)
-            event = Finished(job, message) if job.is_last_leg else Paused(job)
+            if isinstance(message, str):
+                event: Event = Failed(job, message)
+            else:
+                event = Finished(job, message) if job.is_last_leg else Paused(job)
         del self.running[call]
         self.idle.append(worker)
         return event

@@ -41,6 +41,22 @@ class Raises(Faulty):
         raise RuntimeError("[the disk]\nis on fire")
 
 
+class ComplaintError(Exception):
+    """Cannot be pickled, and says what UTF-8 cannot hold."""
+
+    def __init__(self, what, where):
+        super().__init__(f"{what} in {where}")
+        self.explain = lambda: what
+
+
+@dataclass(frozen=True)
+class Complains(Faulty):
+    name: ClassVar[str] = "complains"
+
+    def fail(self) -> Selection:
+        raise ComplaintError("no sleep", os.fsdecode(b"M\xfcnchen"))
+
+
 @dataclass(frozen=True)
 class Dies(Faulty):
     name: ClassVar[str] = "dies"

@@ -142,6 +142,7 @@ ALTERED = {
 }
 FAILING = {
     "raises": "RuntimeError: [the disk] is on fire",
+    "complains": r"ComplaintError: no sleep in M\udcfcnchen",
     "misbehaves": "InvalidSelectionError: Expected 5 distinct unlabelled pool indices from `misbehaves`, but got [0",
     "diverges": "SpecError: Expected finite weights after training",
     "devours": "Out of memory: Unable to allocate ",
@@ -152,7 +153,8 @@ FAILING = {
 @pytest.fixture(scope="module")
 def specs(make_spec, tmp_path_factory):
     """By name; each plug-in fails the first of its trajectories that comes to its second round."""
-    faults = {name: tmp_path_factory.mktemp("faults") / name for name in ("Raises", "Misbehaves", "Devours", "Dies")}
+    names = ("Raises", "Complains", "Misbehaves", "Devours", "Dies")
+    faults = {name: tmp_path_factory.mktemp("faults") / name for name in names}
     for path in faults.values():
         path.touch()
     faulty = {
@@ -239,11 +241,11 @@ class TestWorkers:
         _, failures, trajectories, _ = first_run
         message = trajectories[specs[name].trajectory_id]["message"]
         assert message.startswith(FAILING[name])
-        assert message.endswith("in fail)") == (name in ("raises", "devours"))
+        assert message.endswith("in fail)") == (name in ("raises", "complains", "devours"))
         assert len(message.splitlines()) == 1
         assert failures[name].message == message
 
-    @pytest.mark.parametrize("name", ["raises", "misbehaves", "devours", "dies"])
+    @pytest.mark.parametrize("name", ["raises", "complains", "misbehaves", "devours", "dies"])
     def test_a_failure_is_retried_from_its_last_round(self, first_run, second_run, specs, store, pool, name):
         assert len(first_run[3][name][0]) == 1
         assert [event.record.round for event in second_run[name] if isinstance(event, RoundDone)] == [1, 2]
@@ -267,6 +269,7 @@ class TestWorkers:
         assert [name for name, events in second_run.items() if not events] == [
             "plain",
             "raises again",
+            "complains again",
             "misbehaves again",
             "devours again",
             "dies again",
