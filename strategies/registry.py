@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
@@ -150,11 +151,12 @@ def find_class(
         else:
             module, _, attribute = name.partition(":")
             found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # Code of others is run here; whatever it raises is the user's to see in one line.
+    except (Exception, SystemExit) as error:  # Code of others is run here, and what it raises is said in one line.
         hint = ""
         if isinstance(error, ModuleNotFoundError) and error.name == name.partition(":")[0].partition(".")[0]:
             hint = " Install its package, or add its folder to PYTHONPATH; PYTHONPATH=. adds the current one."
-        raise unknown(f"Expected an importable {kind}, but `{name}` gave: {error}.{hint}") from error
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise unknown(f"Expected an importable {kind}, but `{name}` gave: {said}.{hint}") from error
     if not (isinstance(found, type) and issubclass(found, base)):
         address = f"{base.__module__.rpartition('.')[0]}.{base.__name__}"
         raise unknown(f"Expected `{name}` to be a subclass of {address}, but got {found!r}.")
@@ -227,6 +229,12 @@ def build(cls: type[T], owner: str, parameters: Mapping[str, Any], further: Sequ
     for key, value in resolved_parameters(built).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidParameterError(f"Expected a finite `{owner}.{key}`, but got {value}.")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InvalidParameterError(
+                f"Expected `{owner}.{key}` to be int, float, bool, str or a list of them, but got {value!r}."
+            ) from error
     return built
 
 

@@ -506,7 +506,7 @@ class StrategyContract:
     def test_parameters_refuse_nonsense(self, strategy: Strategy) -> None:
         """Settings come from a command line, and what does not fit must end there, in one line."""
         for name in parameter_names(type(strategy)):
-            with pytest.raises(InvalidParameterError):
+            with pytest.raises(InvalidParameterError, match="Expected a valid"):
                 make_strategy(address(strategy), {**resolved_parameters(strategy), name: object()})
 
     def test_diagnostics_fit_together(self, strategy: Strategy) -> None:

@@ -287,5 +287,5 @@ class LearnerContract:
             f"Expected the same learner from {parameters}, but got another: is every setting a field?"
         )
         for name in parameters:
-            with pytest.raises(SpecError):
+            with pytest.raises(SpecError, match="Expected a valid"):
                 make_learner(address(learner), {**parameters, name: object()})

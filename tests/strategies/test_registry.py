@@ -1,8 +1,11 @@
 import json
+import math
 import sys
 from dataclasses import dataclass
+from enum import Enum
 from importlib.metadata import EntryPoint, EntryPoints, PackageNotFoundError
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -61,6 +64,15 @@ class Mine(Random):
 @dataclass(frozen=True)
 class Loose(Random):
     factor: float = 1.0
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass(frozen=True)
+class Held(Random):
+    held: Any = Colour.RED
 
 
 @dataclass(frozen=True)
@@ -207,6 +219,21 @@ class TestNames:
         assert complaint in message_of(error)
         assert f"`{name}`" in message_of(error)
 
+    @pytest.mark.parametrize(
+        ("ends", "said"),
+        [
+            ("import sys; sys.exit(0)", "SystemExit: 0"),
+            ("raise KeyError('x')", "KeyError: 'x'"),
+            (r"raise ValueError('a\nb')", "ValueError: a b"),
+        ],
+    )
+    def test_a_module_that_ends_is_one_line(self, monkeypatch, tmp_path, ends, said):
+        (tmp_path / "a_script.py").write_text(ends)
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(UnknownStrategyError) as error:
+            strategy_class("a_script:Mine")
+        assert message_of(error) == f"Expected an importable strategy, but `a_script:Mine` gave: {said}."
+
     def test_scikit_activeml_without_its_extra(self, monkeypatch):
         def missing(name):
             raise PackageNotFoundError(name)
@@ -291,6 +318,15 @@ class TestParameters:
     def test_no_number_is_infinite(self, value):
         with pytest.raises(InvalidParameterError, match=f"finite `{__name__}:Loose.factor`, but got {value}"):
             make_strategy(f"{__name__}:Loose", {"factor": value})
+
+    @pytest.mark.parametrize(("value", "got"), [(None, "<Colour.RED: 'red'>"), (b"x", "b'x'"), ([math.nan], "[nan]")])
+    def test_json_holds_them(self, value, got):
+        with pytest.raises(InvalidParameterError) as error:
+            make_strategy(f"{__name__}:Held", {} if value is None else {"held": value})
+        assert message_of(error) == (
+            f"Expected `{__name__}:Held.held` to be int, float, bool, str or a list of them, but got {got}."
+        )
+        assert make_strategy(f"{__name__}:Held", {"held": (1, "a")}) == Held(held=(1, "a"))
 
 
 def test_what_cannot_be_built():

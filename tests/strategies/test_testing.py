@@ -535,7 +535,7 @@ BROKEN = [
     ("presets_are_hyperparameters", PresetsWhatIsNotThere(), {}, "that the strategy allows, but got"),
     ("presets_are_hyperparameters", PresetsText(), {}, "to give"),
     ("parameters_are_documented", ExplainsNothing(), {}, "not for .*first.*second"),
-    ("parameters_refuse_nonsense", TakesAnything(), {}, "DID NOT RAISE"),
+    ("parameters_refuse_nonsense", TakesAnything(), {}, "Expected a valid"),
     *(
         ("diagnostics_fit_together", LooksAhead(part), {}, complaint)
         for part, complaint in [
