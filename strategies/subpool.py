@@ -117,7 +117,8 @@ class _PartModel:
         return self.whole.gradient(features, classes)
 
     def refit(self, positions: IndexArray) -> Model:
-        key = np.asarray(positions).tobytes()
+        asked = np.asarray(positions)
+        key = f"{asked.dtype} {asked.shape} ".encode() + asked.tobytes()
         if key not in self.refits:
             self.refits[key] = self.whole.refit(positions)
         return _PartModel(self.refits[key], self.rows, {})

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from strategies.exceptions import InvalidQuestionError
 from strategies.registry import make_strategy
 from strategies.subpool import draw_candidates, in_whole, remaining, subpool
 from strategies.testing import make_view
@@ -31,6 +32,15 @@ def test_a_refit_is_that_of_the_pool_and_is_shared():
         expected = whole[np.concatenate([view.labelled, view.unlabelled[: len(part.features) - len(view.labelled)]])]
         np.testing.assert_array_equal(part.model.refit(positions).probabilities, expected)
     assert len(refits) == 1
+
+
+def test_refits_of_the_same_bytes_are_told_apart():
+    view = make_view()
+    part = subpool(view, view.unlabelled[:5])
+    for positions in (np.array([1, 0], dtype=np.int32), np.array([1])):
+        np.testing.assert_array_equal(part.model.refit(positions).whole.labelled, view.labelled[positions])
+    with pytest.raises(InvalidQuestionError):
+        part.model.refit(np.array([[1]]))
 
 
 class TestRemaining:
