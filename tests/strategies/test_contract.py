@@ -8,6 +8,7 @@ STRATEGIES = [
     ("refine", {"n_batches": 9, "n_filters": 2}),
     ("coverherding", {"candidates": 30}),
     ("graphherding", {"candidates": 30, "neighbours": 3, "stay": 0.5}),
+    ("graphherding", {"handover": 1}),
     ("dcom", {"candidates": 30}),
     ("uherding", {"candidates": 30, "quantile": 0.1}),
     ("bait_binary", {"oversampling": 1}),
