@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.columns import read_columns
+from harness.columns import plain, read_columns
 from harness.data import load_dataset
 from harness.exceptions import DataError, PackageError, one_line, reason
 from harness.features import vision
@@ -599,6 +599,8 @@ def _encoded(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         column = pa.chunked_array(
             [chunk.field("bytes") for chunk in column.chunks], type=column.type.field("bytes").type
         )
+    if pa.types.is_binary_view(column.type):
+        column = column.cast(pa.large_binary())
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         raise DataError(
             f"Expected encoded images (bytes) in `{name}` of {path}, but got {column.type}. Name another column with "
@@ -608,9 +610,8 @@ def _encoded(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _label_values(path: Path, name: str, column: pa.ChunkedArray, is_test: bool) -> NDArray[Any]:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    column = plain(column)
+    is_text = pa.types.is_string(column.type)
     if not (is_text or pa.types.is_integer(column.type)):
         raise DataError(
             f"Expected labels (integers or strings) in `{name}` of {path}, but got {column.type}. Name another column "

@@ -36,6 +36,23 @@ class TestParquet:
         assert set(found.train.labels) == {"c3", "c7"}
         assert found.train.read(rows(0), 16).shape == (1, 3, 16, 16)
 
+    def test_every_type_of_text_and_bytes(self, pictures, encoded, tmp_path):
+        pixels, labels = pictures
+        text, images = [f"c{label}" for label in labels], [encoded(image) for image in pixels]
+        identities = set()
+        for of_text, of_bytes in (
+            (pa.string(), pa.binary()),
+            (pa.large_string(), pa.large_binary()),
+            (pa.string_view(), pa.binary_view()),
+        ):
+            table = pa.table({"label": pa.array(text, of_text), "jpg": pa.array(images, of_bytes)})
+            pq.write_table(table, tmp_path / "a.parquet")
+            found = open_images(Source(str(tmp_path / "a.parquet"))).train
+            identities.add(found.identity)
+            assert found.labels.tolist() == text
+            assert np.array_equal(found.read(rows(3), 16)[0], pixels[3, 2:18].transpose(2, 0, 1))
+        assert len(identities) == 1
+
     def test_a_corrupt_image_is_named_by_its_row(self, pictures, encoded, write_parquet):
         pixels, labels = pictures
         images = [encoded(image) for image in pixels]
