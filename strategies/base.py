@@ -243,8 +243,10 @@ class Strategy(abc.ABC):
             PoolExhaustedError: Fewer than `n` points are unlabelled.
             InvalidSelectionError: The strategy broke this contract.
         """
-        if not 1 <= n <= len(view.unlabelled):
-            raise PoolExhaustedError(f"Expected a query of 1 to {len(view.unlabelled)} points, but got {n}.")
+        if not (n_left := len(view.unlabelled)):
+            raise PoolExhaustedError("Expected points without a label to choose from, but the pool has none left.")
+        if not 1 <= n <= n_left:
+            raise PoolExhaustedError(f"Expected a query of 1 to {n_left} points, but got {n}.")
         from strategies.functional.libraries import one_thread  # late: it imports what strategies need
 
         # One BLAS and OpenMP thread: more would change the last bits with the share of the CPU.

@@ -578,6 +578,12 @@ class TestCommand:
         write(table.drop(columns="features_hash"), picks, index=False)
         assert command("2.csv", "--labels", picks, **words).exit_code == 0
 
+    def test_a_pool_that_is_all_labelled_is_said_to_be(self, tmp_path, command):
+        write_csv(tmp_path / "0.csv", *((name, "ab"[row % 2]) for row, name in enumerate(NAMES)))
+        result = command("1.csv", "--labels", tmp_path / "0.csv")
+        assert result.exit_code == 2
+        assert result.stderr == ("Error: Expected points without a label to choose from, but the pool has none left.\n")
+
     def test_parquet_goes_around_as_well(self, tmp_path, command):
         assert command("0.parquet").exit_code == 0
         table = pd.read_parquet(tmp_path / "0.parquet")
