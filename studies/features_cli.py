@@ -170,7 +170,7 @@ def extract(
         source = Source(data, root, test, image_column, label_column, limit, download, unlabelled)
         _refuse_unused(data, root, download)
         _refuse_input(out, [Path(name) for name in (checkpoint, data, test) if name is not None])
-        if out.suffix == ".npz" and is_zipfile(out):  # a damaged file is made again
+        if not _is_cut_off(out):  # such a file is made again
             _refuse_other(out)
         from harness.features.checkpoints import load_encoder  # late: they need torch
         from harness.features.extract import extract
@@ -292,6 +292,23 @@ def _refuse_other(out: Path) -> None:
             f"Expected a new file or an earlier feature file for --out, but `{out}` is something else; choose another "
             "name, or remove it."
         )
+
+
+def _is_cut_off(out: Path) -> bool:
+    """Whether a file is empty, or begins like a feature file and cannot be opened as one."""
+    if not out.exists():
+        return False
+    with out.open("rb") as file:
+        head = file.read(9)
+    if not head or out.suffix == ".npz":
+        return not head or (head.startswith(b"PK") and not is_zipfile(out))
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(out, "numpy"):
+            return False
+    except SafetensorError:
+        return head[8:] == b"{"
 
 
 def _end(out: Path, probe: bool) -> None:

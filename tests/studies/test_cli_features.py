@@ -2,6 +2,7 @@
 
 import html
 import importlib.util
+import io
 import os
 import re
 import shlex
@@ -408,6 +409,29 @@ def test_a_file_of_somebody_else_is_not_replaced(ntkcpl, pool_file, tmp_path, co
     assert out.read_bytes() == before
     for _ in range(2):
         assert ntkcpl("features", command, pool_file, *dim, "--no-probe", "--out", tmp_path / "own.npz").exit_code == 0
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_an_extraction_replaces_no_file_of_somebody_else(ntkcpl, tmp_path, suffix):
+    from safetensors.numpy import save
+
+    out = tmp_path / f"f.{suffix}"
+    words = ["features", "extract", "--data", "digits", "--checkpoint", "untrained", "--backbone", "wrn10_1"]
+    words += ["--image-size", 8, "--limit", 300, "--no-probe", "--out", out]
+    arrays = io.BytesIO()
+    np.savez(arrays, weights=np.arange(3))
+    for content in (arrays.getvalue(), save({"weights": np.arange(3)}), b"a text that somebody wrote"):
+        out.write_bytes(content)
+        result = ntkcpl(*words)
+        assert (result.exit_code, "is something else; choose another name" in result.stderr) == (2, True)
+        assert out.read_bytes() == content
+    out.unlink()
+    assert ntkcpl(*words).exit_code == 0
+    whole = out.read_bytes()
+    for content in (b"", whole[:100], whole[: len(whole) // 2]):
+        out.write_bytes(content)
+        assert ntkcpl(*words).exit_code == 0
+        assert out.read_bytes() == whole
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
