@@ -185,6 +185,8 @@ def _choose(arrays: Mapping[str, NDArray[Any]], chosen: dict[Field, str]) -> dic
     tests = [name for name in free if _is_test(name)]
     if "x_test" not in uses and tests:
         uses["x_test"] = _only(tests, "the test features", "--x-test", arrays)
+    if uses.get("x_test") == uses["x"]:
+        raise DataError(f"Expected other test features than the features, but got `{uses['x']}` for both.")
     for y, x in (("y", "x"), ("y_test", "x_test")):
         if x in uses and y not in uses:
             _require_rows(uses[x], arrays[uses[x]])

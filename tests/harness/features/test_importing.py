@@ -86,6 +86,7 @@ def test_pooled_maps_and_labels_in_columns(tmp_path):
         ({"x": X, "y": Y[:-1]}, {"y": "y"}, "Expected a label for each of the 50 rows of x, but got 49"),
         ({"x": X, "y": Y}, {"x": "z"}, "Expected an array among x .50, 6., y .50,. for --x, but got `z`"),
         ({"x": X, "y": Y}, {"x": "y", "y": "x"}, "Expected features as rows of numbers in y"),
+        ({"x": X, "y": Y}, {"x": "x", "x_test": "x", "y_test": "y"}, "other test features .*, but got `x` for both"),
         ({"x": X, "y": np.linspace(0, 1, 50)}, {"y": "y"}, "Expected a whole number or a string per row in y"),
         ({"x": X, "y": Y, "y_test": Y_TEST}, {"y_test": "y_test"}, "Expected test features for the test labels"),
         ({"x": X, "y": np.arange(50)}, {}, "large enough to hold out a fifth .* of 50, `0`, has 1 of 50 rows; name"),
