@@ -57,6 +57,7 @@ class Results:
         metric: the column of `rounds` that is used as `accuracy` (`harness.store.schema.METRICS`).
         learners: if `load` has split data sets by learner, the data set and learner by the name of each part.
         named: if these results are a part of others and keep their names, `configurations` of the others.
+        whole: if these results are a part of others, all of these.
     """
 
     trajectories: pd.DataFrame
@@ -75,6 +76,7 @@ class Results:
     metric: str = "accuracy"
     learners: dict[str, tuple[str, str]] = field(default_factory=dict)
     named: pd.DataFrame | None = field(default=None, repr=False)
+    whole: Results | None = field(default=None, repr=False)
 
     def worded(self, text: str) -> str:
         """Change a text about accuracy into one about the metric that is used in its place."""
@@ -143,6 +145,15 @@ class Results:
         table = self.curves.pivot(index=["configuration", "seed"], columns="n_labels", values="accuracy")
         found = {str(name): part.droplevel("configuration") for name, part in table.groupby(level="configuration")}
         return {name: found[name].dropna(axis="columns", how="all") for name in self.names if name in found}
+
+    def are_called(self, cells: pd.DataFrame, name: str) -> pd.Series[bool]:
+        """Whether rows of `configurations` are of a strategy, or of a configuration by its name here or in the whole.
+
+        A part may call a configuration by less than the whole does, as fewer settings differ in it.
+        """
+        whole = self.configurations if self.whole is None else self.whole.configurations
+        everywhere = whole["configuration"].reindex(cells.index)
+        return (cells["strategy"] == name) | (cells["configuration"] == name) | (everywhere == name)
 
     def only(self, data: str | None = None, evaluate_on: str | None = None) -> Results:
         """Restrict to one data set; names then show only the settings that differ within it.
@@ -238,6 +249,7 @@ class Results:
             confirmations=self.confirmations[self.confirmations["study"].isin(trials["study"])],
             looks=self.looks[self.looks["study"].isin(trials["study"])],
             named=named,
+            whole=self.whole or self,
         )
 
 

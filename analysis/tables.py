@@ -384,7 +384,7 @@ def _references(results: Results, baseline: str) -> tuple[dict[str, str], list[E
 def _find_references(results: Results, baseline: str) -> tuple[dict[str, str], list[Excluded]]:
     finished = results.configurations[results.configurations.index.isin(results.trajectories["trajectory_id"])]
     configurations = finished.drop_duplicates("configuration")
-    named = (configurations["strategy"] == baseline) | (configurations["configuration"] == baseline)
+    named = results.are_called(configurations, baseline)
     references: dict[str, str] = {}
     lacking = []
     for (schedule, evaluate_on), group in configurations.groupby(["schedule", "evaluate_on"], sort=False):

@@ -148,7 +148,7 @@ def make_report(
     """
     if results.trajectories.empty and results.coverage.empty:
         raise SelectionError("Expected finished trajectories to report on, but got none.")
-    known = {*results.trajectories["strategy"], *results.failures["strategy"], BASELINE}
+    known = {*results.trajectories["strategy"], *results.failures["strategy"], *results.names, BASELINE}
     made = parts(results, baseline)
     known |= {name for part in made for name in part.results.names}
     if baseline is not None and baseline not in known:

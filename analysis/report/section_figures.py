@@ -112,8 +112,8 @@ def _select(estimates: Estimates, styles: dict[str, LineStyle] | None) -> _Selec
         by, means = _means(estimates)
         best = set(means.sort_values(ascending=False).index[:MOST_DRAWN])
         cells = estimates.results.configurations
-        named = (cells["strategy"] == estimates.baseline) | (cells["configuration"] == estimates.baseline)
-        reference = set(cells.loc[named, "configuration"].head(1))
+        named = cells.loc[estimates.results.are_called(cells, estimates.baseline), "configuration"]
+        reference = set(named.head(1))
         note = f"; of {len(names)}, the {MOST_DRAWN} best by {by}" + (f" and {estimates.baseline}" if reference else "")
         names = [name for name in names if name in best | reference]
     return _Selection(names, styles or axes.line_styles(names), note, log)

@@ -231,6 +231,26 @@ def test_a_baseline_that_is_ambiguous_everywhere_is_refused(tmp_path, trajectory
     assert make_report(results, baseline="badge[a=2]").sections[0].headline
 
 
+def test_a_baseline_by_its_whole_name_is_the_same_where_a_section_calls_it_by_less(tmp_path, trajectory, write_store):
+    runs = [
+        ("badge", "one", 1),
+        ("badge", "one", 2),
+        ("badge", "other", 1),
+        ("random", "one", 0),
+        ("random", "other", 0),
+    ]
+    rows = [
+        trajectory(name, seed, (0.4 + a / 10, 0.6 + seed / 50, 0.8), data=data, data_hash=data, params={"a": a})
+        for name, data, a in runs
+        for seed in range(2)
+    ]
+    report = make_report(load(write_store(tmp_path, rows)), baseline="badge[a=1]")
+    (one, other) = report.sections
+    assert one.headline
+    assert other.headline.endswith("badge[a=1] over the whole curve.")
+    assert [table.name for table in report.across] == ["ranks", "iqm", "effective_budgets"]
+
+
 def test_areas_of_one_section_have_one_window(tmp_path, trajectory, write_store):
     rows = [trajectory(name, seed, [0.4 + seed / 100] * 3) for name in ("random", "badge") for seed in range(3)]
     rows += [trajectory("badge", seed, (0.5, 0.7), n_labels=(20, 40), schedule="20x2") for seed in range(3)]
