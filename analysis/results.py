@@ -325,10 +325,10 @@ def load(
     import pandas as pd
 
     # Rounds are written first: where they are missing, somebody has removed their file, or it is damaged.
-    written = read["rounds"].drop_duplicates([*_ONE, "round"])[_ONE].value_counts()
+    written = read["rounds"].drop_duplicates([*_ONE, "n_labels"])[_ONE].value_counts()
     n_rounds = written.reindex(pd.MultiIndex.from_frame(trajectories[_ONE]), fill_value=0).to_numpy()
     is_ok = (trajectories["status"] == "ok").to_numpy()
-    # Where some are missing, another store's file has replaced theirs: the same command would not run them again.
+    # Where some are missing, another store's file has replaced theirs, or two have one label count.
     is_short = is_ok & (n_rounds < trajectories["schedule"].map(_n_rounds).to_numpy())
     trajectories = trajectories.assign(
         status=trajectories["status"].mask(is_short, "failed"),

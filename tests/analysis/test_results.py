@@ -271,6 +271,13 @@ def test_with_fewer_rounds_than_its_schedule_a_trajectory_has_failed(tmp_path, t
     assert "lacks rounds; `ntkcpl store check` says" in missing_cells(results)["reason"].item()
 
 
+def test_with_a_label_count_twice_a_trajectory_has_failed(tmp_path, trajectory, write_store):
+    rows = [trajectory("badge", n_labels=(10, 20, 20)), trajectory()]
+    results = load(write_store(tmp_path, rows))
+    assert list(results.failures["strategy"]) == ["badge"]
+    assert list(results.seed_curves) == ["random"]
+
+
 def test_skipping_takes_no_other_schema(tmp_path, trajectory, write_store):
     store = write_store(tmp_path, [trajectory()])
     file = next((store / "rounds").iterdir())
