@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data import SCALE, Dataset, Fields
-from harness.exceptions import DataError
+from harness.exceptions import DataError, PackageError
 from harness.store.location import replace_file, require_local
 from harness.unlabelled import Pool, as_pool
 from strategies.base import IndexArray
@@ -33,6 +34,7 @@ def check_suffix(path: Path, *, is_pool: bool = False) -> None:
 
     Raises:
         DataError: the suffix is not in `SUFFIXES`, or of a pool `POOL_SUFFIXES`, or the path is a folder.
+        PackageError: the package that writes such files is missing.
         SpecError: it is an address.
     """
     require_local(path)
@@ -41,6 +43,11 @@ def check_suffix(path: Path, *, is_pool: bool = False) -> None:
         beside = " with --unlabelled" if is_pool else ""
         raise DataError(
             f"Expected a file name that ends in {' or '.join(suffixes)} for --out{beside}, but got `{path}`."
+        )
+    if path.suffix == ".safetensors" and find_spec("safetensors") is None:
+        raise PackageError(
+            f"Expected the package safetensors, which {path} needs, but it is missing: `pip install safetensors`, or "
+            "name a .npz."
         )
 
 

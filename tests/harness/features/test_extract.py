@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import torch
 
 from harness.data import load_dataset
-from harness.exceptions import DataError
+from harness.exceptions import DataError, PackageError
 from harness.features import extract as module
 from harness.features.augmentation import normalise
 from harness.features.checkpoints import load_encoder
@@ -152,6 +153,12 @@ def test_a_corrupt_image_leaves_no_feature_file(pictures, encoded, write_parquet
 def test_other_suffixes_are_refused_before_any_work(images, encoder, tmp_path, name):
     with pytest.raises(DataError, match=r"ends in \.npz or \.safetensors"):
         extract(images, encoder, tmp_path / name, listen=stop_after(0))
+
+
+def test_without_its_package_a_safetensors_is_refused_before_any_work(images, encoder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(PackageError, match=r"the package safetensors, which .*f\.safetensors needs, but it is missing"):
+        extract(images, encoder, tmp_path / "f.safetensors", listen=stop_after(0))
 
 
 @pytest.fixture
