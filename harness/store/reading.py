@@ -268,6 +268,10 @@ def _unchecked(path: Location, columns: list[str] | None = None, trajectory_id: 
     if not table.schema.equals(expected):  # of many small files, looking at each column takes long
         found = {column.name: column.type for column in table.schema}
         for name in names:
+            if table.column_names.count(name) > 1:
+                raise StoreError(
+                    f"Expected one column `{name}` in `{path}`, but got several; remove the file to go on."
+                )
             if found.get(name) != expected.field(name).type:
                 raise StoreError(
                     f"Expected a column `{name}` of {expected.field(name).type} in `{path}`, but got none; "

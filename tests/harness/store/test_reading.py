@@ -161,6 +161,14 @@ def test_columns_of_others_are_not_read(root):
     assert read_file(path).equals(content)
 
 
+def test_a_column_twice_is_refused_with_the_name_of_the_file(root):
+    path = root / "rounds" / "a.parquet"
+    content = read_file(path)
+    write(path, content.append_column("seed", content["seed"]))
+    with pytest.raises(StoreError, match=r"Expected one column `seed` in `.*a\.parquet`, but got several"):
+        read_table(root, "rounds")
+
+
 def test_a_file_that_goes_while_its_table_is_read_is_no_error(root, monkeypatch):
     read, calls = pq.ParquetFile, []
 
