@@ -94,7 +94,7 @@ def _is_test_row(name: str, split: NDArray[Any], n_rows: int) -> NDArray[np.bool
     """Which rows are test data; all others are training data by their own word.
 
     Raises:
-        DataError: a row says neither, or there is more than one word for test data.
+        DataError: a row says neither, all rows say the same, or there is more than one word for test data.
     """
     if split.shape != (n_rows,):
         raise DataError(f"Expected a word in {name} for each of the {n_rows} rows, but got shape {split.shape}.")
