@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from strategies.base import PoolView, Question, Selection, Strategy
 from strategies.functional.fisher import bait, binary_information, weighted_gram
 
-RESOLVED = 1e-10
+RESOLVED = 1e-7
 """Smallest lambda, as a share of the largest squared norm of an embedding."""
 
 
@@ -25,7 +25,7 @@ class BaitBinary(Strategy):
     """
 
     name: ClassVar[str] = "bait_binary"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = (
         "Huseljic et al. 2024, Fast Fishing: Approximating BAIT for Efficient and Scalable Deep Active Image "
         "Classification, ECML PKDD (arXiv 2404.08981); Ash et al. 2021, Gone Fishing, NeurIPS"
@@ -33,7 +33,7 @@ class BaitBinary(Strategy):
     asks: ClassVar[frozenset[Question]] = frozenset({"embedding"})
 
     regulariser: Annotated[float, Field(ge=1e-6, allow_inf_nan=False)] = 1.0
-    """lambda; at least 1e-10 of the largest |h|^2, below which float64 does not resolve M."""
+    """lambda; at least 1e-7 of the largest |h|^2, below which float64 does not resolve the traces."""
     oversampling: Annotated[float, Field(ge=1, le=10)] = 2.0
     """Points added before any is removed, as a multiple of the query."""
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from strategies.bait_binary import BaitBinary
+from strategies.bait_binary import RESOLVED, BaitBinary
 from strategies.functional.fisher import bait, binary_information, weighted_gram
 from strategies.testing import FakeModel, choose, fresh, make_view
 
@@ -140,3 +140,21 @@ def test_the_strategy_is_the_definition():
 def test_hyperparameters_are_validated(wrong):
     with pytest.raises(ValidationError):
         BaitBinary(**wrong)
+
+
+def test_additions_are_right_at_the_smallest_lambda():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        n, dim = 12, 3
+        points, weights = rng.normal(size=(n, dim)), rng.uniform(0.01, 0.25, size=n)
+        start = RESOLVED * np.square(points).sum(axis=1).max() * np.eye(dim)
+        information = (points * weights[:, None]).T @ points
+        kept: list[int] = []
+        for _ in range(6):
+            batches = [[*kept, i] for i in range(n) if i not in kept]
+            after = [
+                np.trace(information @ np.linalg.inv(start + (points[each] * weights[each, None]).T @ points[each]))
+                for each in batches
+            ]
+            kept = batches[int(np.argmin(after))]
+        np.testing.assert_array_equal(bait(points, weights, information, start, 6, n_forward=6)[0], kept)
