@@ -25,7 +25,7 @@ class BaitBinary(Strategy):
     """
 
     name: ClassVar[str] = "bait_binary"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 2
     source: ClassVar[str] = (
         "Huseljic et al. 2024, Fast Fishing: Approximating BAIT for Efficient and Scalable Deep Active Image "
         "Classification, ECML PKDD (arXiv 2404.08981); Ash et al. 2021, Gone Fishing, NeurIPS"

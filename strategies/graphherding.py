@@ -46,7 +46,7 @@ class GraphHerding(Strategy):
 
     name: ClassVar[str] = "graphherding"
     source: ClassVar[str] = "this project, after Bae et al. 2024, arXiv 2407.12212, and 2025, arXiv 2412.20644"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 3
     chooses_first_round: ClassVar[bool] = True
 
     candidates: Annotated[int, Field(ge=2, le=30_000)] = 5_000
