@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+import joblib
 
 from harness.exceptions import SpecError
 from harness.features.recipes import Recipe
@@ -291,7 +292,7 @@ def rate(precision: str, *, n_gpus: float, n_cores: int | None = None) -> tuple[
     """
     if n_gpus:
         return GPU_RATE, f"{GPU_RATE / 1e12:g} TFLOP/s of a GPU"
-    n_cores = n_cores or os.cpu_count() or 1
+    n_cores = n_cores or joblib.cpu_count()
     each, how = CORE_RATE, "float32"
     if precision == "bfloat16":
         has_it = has_bfloat16() is not False

@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -91,7 +92,7 @@ class Images:
             for position in range(start, min(start + _TASK, len(rows))):
                 out[position] = self._square(int(rows[position]), size, resize or size).transpose(2, 0, 1)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(joblib.cpu_count()) as pool:
             list(pool.map(fill, range(0, len(rows), _TASK)))
         return out
 
@@ -381,7 +382,7 @@ def _of_files(
         return _hash(os.fsencode(path.relative_to(root)), *label, pixels).encode()
 
     def content(rows: IndexArray | None) -> str:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(joblib.cpu_count()) as pool:
             return _hash(*pool.map(one, range(len(paths)) if rows is None else rows.tolist()))
 
     return content, lambda row: str(paths[row])
@@ -565,7 +566,7 @@ def _parquet(source: Source, path: Path, is_test: bool = False) -> Images:
     def column_of(group: int) -> pa.ChunkedArray:
         with lock:
             if group not in held:
-                n_at_once = (os.cpu_count() or 1) * _TASK * len(n_rows) // n + 2
+                n_at_once = joblib.cpu_count() * _TASK * len(n_rows) // n + 2
                 while len(held) >= n_at_once:
                     held.popitem(last=False)
                 table = file.read_row_group(group, columns=[image_column])

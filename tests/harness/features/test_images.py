@@ -125,7 +125,7 @@ class TestParquet:
         path = write_parquet("many", [encoded(pixels[row % 40]) for row in range(2560)], np.tile(labels, 64))
         found, count, read = open_images(Source(str(path))).train, [], pq.ParquetFile.read_row_group
         monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda *a, **k: count.append(a[1]) or read(*a, **k))
-        monkeypatch.setattr("os.cpu_count", lambda: 16)
+        monkeypatch.setattr("joblib.cpu_count", lambda: 16)
         found.read(np.tile(np.arange(0, 256, 16), 64), 16)
         assert len(count) == 16
 
@@ -137,7 +137,7 @@ class TestParquet:
         count, read = [], pq.ParquetFile.read_row_group
         found = open_images(Source(str(tmp_path / "large.parquet"))).train
         monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda *a, **k: count.append(a[1]) or read(*a, **k))
-        monkeypatch.setattr("os.cpu_count", lambda: n_cpus)
+        monkeypatch.setattr("joblib.cpu_count", lambda: n_cpus)
         for start in range(0, 1500, 300):
             found.read(np.arange(start, start + 300), 16)
         assert sorted(count) == [0, 1, 2]
