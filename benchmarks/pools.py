@@ -142,6 +142,31 @@ def tables(results: pd.DataFrame) -> Iterator[str]:
             names = {n: f" ({best[n]})" if among is others else "" for n in counts}
             cells = (f"{shown(paired_difference(wide[OURS][n], wide[best[n]][n]))}{names[n]}" for n in counts)
             yield table_row(word, cells)
+    if len(paired) > 1 and rows:
+        yield from over_all(paired, rows)
+
+
+def over_all(paired: dict[str, pd.DataFrame], rows: Sequence[str]) -> Iterator[str]:
+    """Markdown: GraphHerding less each row, mean over the pools of all data sets that have every row."""
+    whole = [wide for wide in paired.values() if set(rows) <= set(wide.columns.unique("row"))]
+    n_pools = sum(map(len, whole))
+    if n_pools < 2:
+        return
+    columns: dict[object, list[pd.DataFrame]] = {"area": [areas_of(wide, log=False) for wide in whole]}
+    columns["area over log labels"] = [areas_of(wide, log=True) for wide in whole]
+    for count in whole[0][OURS].columns:
+        columns[count] = [wide.xs(count, axis="columns", level="labels") for wide in whole]
+    yield f"\n{OURS} less the row, mean over {n_pools} pools of all data, with two standard errors\n"
+    yield from heading("", columns)
+    for row in rows:
+        differences = [np.concatenate([part[OURS] - part[row] for part in parts]) for parts in columns.values()]
+        yield table_row(row, (over_pools(each) for each in differences))
+
+
+def over_pools(differences: np.ndarray) -> str:
+    """Mean with two standard errors, as `shown` has an interval."""
+    mean, half = differences.mean(), 2 * differences.std(ddof=1) / np.sqrt(len(differences))
+    return shown(Interval(mean, mean - half, mean + half, len(differences), "two standard errors"))
 
 
 def areas_of(wide: pd.DataFrame, *, log: bool) -> pd.DataFrame:
