@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -25,7 +26,8 @@ PLUGINS = Path(__file__).parent / "harness"
 
 
 def pytest_configure() -> None:
-    """Let tests and the processes that they start import the plug-in strategies of tests/harness/plugins.py."""
+    """Let tests and the processes that they start import the plug-in strategies, and be interrupted as at a terminal."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's `&` starts them with Ctrl-C ignored
     sys.path.append(str(PLUGINS))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH")]))
     # Before the first import of Triton, whoever makes it.
