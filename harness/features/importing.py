@@ -204,7 +204,8 @@ def _choose(arrays: Mapping[str, NDArray[Any]], chosen: dict[Field, str]) -> dic
 def _only(names: list[str], what: str, option: str, arrays: Mapping[str, NDArray[Any]]) -> str:
     if len(names) != 1:
         found = f"{len(names)} that could be: {', '.join(names)}" if names else f"none among {_listed(arrays)}"
-        raise DataError(f"Expected one array for {what}, but got {found}. Say which with {option} NAME.")
+        also = "; `ntkcpl select` takes features without labels as they are" if option == "--y" and not names else ""
+        raise DataError(f"Expected one array for {what}, but got {found}. Say which with {option} NAME{also}.")
     return names[0]
 
 
@@ -267,7 +268,11 @@ def _may_be_labels(name: str, array: NDArray[Any]) -> bool:
     """A value per row that can be a class; what is called a label is taken at its word, to be refused by name."""
     if _last(name).casefold() == SPLIT or not (array.ndim == 1 or array.shape[1:] == (1,)):
         return False
-    return array.dtype.kind in "iuUSb" or bool(_words(name) & _LABEL) or (array.dtype.kind == "f" and _is_whole(array))
+    if _words(name) & _LABEL or array.dtype.kind in "iub":
+        return True
+    if array.dtype.kind in "US":
+        return len(np.unique(array)) < len(array)  # else it names the points, as in a pool without labels
+    return array.dtype.kind == "f" and _is_whole(array)
 
 
 def _is_whole(array: NDArray[Any]) -> bool:

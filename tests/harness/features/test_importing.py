@@ -83,6 +83,11 @@ def test_pooled_maps_and_labels_in_columns(tmp_path):
     ("arrays", "chosen", "complaint"),
     [
         ({"x": X}, {}, "Expected one array for the labels of x, but got none among x"),
+        (
+            {"features": X, "names": np.array([f"{row}.jpg" for row in range(50)])},
+            {},
+            r"Expected one array for the labels of features, but got none .*; `ntkcpl select` takes features without",
+        ),
         ({"x": X, "y": Y[:-1]}, {"y": "y"}, "Expected a label for each of the 50 rows of x, but got 49"),
         ({"x": X, "y": Y}, {"x": "z"}, "Expected an array among x .50, 6., y .50,. for --x, but got `z`"),
         ({"x": X, "y": Y}, {"x": "y", "y": "x"}, "Expected features as rows of numbers in y"),
@@ -103,6 +108,13 @@ def test_what_cannot_be_told_apart_is_one_line(tmp_path, arrays, chosen, complai
     with pytest.raises(DataError, match=complaint) as caught:
         import_features([tmp_path / "a.npz"], chosen)
     assert "\n" not in str(caught.value)
+
+
+def test_names_of_points_are_no_labels(tmp_path):
+    names, kinds = np.array([f"{row}.jpg" for row in range(50)]), Y.astype(str)
+    np.savez(tmp_path / "a.npz", x=X, names=names, kinds=kinds, x_test=X_TEST, y_test=Y_TEST)
+    found = import_features([tmp_path / "a.npz"])
+    assert np.array_equal(found.fields.y_train, kinds)
 
 
 def test_objects_that_are_not_needed_are_ignored(tmp_path):
