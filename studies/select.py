@@ -120,6 +120,11 @@ def run_select(
     if images is not None and pool.names is None:
         raise DataError(f"Expected names of pictures in `{data}` for --images, but its points have none.")
     bought = read_labels(labels, pool, classes, no_class)
+    if images is not None:
+        from studies.sheet import contact_sheet, find_pictures  # late: it needs Pillow
+
+        free = np.setdiff1d(np.arange(len(pool.features)), bought.rows)
+        find_pictures(images, [pool.called(int(row)) for row in free])  # before the choice, which may take long
     compute = Compute(n_threads=joblib.cpu_count(), memory_limit=int(MEMORY_SHARE * available_bytes()))
     selection, model = select(
         strategy,
@@ -136,8 +141,6 @@ def run_select(
     table = _table(pool, bought, selection)
     page = None
     if images is not None:
-        from studies.sheet import contact_sheet  # late: it needs Pillow
-
         page = contact_sheet(images, [pool.called(int(row)) for row in selection.indices])
     said = [_so_far(bought)]
     if bought.alike:

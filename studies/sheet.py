@@ -7,6 +7,7 @@ import html
 import io
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from harness.exceptions import DataError
@@ -22,28 +23,43 @@ figcaption { max-width: 160px; overflow-wrap: anywhere; } img { image-rendering:
 """
 
 
+def find_pictures(folder: Path, names: Sequence[str]) -> list[Path]:
+    """The files of some pictures.
+
+    Args:
+        folder: that the names are paths in; nothing outside of it counts, but where a link in it leads.
+        names: of the pictures.
+
+    Raises:
+        DataError: Pillow is missing, or a name is no file in the folder.
+    """
+    if find_spec("PIL") is None:
+        raise DataError("Expected Pillow for --sheet, but it is not installed: pip install 'ntkcpl[features]'.")
+    root = folder.resolve()
+    paths = [Path(os.path.normpath(root / name)) for name in names]
+    for path, name in zip(paths, names, strict=True):
+        if not path.is_relative_to(root) or not path.is_file():
+            raise DataError(
+                f"Expected a picture in `{folder}` for each point without a label, but there is none called `{name}`."
+            )
+    return paths
+
+
 def contact_sheet(folder: Path, names: Sequence[str]) -> bytes:
     """The pictures of some files as one HTML page.
 
     Args:
-        folder: that the names are paths in; nothing outside of it is read, but where a link in it leads.
+        folder: as in `find_pictures`.
         names: in the order of the page.
 
     Raises:
         DataError: Pillow is missing, or a name is no picture in the folder.
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise DataError(
-            "Expected Pillow for --sheet, but it is not installed: pip install 'ntkcpl[features]'."
-        ) from error
-    root = folder.resolve()
+    paths = find_pictures(folder, names)
+    from PIL import Image
+
     figures = []
-    for number, name in enumerate(names):
-        path = Path(os.path.normpath(root / name))
-        if not path.is_relative_to(root) or not path.is_file():
-            raise DataError(f"Expected a picture in `{folder}` for each pick, but there is none called `{name}`.")
+    for number, (name, path) in enumerate(zip(names, paths, strict=True)):
         try:
             with Image.open(path) as image:
                 small = as_rgb(image)

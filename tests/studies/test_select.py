@@ -626,6 +626,21 @@ class TestCommand:
         assert "Expected a folder of pictures for --images" in command("0.csv", *words, tmp_path / "no").stderr
         assert not (tmp_path / "0.csv").exists()
 
+    def test_a_missing_picture_is_refused_before_the_choice(self, tmp_path, command, monkeypatch):
+        image = pytest.importorskip("PIL.Image")
+        for name in NAMES:
+            image.new("RGB", (4, 4)).save(tmp_path / name)
+        (tmp_path / NAMES[-1]).unlink()
+        words = "--images", tmp_path, "--sheet", tmp_path / "page.html"
+        with monkeypatch.context() as patch:
+            patch.setattr("studies.select.select", lambda *_, **__: pytest.fail("chose before it looked"))
+            result = command("0.csv", *words)
+        assert result.exit_code == 2
+        assert f"a picture in `{tmp_path}` for each point without a label, but there is none" in result.stderr
+        assert not (tmp_path / "0.csv").exists()
+        (tmp_path / "labels.csv").write_text(f"name,label\n{NAMES[-1]},a\n")
+        assert command("0.csv", *words, "--labels", tmp_path / "labels.csv").exit_code == 0
+
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_leaves_no_picks(self, tmp_path, command, monkeypatch, number):
         assert command("0.csv").exit_code == 0
