@@ -172,15 +172,16 @@ def extract(
         _refuse_input(out, [Path(name) for name in (checkpoint, data, test) if name is not None])
         if not _is_cut_off(out):  # such a file is made again
             _refuse_other(out)
-        from harness.features.checkpoints import load_encoder  # late: they need torch
+        from harness.features.checkpoints import load_encoder, require_source  # late: they need torch
         from harness.features.extract import extract
         from harness.features.parallel import making, processes
         from harness.unlabelled import Pool
         from studies.features import ChunkLines, describe_encoder
 
+        require_source(checkpoint, backbone)
+        images = open_images(source)  # before the encoder is built or fetched
         loaded = load_encoder(checkpoint, backbone=backbone, image_size=image_size)
         typer.echo(describe_encoder(loaded), err=True)
-        images = open_images(source)
         with processes(_device(device), threads) as place, making(out):
             lines = ChunkLines()
             done = extract(images, loaded, out, device=place, dtype="float16" if half else "float32", listen=lines)

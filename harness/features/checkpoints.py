@@ -68,6 +68,7 @@ def load_encoder(source: str, *, backbone: str | None = None, image_size: int | 
         SpecError: an unknown backbone.
         PackageError: an optional package is missing.
     """
+    require_source(source, backbone)
     if source == UNTRAINED:
         spec = encoder_spec(_required(source, backbone), image_size or 224)
         return _loaded(make_encoder(spec, 0), spec, "random weights")
@@ -79,14 +80,24 @@ def load_encoder(source: str, *, backbone: str | None = None, image_size: int | 
     return _foreign(source, content, _required(source, backbone), image_size or 224)
 
 
+def require_source(source: str, backbone: str | None) -> None:
+    """Refuse what `load_encoder` would refuse without reading anything.
+
+    Raises:
+        CheckpointError: there is no such file, or no architecture for weights that have none.
+    """
+    if source == UNTRAINED or source.startswith(TORCHVISION):
+        _required(source, backbone)
+    elif not Path(source).is_file():
+        raise CheckpointError(f"Expected a checkpoint in {source}, but there is no such file.")
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The contents of a file of tensors and plain values.
 
     Raises:
-        CheckpointError: there is no such file, it is damaged, or it holds something else.
+        CheckpointError: it is damaged, or it holds something else.
     """
-    if not path.is_file():
-        raise CheckpointError(f"Expected a checkpoint in {path}, but there is no such file.")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -169,6 +169,11 @@ def test_import_shows_what_is_what(ntkcpl, pool_file, tmp_path):
             "complete checkpoint",
         ),
         (["extract", "--data", "digits", "--checkpoint", "untrained"], "give it with --backbone"),
+        (["extract", "--data", "no", "--checkpoint", "no.pt"], "Expected a checkpoint in no.pt, but there is no such"),
+        (
+            ["extract", "--data", "no", "--checkpoint", "untrained", "--backbone", "wrn10_1"],
+            "got `no`, which is none of them and does not exist",
+        ),
         (
             [
                 "extract",
