@@ -467,9 +467,10 @@ def _classes(asked: str | None, places: Mapping[str, str], as_text: bool) -> tup
 
 
 def _split(asked: str) -> list[str]:
-    """Names between commas, as in a line of a CSV file; nothing where they are none."""
+    """Names between commas, as in a line of a CSV file but for blanks around commas; nothing where they are none."""
+    line = re.sub(r'(?<!")"\s+(?=,|$)', '"', asked)
     try:
-        return [_spelt(name) for name in next(csv.reader([asked], skipinitialspace=True, strict=True), [])]
+        return [_spelt(name) for name in next(csv.reader([line], skipinitialspace=True, strict=True), [])]
     except csv.Error:
         return []
 

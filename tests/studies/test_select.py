@@ -367,9 +367,10 @@ class TestLabels:
             tmp_path / "1.csv", *((row, name) for row, name in enumerate(names)), columns=("index", "label")
         )
         asked = '"dog, large", "a ""b""",cat'
-        for classes in (None, asked):
+        for classes in (None, asked, 'cat , "dog, large" , a "b" '):
             assert read_labels([path], NAMED, classes).classes == ('a "b"', "cat", "dog, large")
         assert read_labels([], NAMED, 'a "b",c').classes == ('a "b"', "c")
+        assert read_labels([], NAMED, '"a"" ,b",c').classes == ('a" ,b', "c")
 
     def test_no_labels_need_classes(self, tmp_path):
         assert read_labels([], NAMED, "b,a").classes == ("a", "b")
