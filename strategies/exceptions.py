@@ -11,11 +11,20 @@ StrategyError
 import difflib
 from collections.abc import Iterable
 
+_MOST_SHOWN = 200
+"""Characters."""
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the known one that is most like it, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean `{close[0]}`?" if close else ""
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, for a message; of a long one its beginning."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
 
 
 class StrategyError(Exception):

@@ -26,7 +26,7 @@ from strategies.coverherding import CoverHerding
 from strategies.dcom import DCoM
 from strategies.dropquery import DropQuery
 from strategies.entropy import Entropy
-from strategies.exceptions import InvalidParameterError, UnknownStrategyError, did_you_mean
+from strategies.exceptions import InvalidParameterError, UnknownStrategyError, did_you_mean, shown
 from strategies.graphherding import GraphHerding
 from strategies.least_confidence import LeastConfidence
 from strategies.lookahead import LookAhead
@@ -280,7 +280,7 @@ def describe_error(owner: str, error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"Expected `{path}`, but it is missing."
     if first["type"] == "extra_forbidden":
-        return f"Expected no `{path}`, as there is no such setting, but got {first['input']!r}."
+        return f"Expected no `{path}`, as there is no such setting, but got {shown(first['input'])}."
     where = next((str(part) for part in first["loc"] if isinstance(part, str)), "")
     messages = dict.fromkeys(
         _IN_YAML.get(item["type"], item["msg"]) for item in error.errors() if where in item["loc"] or not where
@@ -290,4 +290,4 @@ def describe_error(owner: str, error: ValidationError) -> str:
 
 def _refusal(what: str, got: Any, messages: Iterable[str]) -> str:
     reasons = "; or ".join(" ".join(each.split()).rstrip(".") for each in messages)
-    return f"Expected a valid `{what}`, but got {got!r}: {reasons}."
+    return f"Expected a valid `{what}`, but got {shown(got)}: {reasons}."

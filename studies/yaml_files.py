@@ -1,4 +1,4 @@
-"""YAML as people write it: each key of a mapping once, `1e-3` is a number, and `010` is none."""
+"""YAML as people write it: each key of a mapping once, `1e-3` is a number, `010` is none, and there is an end to it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import yaml
 
+_MOST_VALUES = 100_000
+
 
 def read_yaml(text: str, name: str) -> Any:
-    """What a YAML file says, as `yaml.safe_load` reads it, but for these three rules.
+    """What a YAML file says, as `yaml.safe_load` reads it, but for these four rules.
 
     Args:
         text: what the file contains.
@@ -17,7 +19,7 @@ def read_yaml(text: str, name: str) -> Any:
 
     Raises:
         yaml.YAMLError: a key is there twice, a number begins with 0 or has colons, a date does not exist, a value does
-            not fit its tag, there are too many values in one another, or the text is no YAML.
+            not fit its tag, there are too many values, in one another or by aliases, or the text is no YAML.
     """
     loader = _Loader(text)
     loader.name = name
@@ -30,6 +32,23 @@ def read_yaml(text: str, name: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._n_values = 0
+        self._size_of: dict[yaml.Node, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Aliases of aliases make a short text grow without end, so that what an alias stands for counts every time."""
+        n_before, is_alias = self._n_values, self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        if node is not None:
+            self._n_values += self._size_of.get(node, 1) if is_alias else 1
+            if self._n_values > _MOST_VALUES:
+                problem = f"found more than {_MOST_VALUES} values, those that aliases repeat among them"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.get_mark())
+            self._size_of[node] = self._n_values - n_before
+        return node
+
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         seen = set[str]()

@@ -25,7 +25,7 @@ from pydantic import (
 
 from harness.exceptions import SpecError, one_line
 from harness.schedule import Schedule
-from strategies.exceptions import did_you_mean
+from strategies.exceptions import did_you_mean, shown
 from studies.yaml_files import read_yaml
 
 SCHEDULE = "schedule"
@@ -371,14 +371,14 @@ def _complaint(error: ValidationError) -> str:
     for item in error.errors():
         own, *inner = item["loc"]
         where = ".".join(str(part) for part in (own, *inner[1:3]))  # without the kinds that pydantic has tried
-        shown = f"is {item['input']!r}"
+        given = f"is {shown(item['input'])}"
         problems = {
             "missing": "is missing",
             "extra_forbidden": "is unknown",
             "value_error": item["msg"].removeprefix("Value error, "),
         }
         if own == name:
-            found.append(f"`{where}` {problems.get(item['type'], shown)}")
+            found.append(f"`{where}` {problems.get(item['type'], given)}")
     return f"{' and '.join(dict.fromkeys(found))}; give {_FORMS.get(name, _DIMENSION)}"
 
 

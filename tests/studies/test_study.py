@@ -226,6 +226,9 @@ def test_feature_settings_that_do_not_parse(text):
 
 
 WHOLE = "title: x\ndata: digits\nschedule: 10x2\nfeatures: {recipe: simsiam_digits}\n"
+BOMB = "sweep:\n  space:\n    - &x0 [a, a]\n" + "".join(
+    f"    - &x{k + 1} [{', '.join([f'*x{k}'] * 9)}]\n" for k in range(40)
+)
 
 
 @pytest.mark.parametrize(
@@ -251,6 +254,10 @@ WHOLE = "title: x\ndata: digits\nschedule: 10x2\nfeatures: {recipe: simsiam_digi
         ("!!python/object/apply:os.system [echo]", "Expected YAML"),
         ("seeds: 2\ntitle: x\nseeds: 5", "found `seeds` twice in .*, line 3, column 1"),
         ("strategies: [random, {name: ntkcpl_al, max_clusters: 50, max_clusters: 20}]", "found `max_clusters` twice"),
+        (BOMB, "found more than 100000 values, those that aliases repeat among them in .*, line 9, column"),
+        (BOMB.replace("- &", "- <<: &").replace("[a", "[{a: 1}"), "found more than 100000 values"),
+        (WHOLE + "strategies: &a [random, *a]", r"got \['random', \[...\]\]"),
+        (WHOLE + f"strategies: {'x' * 5000}", "^Expected .*, but got 'x{199} ...: Input should be a list"),
         (f"title: {'[' * 2000}{']' * 2000}", "more lists or mappings in one another than can be read"),
         *(
             (f"title: !!{tag}", f"found what is no `{tag.split()[0]}`, as its tag says in .*, line 1, column 8")
