@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, final
 
 import numpy as np
 
-from strategies.exceptions import InvalidQuestionError, InvalidSelectionError, PoolExhaustedError
+from strategies.exceptions import InvalidQuestionError, InvalidSelectionError, PoolExhaustedError, no_exit
 from strategies.functional.arrays import FloatArray as FloatArray
 from strategies.functional.arrays import IndexArray as IndexArray
 from strategies.functional.engine.problem import Compute as Compute
@@ -254,7 +254,8 @@ class Strategy(abc.ABC):
             if view.model is None and not self.chooses_first_round:
                 selection = draw_uniformly(view, n, rng)
             else:
-                selection = self._select(view, n, rng=rng)
+                with no_exit(InvalidSelectionError, f"a Selection from `{self.name}`"):
+                    selection = self._select(view, n, rng=rng)
         self._check(selection, view, n)
         return selection
 

@@ -9,7 +9,8 @@ StrategyError
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 _MOST_SHOWN = 200
 """Characters."""
@@ -49,3 +50,14 @@ class PoolExhaustedError(StrategyError, ValueError):
 
 class InvalidSelectionError(StrategyError, RuntimeError):
     """A strategy returned something else than `n` distinct unlabelled points."""
+
+
+@contextmanager
+def no_exit(error: type[Exception], wanted: str) -> Iterator[None]:
+    """Raise an error where code of others calls `sys.exit`: the process would end as if it were done, or died."""
+    try:
+        yield
+    except SystemExit as found:
+        if hasattr(found, "ray_terminate_msg"):  # so Ray ends a worker on SIGTERM
+            raise
+        raise error(f"Expected {wanted}, but it called sys.exit.") from found

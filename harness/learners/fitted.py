@@ -15,7 +15,7 @@ from harness.learners.base import Predictor
 from harness.learners.registry import make_learner
 from harness.spec import NamedLearner
 from strategies.base import FloatArray, IndexArray, check_classes, check_features
-from strategies.exceptions import InvalidQuestionError
+from strategies.exceptions import InvalidQuestionError, no_exit
 from strategies.functional.libraries import one_thread
 from strategies.functional.tiles import slices
 
@@ -49,7 +49,8 @@ def fit(
         predictor: Predictor = _OneClass(int(labels[0]), n_classes)
     else:
         points = inputs.pool.numpy()[labelled]
-        with _TURN, one_thread():  # The caller's limit on OpenMP does not reach another thread.
+        exits = no_exit(SpecError, f"a predictor from `{spec.name}`")
+        with _TURN, one_thread(), exits:  # The caller's limit on OpenMP does not reach another thread.
             predictor = learner.fit(points, labels, n_classes, rng=rng)
     return FittedLearner(spec.name, predictor, inputs, n_classes, retrain, has_gradient=learner.has_gradient)
 

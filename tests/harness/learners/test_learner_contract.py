@@ -58,3 +58,13 @@ def test_what_is_no_probability_is_refused_in_one_line(learner, said):
     with pytest.raises(SpecError, match=said) as caught:
         _ = fitted(learner).probabilities
     assert len(str(caught.value).splitlines()) == 1
+
+
+class Exits(Broken):
+    def fit(self, features, labels, n_classes, *, rng):
+        raise SystemExit
+
+
+def test_a_learner_that_exits_is_refused_in_one_line():
+    with pytest.raises(SpecError, match=r"^Expected a predictor from `.*:Exits`, but it called sys\.exit\.$"):
+        fitted(Exits())
