@@ -42,7 +42,8 @@ class KernelLookAhead(Strategy):
     """r, relative to the mean of the kernel's diagonal; at least 1e-4, below which float32 residuals are noise.
 
     Between copies of a point, the analytic kernel itself errs by up to 2e-4 of that mean in float32, the rounding of an
-    arc cosine near 1. So with copies in the pool, a ridge of 1e-4 is within the noise.
+    arc cosine near 1. So with copies in the pool, a ridge of 1e-4 is within the noise; NTKCPL refuses a round in which
+    the noise grows beyond bounds.
     """
     targets: Literal["onehot", "centred"] = "onehot"
     """0/1 targets, or the same less 1/classes."""

@@ -18,6 +18,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from strategies.base import FloatArray, IndexArray, LookAheadDiagnostics, PoolView, Selection
+from strategies.exceptions import InvalidParameterError
 from strategies.functional.clustering import kmeans
 from strategies.functional.distances import normalise_rows
 from strategies.functional.engine.local import make_engine
@@ -33,6 +34,8 @@ from strategies.kernel_lookahead import KernelLookAhead
 
 NO_CAP = 2**62
 """More clusters than any round asks for."""
+_LARGEST_GROWTH = 1e6
+"""Of the outputs in a round, far beyond any of sound regressions."""
 
 
 PAPER: dict[str, Any] = {
@@ -121,8 +124,10 @@ class NTKCPL(KernelLookAhead):
         problem = self._problem(view, points, targets, targets, regression, network)
         engine = make_engine(problem, "squared" if smooth else "zero_one", view.compute)
         clock.lap("kernel_seconds")
-        picks = [engine.pick() for _ in range(n)]
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+            picks = [engine.pick() for _ in range(n)]
         clock.lap("picks_seconds")
+        self._refuse_overflow(regression[1], engine.predictions)
 
         def predict(labelled: IndexArray, labels: IndexArray) -> IndexArray:
             predictions = self._regress(view, points, labelled, labels, view.n_classes, network)[1]
@@ -141,6 +146,15 @@ class NTKCPL(KernelLookAhead):
             },
             diagnostics=LookAheadDiagnostics(points, targets, engine.predictions, predict),
         )
+
+    def _refuse_overflow(self, before: FloatArray, after: FloatArray) -> None:
+        """Refuse outputs that no regression on 0/1 targets has: noise that was taken for variance at every pick."""
+        largest = _LARGEST_GROWTH * max(1.0, float(np.abs(before).max()))
+        if not (after.min() >= -largest and after.max() <= largest):
+            raise InvalidParameterError(
+                f"Expected a `ridge` of `{self.name}` above the rounding errors between copies of a point, but with "
+                f"{self.ridge:g} these errors grew beyond bounds; set it to 1e-3 at least, or remove copies."
+            )
 
     def _pseudo_labels(
         self, view: PoolView, n: int, wanted: int, risk_set: IndexArray, rng: np.random.Generator

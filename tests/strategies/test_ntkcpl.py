@@ -6,6 +6,8 @@ from sklearn.metrics import adjusted_rand_score
 
 import strategies.kernel_lookahead
 import strategies.ntkcpl
+from strategies.base import PoolView
+from strategies.exceptions import InvalidParameterError
 from strategies.functional.ntk import draw_network, make_kernel
 from strategies.functional.pseudo_labels import constrained_kmeans, n_pseudo_classes
 from strategies.lookahead import LookAhead
@@ -294,6 +296,23 @@ def test_other_options_run(make, options, n_labelled):
     selection = choose(make(**options), make_view(n_labelled=n_labelled), 9)
     assert np.isfinite(selection.scores).all()
     assert np.isfinite(selection.diagnostics.outputs).all()
+
+
+@pytest.mark.parametrize("risk", ["zero_one", "squared"])
+def test_noise_between_copies_that_overflows_is_refused(risk):
+    refused = 0
+    for seed in range(6):
+        pool = np.repeat(np.random.default_rng(seed).normal(size=(3, 64)), 30, axis=0).astype(np.float32)
+        view = PoolView(pool, np.empty(0, np.int64), np.empty(0, np.int64), 3)
+        outputs = choose(NTKCPLSelf(ridge=1e-3, risk=risk), view, len(pool)).diagnostics.outputs
+        assert np.abs(outputs).max() < 2
+        try:
+            outputs = choose(NTKCPLSelf(ridge=1e-4, risk=risk), view, len(pool)).diagnostics.outputs
+        except InvalidParameterError as error:
+            refused += "a `ridge` of `ntkcpl_self` above the rounding errors" in str(error)
+        else:
+            assert np.isfinite(outputs).all()
+    assert refused
 
 
 class TestCanonical:
