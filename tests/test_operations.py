@@ -15,9 +15,11 @@ def test_ray_cluster_file():
     assert cluster.keys() >= {"cluster_name", "provider", "auth", "max_workers"}
     assert cluster["provider"].keys() == {"type", "head_ip", "worker_ips"}
     assert cluster["max_workers"] == len(cluster["provider"]["worker_ips"])
+    assert cluster["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"  # where Ray looks for it
     for kind in ("head", "worker"):
         commands = " ".join(cluster[f"{kind}_start_ray_commands"])
         assert "RAY_AUTH_MODE=token" in commands
+        assert "RAY_AUTH_TOKEN_PATH" not in commands
         assert "ray start" in commands
 
 
