@@ -280,7 +280,7 @@ def load(
 
     Raises:
         StoreError: there is no store, or a file is of another schema, or truncated and not to be
-            skipped; names the file.
+            skipped, which names the file; or rounds have another seed than their trajectory.
         SpecError: an address that pyarrow does not understand, or with a password in it.
         SelectionError: `study` is in none of the stores; there is no such metric, or a round without it; or no data set
             has several learners to tell apart.
@@ -355,6 +355,7 @@ def load(
         name: read[name].merge(source, on=_ONE).drop_duplicates(keys).drop(columns="_store")
         for name, keys in _KEYS.items()
     }
+    _refuse_other_seeds(finished, details["rounds"])
     pictures = read["coverage"].drop(columns="_store").iloc[: None if study is None else 0]
     asked = read["studies"] if study is None else read["studies"][read["studies"]["study"] == study]
     studies = asked[asked["trajectory_id"].isin(trajectories["trajectory_id"])]
@@ -386,6 +387,15 @@ def load(
     _refuse_missing(results)
     _refuse_mixed(results)
     return results
+
+
+def _refuse_other_seeds(trajectories: pd.DataFrame, rounds: pd.DataFrame) -> None:
+    seeds = rounds["trajectory_id"].map(trajectories.set_index("trajectory_id")["seed"])
+    if len(others := rounds[rounds["seed"] != seeds]):
+        raise StoreError(
+            f"Expected rounds of trajectory {others['trajectory_id'].iloc[0]} with its own seed, but got "
+            f"{others['seed'].iloc[0]}; `ntkcpl store check` says what to do."
+        )
 
 
 def check_metric(metric: str) -> None:

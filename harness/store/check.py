@@ -142,6 +142,9 @@ def _faults(row: Row | None, rounds: pd.DataFrame, queries: pd.DataFrame) -> Ite
                 yield f"has `{name}` {row[name]}, but {getattr(spec, name)} in its `spec`"
     if row is not None and row["status"] not in ("ok", "failed"):
         yield f"has the status {row['status']}"
+    for name in ("data", "strategy", "params", "seed"):
+        if row is not None and len(others := rounds.loc[rounds[name] != row[name], name]):
+            yield f"has `{name}` {row[name]}, but {others.iloc[0]} in a row of rounds"
     n_query = rounds["n_query"].to_list()
     if rounds["round"].to_list() != list(range(len(rounds))):
         yield f"has the rounds {_short(rounds['round'].to_list())}, not 0 to {len(rounds) - 1}"

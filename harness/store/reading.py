@@ -292,10 +292,14 @@ def _check_values(table: pa.Table, path: Location) -> None:
         column = table.column(name)
         if column.null_count or (pa.types.is_list(column.type) and pc.list_flatten(column).null_count):
             raise _unusable(path, f"a `{name}`", "nulls")
+    for name in schema.FILLED & names:
+        if pc.any(pc.equal(pc.list_value_length(table.column(name)), 0)).as_py():
+            raise _unusable(path, f"a value in the list `{name}`", "an empty one")
     for name in (schema.JSON | schema.LISTED) & names:
         kind, what = ((dict, list), "object or list") if name in schema.LISTED else (dict, "object")
+        what += " of numbers and texts" if name in schema.FLAT else ""
         for text in table.column(name).unique().to_pylist():
-            if not _is_json(text, kind):
+            if not _is_json(text, kind, is_flat=name in schema.FLAT):
                 raise _unusable(path, f"a JSON {what} in `{name}`", f"`{text[:60]}`")
     for name in schema.CHOICES.keys() & names:
         if others := set(table.column(name).unique().to_pylist()) - {*schema.CHOICES[name], None}:
@@ -346,12 +350,15 @@ def _unusable(path: Location, wanted: str, found: str) -> DamagedFileError:
     return DamagedFileError(f"Expected {wanted} in every row of `{path}`, but got {found}; remove it to go on.")
 
 
-def _is_json(text: str | None, kind: type | tuple[type, ...]) -> bool:
+def _is_json(text: str | None, kind: type | tuple[type, ...], *, is_flat: bool = False) -> bool:
     """Whether a JSON column may hold it."""
     try:
-        return text is None or isinstance(json.loads(text), kind)
+        value: Any = {} if text is None else json.loads(text)
     except (ValueError, RecursionError):
         return False
+    if is_flat and isinstance(value, dict) and any(isinstance(each, dict | list) for each in value.values()):
+        return False
+    return isinstance(value, kind)
 
 
 def round_seconds(row: Row) -> float:

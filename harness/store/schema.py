@@ -218,6 +218,10 @@ KEYS = dict.fromkeys(ALL_TABLES, _KEYS) | {"coverage": frozenset(), "registratio
 
 JSON = frozenset({"params", "spec", "versions", "stats"})
 """Columns that hold a JSON object, or null."""
+FLAT = frozenset({"stats"})
+"""Those of them whose values are numbers, texts or null."""
+FILLED = frozenset({"seeds", "recall"})
+"""Lists that have a value, if they are not null."""
 LISTED = frozenset({"configurations"})
 """Columns that hold a JSON object, or a list."""
 CHOICES = {"maximised": MAXIMISED, "metric": METRICS}

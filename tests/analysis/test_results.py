@@ -271,6 +271,18 @@ def test_with_fewer_rounds_than_its_schedule_a_trajectory_has_failed(tmp_path, t
     assert "lacks rounds; `ntkcpl store check` says" in missing_cells(results)["reason"].item()
 
 
+def test_rounds_with_the_seed_of_another_trajectory_are_refused(tmp_path, trajectory, write_store):
+    store = write_store(tmp_path, [trajectory(seed=0), trajectory(seed=1)])
+    path = sorted((store / "rounds").iterdir())[0]
+    rows = pq.read_table(path).to_pylist()
+    wrong = [row | {"seed": 1 - row["seed"]} for row in rows]
+    pq.write_table(pa.Table.from_pylist(wrong, schema=schema.ROUNDS), path)
+    row = wrong[0]
+    said = rf"^Expected rounds of trajectory {row['trajectory_id']} with its own seed, but got {row['seed']}; `ntkcpl"
+    with pytest.raises(StoreError, match=said):
+        load(store)
+
+
 def test_with_a_label_count_twice_a_trajectory_has_failed(tmp_path, trajectory, write_store):
     rows = [trajectory("badge", n_labels=(10, 20, 20)), trajectory()]
     results = load(write_store(tmp_path, rows))

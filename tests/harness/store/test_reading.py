@@ -70,7 +70,9 @@ def test_what_is_skipped_is_damage_alone(root):
         *(("rounds", name, None, f"a `{name}` in every row") for name in ("data", "accuracy", "train_seconds")),
         ("trajectories", "versions", "[1]", "a JSON object in `versions`"),
         ("trajectories", "params", "", "a JSON object in `params`"),
-        ("rounds", "stats", '{"peak_bytes": ', "a JSON object in `stats`"),
+        ("rounds", "stats", '{"peak_bytes": ', "a JSON object of numbers and texts in `stats`"),
+        ("rounds", "stats", '{"n_no_class": []}', "a JSON object of numbers and texts in `stats`"),
+        ("rounds", "recall", [], "a value in the list `recall`"),
         *(("rounds", "accuracy", value, "an `accuracy` from 0 to 1") for value in (float("nan"), -0.1, 1.5)),
     ],
 )
@@ -98,7 +100,7 @@ def test_a_null_or_a_text_that_readers_cannot_use_is_damage(root, table, column,
 def test_nulls_where_a_study_has_none_are_damage(root, table, columns):
     row = some_row(table)
     for column in columns:
-        for value in (None, *([[None]] if row[column] == [] else [])):
+        for value in (None, *([[None]] if isinstance(row[column], list) else [])):
             write_row(root, table, row | {column: value})
             words = rf"^Expected a `{column}` in every row of `.*{table}/s\.parquet`, but got nulls"
             with pytest.raises(DamagedFileError, match=words):
@@ -112,10 +114,12 @@ def test_nulls_where_a_study_has_none_are_damage(root, table, columns):
         ("registrations", {"configurations": "1"}, "a JSON object or list in `configurations`"),
         ("registrations", {"maximised": "volume"}, "a `maximised` among area, log_area, final"),
         ("registrations", {"metric": "nll"}, "a `metric` among accuracy, balanced_accuracy, macro_f1"),
+        ("registrations", {"seeds": []}, "a value in the list `seeds`"),
+        ("confirmations", {"seeds": []}, "a value in the list `seeds`"),
         ("trials", {"metric": ""}, "a `metric` among accuracy, balanced_accuracy, macro_f1"),
     ],
 )
-def test_texts_that_no_study_writes_are_damage(root, table, values, words):
+def test_values_that_no_study_writes_are_damage(root, table, values, words):
     write_row(root, table, some_row(table) | values)
     with pytest.raises(DamagedFileError, match=f"^Expected {words} in every row of"):
         read_table(root, table)
@@ -139,6 +143,7 @@ def some_row(table):
     row = {}
     for field in schema.ALL_TABLES[table]:
         row[field.name] = "{}" if pa.types.is_string(field.type) else [] if pa.types.is_list(field.type) else 1
+    row |= {name: [1] for name in schema.FILLED & row.keys()}
     return row | {name: value for name, value in (("maximised", "area"), ("metric", "accuracy")) if name in row}
 
 
