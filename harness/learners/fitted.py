@@ -126,7 +126,8 @@ class FittedLearner:
         scaled = inputs.numpy()
         probabilities = np.empty((len(scaled), self._n_classes), dtype=np.float32)
         for rows in _tiles(len(scaled)):
-            found = np.asarray(self._predictor.predict_proba(scaled[rows]))
+            # A copy: a predictor that writes on what it gets would change the pool, or the test data, for good.
+            found = np.asarray(self._predictor.predict_proba(scaled[rows].copy()))
             wanted = probabilities[rows].shape
             if found.shape != wanted:
                 raise SpecError(f"Expected probabilities of shape {wanted} from `{self._name}`, but got {found.shape}.")

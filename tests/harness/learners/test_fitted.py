@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from harness.learner import one_thread
+from harness.learner import Inputs, one_thread
 from harness.learners import Learner
 from harness.learners.knn import KNN
-from harness.learners.testing import fitted
+from harness.learners.testing import FEATURES, OTHERS, fitted
 from strategies.functional.tiles import map_each
 
 MEETING = threading.Barrier(2)
@@ -77,3 +77,29 @@ def test_a_learner_may_train_another():
     asking.join(60)
     assert not asking.is_alive()
     assert len(SEEN) == 5
+
+
+class Normalising:
+    """Writes on what it is asked about."""
+
+    def predict_proba(self, features):
+        features /= np.linalg.norm(features, axis=1, keepdims=True)
+        return np.eye(3)[(3 * features[:, :3]).argmax(axis=1)]
+
+
+@dataclass(frozen=True)
+class Normalises(Learner):
+    name: ClassVar[str] = "normalises"
+    source: ClassVar[str] = "tests"
+
+    def fit(self, features, labels, n_classes, *, rng):
+        return Normalising()
+
+
+def test_a_predictor_that_writes_on_features_changes_neither_pool_nor_test_data():
+    classifier, test = fitted(Normalises()), Inputs.of(FEATURES, "rms", "cpu").scaled(OTHERS)
+    embedding, inputs = classifier.embedding.copy(), test.clone()
+    assert classifier.probabilities.any()
+    classifier.predict(test)
+    np.testing.assert_array_equal(classifier.embedding, embedding)
+    np.testing.assert_array_equal(test, inputs)
