@@ -229,12 +229,13 @@ class _Linear(nn.Linear):
 
 def _initialise(dim: int, n_classes: int, spec: LearnerSpec, generator: torch.Generator) -> nn.Sequential:
     """Torch's own initialisation of linear layers, drawn from `generator` instead of the global one."""
-    first, last = _Linear(dim, spec.hidden), _Linear(spec.hidden, n_classes)
+    single = torch.float32  # what plug-ins set as torch's default must not reach the network
+    first, last = _Linear(dim, spec.hidden, dtype=single), _Linear(spec.hidden, n_classes, dtype=single)
     for layer in (first, last):
         bound = 1 / math.sqrt(layer.in_features)
         nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
         nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-    return nn.Sequential(first, nn.BatchNorm1d(spec.hidden), nn.ReLU(), last)
+    return nn.Sequential(first, nn.BatchNorm1d(spec.hidden, dtype=single), nn.ReLU(), last)
 
 
 def _batches(order: Tensor, size: int) -> list[Tensor]:

@@ -140,6 +140,16 @@ def test_weights_that_diverge_are_refused(pool, lr):
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_torchs_default_dtype_does_not_reach_the_network(pool):
+    expected = fit(pool, range(9))
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = fit(pool, range(9))
+        np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_thread_settings_are_put_back():
     def settings():
         return torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
