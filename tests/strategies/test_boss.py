@@ -3,6 +3,7 @@ import pytest
 
 from strategies.boss import PROPOSERS, Boss
 from strategies.exceptions import InvalidSelectionError
+from strategies.refine import ENSEMBLE, Refine
 from strategies.registry import BUILT_IN, ORACLES, strategy_class, strategy_names
 from strategies.testing import make_view
 
@@ -32,3 +33,17 @@ def test_is_no_strategy():
     assert strategy_class("boss") is Boss is ORACLES["boss"]
     assert "boss" not in strategy_names()
     assert not set(ORACLES) & set(BUILT_IN)
+
+
+def test_versions_follow_those_of_the_proposers():
+    # Whoever proposes other picks changes the batches: raise Refine's and BoSS's version with that of a proposer.
+    proposers = {each.name: each.version for each in ENSEMBLE if each.version > 1}
+    assert proposers == {
+        "coreset_self": 2,
+        "bait_binary": 2,
+        "typiclust": 2,
+        "dropquery": 2,
+        "maxherding": 2,
+        "uherding": 2,
+    }
+    assert (Refine.version, Boss.version) == (3, 2)
