@@ -299,6 +299,11 @@ class Strategy(abc.ABC):
                 raise InvalidSelectionError(
                     f"Expected stats of `{self.name}` to be int, float or str, but `{key}` is {type(value).__name__}."
                 )
+            # The harness makes a column of it.
+            if key == "n_clusters" and (isinstance(value, str) or not 0 <= value < 2**31 or value != int(value)):
+                raise InvalidSelectionError(
+                    f"Expected a whole number from 0 as `n_clusters` in the stats of `{self.name}`, but got {value!r}."
+                )
         scores = None if selection.scores is None else np.asarray(selection.scores)
         if scores is not None and (scores.shape != (n,) or scores.dtype.kind not in "biuf"):
             raise InvalidSelectionError(

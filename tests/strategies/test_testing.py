@@ -100,6 +100,14 @@ class CountsByNumber(Works):
         return Selection(view.unlabelled[:n], stats={"n_clusters": 2, 3: 4})
 
 
+class CountsClusters(Works):
+    def __init__(self, n_clusters):
+        object.__setattr__(self, "n_clusters", n_clusters)
+
+    def _select(self, view, n, *, rng):
+        return Selection(view.unlabelled[:n], stats={"n_clusters": self.n_clusters})
+
+
 class CountsNothing(Works):
     def _select(self, view, n, *, rng):
         return Selection(view.unlabelled[:n], stats=None)
@@ -486,6 +494,10 @@ BROKEN = [
     ("picks_are_distinct_and_unlabelled", CountsInfinities(), {"n": 7, "seed": 1}, "`radius` is inf"),
     ("picks_are_distinct_and_unlabelled", CountsArrays(), {"n": 7, "seed": 1}, "`sizes` is ndarray"),
     ("picks_are_distinct_and_unlabelled", CountsByNumber(), {"n": 7, "seed": 1}, "text as keys of the stats .* got 3"),
+    *(
+        ("picks_are_distinct_and_unlabelled", CountsClusters(count), {"n": 7, "seed": 1}, "whole number .* `n_cl")
+        for count in ("many", 2.5, np.nan, -1, 2**63, 10**400)
+    ),
     ("picks_are_distinct_and_unlabelled", CountsNothing(), {"n": 7, "seed": 1}, "a dict as stats .* NoneType"),
     ("picks_are_distinct_and_unlabelled", ScoresThePool(), {"n": 7, "seed": 1}, "one score per pick"),
     ("whole_pool_can_be_bought", RanksHalf(), {}, "distinct unlabelled"),
