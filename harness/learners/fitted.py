@@ -98,15 +98,22 @@ class FittedLearner:
 
         Raises:
             InvalidQuestionError: the learner has none, beside what `strategies.Model` says.
+            SpecError: the predictor breaks its contract.
         """
         if not self._has_gradient:
             raise InvalidQuestionError(f"Expected a learner with a gradient, but `{self._name}` has none.")
         features = check_features(features, self._inputs.pool.shape[1])
         classes = check_classes(classes, len(features), self._n_classes)
         scaled = self._inputs.scaled(features).numpy()
-        parts = [self._predictor.gradient(scaled[rows], classes[rows]) for rows in _tiles(len(scaled))]
-        found = np.concatenate([np.empty((0, features.shape[1])), *parts]).astype(np.float32)
-        return self._inputs.scaler.pull_back(features, found)
+        slopes = np.empty_like(scaled)
+        for rows in _tiles(len(scaled)):
+            found, wanted = np.asarray(self._predictor.gradient(scaled[rows], classes[rows])), slopes[rows].shape
+            if found.shape != wanted:
+                raise SpecError(f"Expected a gradient of shape {wanted} from `{self._name}`, but got {found.shape}.")
+            if not np.isfinite(found).all():
+                raise SpecError(f"Expected a finite gradient from `{self._name}`, but got NaN or infinite numbers.")
+            slopes[rows] = found
+        return self._inputs.scaler.pull_back(features, slopes)
 
     def refit(self, positions: IndexArray) -> Classifier:
         """The same learner fitted on the labels at some positions in the order of purchase; see `strategies.Model`."""

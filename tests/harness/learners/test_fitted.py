@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import pytest
 from threadpoolctl import threadpool_info
 
+from harness.exceptions import SpecError
 from harness.learner import Inputs, one_thread
 from harness.learners import Learner
 from harness.learners.knn import KNN
@@ -103,3 +105,33 @@ def test_a_predictor_that_writes_on_features_changes_neither_pool_nor_test_data(
     classifier.predict(test)
     np.testing.assert_array_equal(classifier.embedding, embedding)
     np.testing.assert_array_equal(test, inputs)
+
+
+SLOPES = {"row": np.zeros((1, 8)), "columns": np.zeros((60, 3)), "nan": np.full((60, 8), np.nan)}
+
+
+class Slopes(Even):
+    def __init__(self, found):
+        super().__init__(3)
+        self.found = found
+
+    def gradient(self, features, classes):
+        return self.found
+
+
+@dataclass(frozen=True)
+class HasSlopes(Learner):
+    name: ClassVar[str] = "has_slopes"
+    source: ClassVar[str] = "tests"
+    has_gradient: ClassVar[bool] = True
+
+    found: str = "row"
+
+    def fit(self, features, labels, n_classes, *, rng):
+        return Slopes(SLOPES[self.found])
+
+
+@pytest.mark.parametrize(("found", "said"), [("row", "got .1, 8."), ("columns", "got .60, 3."), ("nan", "got NaN")])
+def test_a_gradient_of_another_shape_or_without_numbers_is_refused(found, said):
+    with pytest.raises(SpecError, match=f"^Expected a .*gradient .*{said}"):
+        fitted(HasSlopes(found=found)).gradient(FEATURES, np.zeros(60, dtype=np.int64))
