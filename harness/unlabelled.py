@@ -49,6 +49,7 @@ _SUFFIXES = (".npy", ".npz", ".safetensors", ".parquet")
 _MISSING = ("na", "nan", "n/a", "null", "none", "#n/a")
 _MOST_DIGITS = 6
 _MOST_SHOWN = 3
+_MOST_COLUMNS = 12
 _Rows: TypeAlias = list[tuple[str, dict[str, Any]]]
 """Of a file of labels, each with its place."""
 
@@ -312,20 +313,21 @@ def _read_table(path: Path) -> _Rows:
         if path.suffix.lower() == ".parquet":
             read = read_all(path)
             columns = read.column_names
-            table = [(f"row {row} of `{path}`", entry) for row, entry in enumerate(read.to_pylist())]
+            table, uneven = [(f"row {row} of `{path}`", entry) for row, entry in enumerate(read.to_pylist())], []
         else:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 above, text = _above_header(file.read())
                 reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
-                columns = list(reader.fieldnames or [])
+                columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
                 _refuse_twice(columns, path)
                 table = [(f"line {above + reader.line_num} of `{path}`", row) for row in reader if not _is_blank(row)]
-            if uneven := [where for where, row in table if None in row or None in row.values()]:
-                raise DataError(f"Expected as many values as columns, but {uneven[0]} has another number.")
+            uneven = [where for where, row in table if None in row or None in row.values()]
     except DataError:
         raise
     except FileNotFoundError as error:
         raise DataError(f"Expected labels in `{path}`, but there is no such file.") from error
+    except IsADirectoryError as error:
+        raise DataError(f"Expected a file of labels, but `{path}` is a folder; name each file in it.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             f"Expected a CSV file in UTF-8, but got `{path}` ({reason(error)}); save it as CSV in UTF-8, with commas."
@@ -333,7 +335,10 @@ def _read_table(path: Path) -> _Rows:
     except Exception as error:  # as in load_pool
         raise unreadable(str(path), error) from error
     if LABEL not in columns or not {NAME, INDEX} & set(columns):
-        raise DataError(f"Expected the columns `label` and `name` or `index` in `{path}`, but got {_few(columns)}.")
+        found = ", ".join(f"`{name}`" for name in columns[:_MOST_COLUMNS]) or "nothing"
+        raise DataError(f"Expected the columns `label` and `name` or `index` in `{path}`, but got {found}.")
+    if uneven:
+        raise DataError(f"Expected as many values as columns, but {uneven[0]} has another number.")
     return table
 
 
@@ -353,7 +358,8 @@ def _delimiter(text: str) -> str:
     """What stands between the values: spreadsheet programs write what is usual where they are used."""
     for mark in ",;\t":
         with suppress(csv.Error):
-            if LABEL in next(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=mark), []):
+            first = next(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=mark), [])
+            if LABEL in (name.strip() for name in first):
                 return mark
     return ","
 

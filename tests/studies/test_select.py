@@ -316,6 +316,23 @@ class TestLabels:
         with pytest.raises(DataError, match="a label in UTF-8 in row 1"):
             read_labels([tmp_path / "1.parquet"], NAMED, None)
 
+    def test_the_first_line_tells_what_a_file_lacks(self, tmp_path):
+        """Blanks at the ends of a heading, which nobody sees, change nothing; a line above it is no odd row."""
+        path = tmp_path / "1.csv"
+        path.write_text("index ; label ;round\n7;a;0\n1;b;0\n")
+        assert read_labels([path], NAMED, None).rows.tolist() == [7, 1]
+        path.write_text("index,label,label \n7,a,b\n1,b,a\n")
+        with pytest.raises(DataError, match=r"Expected each column once in .*, but got `label` twice"):
+            read_labels([path], NAMED, None)
+        path.write_text("index,name,round,position,score,lable\n7,,0,0,0.5,a\n")
+        with pytest.raises(DataError, match=r"`name` or `index` in .* but got `index`, .*, `score`, `lable`[.]"):
+            read_labels([path], NAMED, None)
+        path.write_text("Round 1 of Anna\nindex,label\n7,a\n1,b\n")
+        with pytest.raises(DataError, match=r"`name` or `index` in .* but got `Round 1 of Anna`[.]"):
+            read_labels([path], NAMED, None)
+        with pytest.raises(DataError, match=r"Expected a file of labels, but .* is a folder; name each file in it"):
+            read_labels([tmp_path], NAMED, None)
+
     def test_nan_is_a_missing_label(self, tmp_path):
         table = pa.table({"index": [4, 5], "label": pa.array([1.0, np.nan])})
         pq.write_table(table, tmp_path / "1.parquet")
