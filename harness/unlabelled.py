@@ -119,7 +119,9 @@ def load_pool(path: Path) -> Pool:
     if (name := str(path)) in BUILTIN:
         return as_pool(path, BUILTIN[name]().x_train, None)
     if not (any(path.glob("*.npy")) if path.is_dir() else path.is_file() and path.suffix.lower() in _SUFFIXES):
-        kind = "a folder without .npy files" if path.is_dir() else f"a file that ends in `{path.suffix}`"
+        kind = f"a file that ends in `{path.suffix}`"
+        if path.is_dir():
+            kind = "a folder without .npy files; `ntkcpl features extract --unlabelled` makes a pool of pictures"
         raise DataError(
             "Expected a pool in a .npy, .npz, .safetensors or .parquet file or a folder of .npy files, or one of "
             f"{', '.join(BUILTIN)}, but got `{path}`: {kind if path.exists() else 'no such file'}."

@@ -21,6 +21,8 @@ from harness.features.files import hold_out
 Field = Literal["x", "y", "x_test", "y_test"]
 SPLIT = "split"
 
+_NAMES = {"name", "names"}
+"""Of the points, as in a pool for `ntkcpl select`; they are labels only where that is said."""
 _TRAIN = {"train", "training"}
 _TEST = {"test", "tst", "val", "valid", "validation", "eval"}
 _MOST_SHOWN = 5
@@ -168,7 +170,10 @@ def _files(path: Path) -> list[Path]:
         return [path]
     found = sorted(path.glob("*.npy"))
     if not found:
-        raise DataError(f"Expected .npy files in the folder {path}, but got none; name files in {', '.join(_READERS)}.")
+        raise DataError(
+            f"Expected .npy files in the folder {path}, but got none; name files in {', '.join(_READERS)}, and make "
+            "features of pictures with `ntkcpl features extract`."
+        )
     return found
 
 
@@ -266,7 +271,7 @@ def _is_matrix(array: NDArray[Any]) -> bool:
 
 def _may_be_labels(name: str, array: NDArray[Any]) -> bool:
     """A value per row that can be a class; what is called a label is taken at its word, to be refused by name."""
-    if _last(name).casefold() == SPLIT or not (array.ndim == 1 or array.shape[1:] == (1,)):
+    if _last(name).casefold() in {SPLIT, *_NAMES} or not (array.ndim == 1 or array.shape[1:] == (1,)):
         return False
     if _words(name) & _LABEL or array.dtype.kind in "iub":
         return True

@@ -210,7 +210,7 @@ class TestPool:
 
     def test_a_folder_of_something_else_is_refused(self, tmp_path):
         (tmp_path / "p0.png").touch()
-        with pytest.raises(DataError, match=r"but got `.*`: a folder without \.npy files\."):
+        with pytest.raises(DataError, match=r"but got `.*`: a folder without \.npy files; .* --unlabelled` makes"):
             load_pool(tmp_path)
         np.save(tmp_path / "vectors.npy", FEATURES)
         with pytest.raises(DataError, match=r"Expected features called x_train, .*, but got only `vectors`"):

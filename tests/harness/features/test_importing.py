@@ -88,6 +88,7 @@ def test_pooled_maps_and_labels_in_columns(tmp_path):
             {},
             r"Expected one array for the labels of features, but got none .*; `ntkcpl select` takes features without",
         ),
+        ({"x": X, "names": Y.astype(str)}, {}, r"none among x .*, names \(50,\)\. .* --y NAME; `ntkcpl select`"),
         ({"x": X, "y": Y[:-1]}, {"y": "y"}, "Expected a label for each of the 50 rows of x, but got 49"),
         ({"x": X, "y": Y}, {"x": "z"}, "Expected an array among x .50, 6., y .50,. for --x, but got `z`"),
         ({"x": X, "y": Y}, {"x": "y", "y": "x"}, "Expected features as rows of numbers in y"),
@@ -115,6 +116,14 @@ def test_names_of_points_are_no_labels(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, names=names, kinds=kinds, x_test=X_TEST, y_test=Y_TEST)
     found = import_features([tmp_path / "a.npz"])
     assert np.array_equal(found.fields.y_train, kinds)
+
+
+def test_names_of_points_are_labels_only_where_that_is_said(tmp_path):
+    np.savez(tmp_path / "a.npz", features=X, names=Y.astype(str), kind=Y)
+    found = import_features([tmp_path / "a.npz"])
+    assert ("kind", "50", "int64", "y") in found.found
+    found = import_features([tmp_path / "a.npz"], {"y": "names"})
+    assert found.fields.y_train.dtype.kind == "U"
 
 
 def test_objects_that_are_not_needed_are_ignored(tmp_path):
@@ -192,7 +201,9 @@ class TestColumnsSideBySide:
 def test_missing_and_damaged_files(tmp_path):
     with pytest.raises(DataError, match="which does not exist"):
         import_features([tmp_path / "a.npz"])
-    with pytest.raises(DataError, match=r"\.npy files in the folder .*, but got none; name files in .*\.npz"):
+    with pytest.raises(
+        DataError, match=r"\.npy files in the folder .*, but got none; name files in .*\.npz.*, and make"
+    ):
         import_features([tmp_path])
     (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(DataError, match="to be complete and readable"):
