@@ -26,7 +26,7 @@ PLUGINS = Path(__file__).parent / "harness"
 
 
 def pytest_configure() -> None:
-    """Let tests and the processes that they start import the plug-in strategies, and be interrupted as at a terminal."""
+    """Let tests and the processes that they start import the plug-ins and be interrupted as at a terminal."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's `&` starts them with Ctrl-C ignored
     sys.path.append(str(PLUGINS))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH")]))
