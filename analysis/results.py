@@ -341,9 +341,10 @@ def load(
     learners: dict[str, tuple[str, str]] = {}
     if by_learner:
         trajectories, learners = _by_learner(trajectories)
-        called = dict(zip(trajectories["trajectory_id"], trajectories["data"], strict=True))
-        rounds = read["rounds"]
-        read["rounds"] = rounds.assign(data=rounds["trajectory_id"].map(called).fillna(rounds["data"]))
+    # Rounds keep an earlier name of the data, where the file was renamed before the trajectory ended.
+    called = dict(zip(trajectories["trajectory_id"], trajectories["data"], strict=True))
+    rounds = read["rounds"]
+    read["rounds"] = rounds.assign(data=rounds["trajectory_id"].map(called).fillna(rounds["data"]))
     asked_of = trajectories
     is_oracle = trajectories["strategy"].isin(schema.ORACLES)
     oracles, trajectories = trajectories[is_oracle], trajectories[~is_oracle]

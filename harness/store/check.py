@@ -142,7 +142,7 @@ def _faults(row: Row | None, rounds: pd.DataFrame, queries: pd.DataFrame) -> Ite
                 yield f"has `{name}` {row[name]}, but {getattr(spec, name)} in its `spec`"
     if row is not None and row["status"] not in ("ok", "failed"):
         yield f"has the status {row['status']}"
-    for name in ("data", "strategy", "params", "seed"):
+    for name in ("strategy", "params", "seed"):  # a file of features may get another name between two rounds
         if row is not None and len(others := rounds.loc[rounds[name] != row[name], name]):
             yield f"has `{name}` {row[name]}, but {others.iloc[0]} in a row of rounds"
     n_query = rounds["n_query"].to_list()

@@ -283,6 +283,17 @@ def test_rounds_with_the_seed_of_another_trajectory_are_refused(tmp_path, trajec
         load(store)
 
 
+def test_rounds_go_by_the_last_name_of_their_data(tmp_path, trajectory, write_store):
+    """It was interrupted after its last round, and went on with its file of features under another name."""
+    store = write_store(tmp_path, [trajectory(seed=0), trajectory(seed=1)])
+    path = min((store / "rounds").iterdir())
+    rows = pq.read_table(path).to_pylist()
+    earlier = [row | {"data": "earlier"} for row in rows]
+    pq.write_table(pa.Table.from_pylist(earlier, schema=schema.ROUNDS), path)
+    results = load(store)
+    assert set(results.rounds["data"]) == {rows[0]["data"]} == set(results.data_names)
+
+
 def test_with_a_label_count_twice_a_trajectory_has_failed(tmp_path, trajectory, write_store):
     rows = [trajectory("badge", n_labels=(10, 20, 20)), trajectory()]
     results = load(write_store(tmp_path, rows))

@@ -66,6 +66,12 @@ def test_queries_of_a_round_that_was_killed_are_no_problem(store, make_spec):
     assert check_store(store.root).problems == []
 
 
+def test_an_earlier_name_of_the_data_is_no_problem(store):
+    for row in range(4):
+        change(store, "rounds", "data", "earlier", row)
+    assert check_store(store.root).problems == []
+
+
 def learner_changed(text):
     return json.dumps({**json.loads(text), "learner": {"epochs": 7}})
 
