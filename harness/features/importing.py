@@ -21,8 +21,6 @@ from harness.features.files import hold_out
 Field = Literal["x", "y", "x_test", "y_test"]
 SPLIT = "split"
 
-_NAMES = {"name", "names"}
-"""Of the points, as in a pool for `ntkcpl select`; they are labels only where that is said."""
 _TRAIN = {"train", "training"}
 _TEST = {"test", "tst", "val", "valid", "validation", "eval"}
 _MOST_SHOWN = 5
@@ -200,7 +198,10 @@ def _choose(arrays: Mapping[str, NDArray[Any]], chosen: dict[Field, str]) -> dic
             found = [name for name in found if _is_test(name) == (y == "y_test")] or found
             found = [name for name in found if name not in uses.values()]
             named = [name for name in found if _words(name) & _LABEL]
-            uses[y] = _only(named or found, f"the labels of {uses[x]}", f"--{y.replace('_', '-')}", arrays)
+            # What differs in every row names the points, as in a pool without labels; but test data may be small.
+            repeated = named or [name for name in found if len(np.unique(arrays[name])) < n]
+            found = repeated or (found if y == "y_test" else [])
+            uses[y] = _only(found, f"the labels of {uses[x]}", f"--{y.replace('_', '-')}", arrays)
     if "y_test" in uses and "x_test" not in uses:
         raise DataError("Expected test features for the test labels, but got none; name them with --x-test.")
     return uses
@@ -271,13 +272,9 @@ def _is_matrix(array: NDArray[Any]) -> bool:
 
 def _may_be_labels(name: str, array: NDArray[Any]) -> bool:
     """A value per row that can be a class; what is called a label is taken at its word, to be refused by name."""
-    if _last(name).casefold() in {SPLIT, *_NAMES} or not (array.ndim == 1 or array.shape[1:] == (1,)):
+    if _last(name).casefold() == SPLIT or not (array.ndim == 1 or array.shape[1:] == (1,)):
         return False
-    if _words(name) & _LABEL or array.dtype.kind in "iub":
-        return True
-    if array.dtype.kind in "US":
-        return len(np.unique(array)) < len(array)  # else it names the points, as in a pool without labels
-    return array.dtype.kind == "f" and _is_whole(array)
+    return array.dtype.kind in "iuUSb" or bool(_words(name) & _LABEL) or (array.dtype.kind == "f" and _is_whole(array))
 
 
 def _is_whole(array: NDArray[Any]) -> bool:

@@ -88,7 +88,7 @@ def test_pooled_maps_and_labels_in_columns(tmp_path):
             {},
             r"Expected one array for the labels of features, but got none .*; `ntkcpl select` takes features without",
         ),
-        ({"x": X, "names": Y.astype(str)}, {}, r"none among x .*, names \(50,\)\. .* --y NAME; `ntkcpl select`"),
+        ({"x": X, "names": np.arange(50)}, {}, r"none among x .*, names \(50,\)\. .* --y NAME; `ntkcpl select`"),
         ({"x": X, "y": Y[:-1]}, {"y": "y"}, "Expected a label for each of the 50 rows of x, but got 49"),
         ({"x": X, "y": Y}, {"x": "z"}, "Expected an array among x .50, 6., y .50,. for --x, but got `z`"),
         ({"x": X, "y": Y}, {"x": "y", "y": "x"}, "Expected features as rows of numbers in y"),
@@ -113,17 +113,16 @@ def test_what_cannot_be_told_apart_is_one_line(tmp_path, arrays, chosen, complai
 
 def test_names_of_points_are_no_labels(tmp_path):
     names, kinds = np.array([f"{row}.jpg" for row in range(50)]), Y.astype(str)
-    np.savez(tmp_path / "a.npz", x=X, names=names, kinds=kinds, x_test=X_TEST, y_test=Y_TEST)
-    found = import_features([tmp_path / "a.npz"])
-    assert np.array_equal(found.fields.y_train, kinds)
+    for other in (names, np.arange(50), np.arange(50.0)):
+        np.savez(tmp_path / "a.npz", x=X, names=other, kinds=kinds, x_test=X_TEST, y_test=Y_TEST)
+        found = import_features([tmp_path / "a.npz"])
+        assert np.array_equal(found.fields.y_train, kinds)
 
 
-def test_names_of_points_are_labels_only_where_that_is_said(tmp_path):
-    np.savez(tmp_path / "a.npz", features=X, names=Y.astype(str), kind=Y)
-    found = import_features([tmp_path / "a.npz"])
-    assert ("kind", "50", "int64", "y") in found.found
-    found = import_features([tmp_path / "a.npz"], {"y": "names"})
-    assert found.fields.y_train.dtype.kind == "U"
+def test_labels_of_test_data_may_all_differ(tmp_path):
+    rows = [int(np.flatnonzero(each == Y)[0]) for each in np.unique(Y)]
+    np.savez(tmp_path / "a.npz", x=X, kind=Y.astype(str), x_test=X[rows], kind_test=Y[rows].astype(str))
+    assert np.array_equal(import_features([tmp_path / "a.npz"]).fields.y_test, Y[rows].astype(str))
 
 
 def test_objects_that_are_not_needed_are_ignored(tmp_path):
