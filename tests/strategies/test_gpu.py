@@ -219,6 +219,33 @@ def test_regression_is_that_of_the_cpu(n_labelled):
         np.testing.assert_allclose(there, here, atol=1e-6)
 
 
+@pytest.fixture
+def double():
+    """As a plug-in may set it for its whole process."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_torchs_default_dtype_changes_nothing(score, request):
+    def run():
+        rng = np.random.default_rng(0)
+        network = draw_network(6, 8, 1, parameterisation="ntk", bias=True, rng=rng)
+        kernel = make_kernel("analytic", network, rng.normal(size=(200, 6)))
+        block = device_block(make_case(3, n=200), score)
+        for _ in range(3):
+            accept([block], block.best().pool_index)
+        targets, initial = np.eye(3)[[0, 1]], np.zeros((200, 3))
+        return block.scores(), block.predictions, *gpu.condition(kernel, np.arange(2), targets, initial, 1e-3, "cpu")
+
+    expected = run()
+    request.getfixturevalue("double")
+    for here, there in zip(expected, run(), strict=True):
+        assert here.dtype == there.dtype
+        np.testing.assert_array_equal(here, there)
+
+
 def test_fused_kernels_compile_for_a_gpu_without_fused_products():
     pytest.importorskip("triton", reason="Triton is not installed")
     script = """

@@ -117,9 +117,9 @@ class DeviceBlock:
         self._by_point = self._moved(problem.predictions).clone()
         self._tiles = slices(0, len(positions), TILE_ROWS)
         n_stored = min(len(positions), self._rows_that_fit(compute.memory_limit))
-        self._stored = torch.empty((n_stored, problem.n_points), device=self._device)
+        self._stored = torch.empty((n_stored, problem.n_points), dtype=torch.float32, device=self._device)
         self._n_corrected = 0
-        self._variances = torch.empty(len(positions), device=self._device)
+        self._variances = torch.empty(len(positions), dtype=torch.float32, device=self._device)
         for tile in self._tiles:
             residual = self._build(tile)
             own = self._positions[tile]
@@ -428,8 +428,8 @@ def condition(
     gram = kernel(rows, rows)
     factor = torch.linalg.cholesky(gram + ridge * torch.eye(len(rows), dtype=torch.float64, device=device))
     residual = torch.linalg.solve_triangular(factor, moved(labelled_targets) - start[rows], upper=False)
-    whitened = torch.empty((len(rows), len(start)), device=device)
-    predictions = torch.empty(start.shape, device=device)
+    whitened = torch.empty((len(rows), len(start)), dtype=torch.float32, device=device)
+    predictions = torch.empty(start.shape, dtype=torch.float32, device=device)
     for points in slices(0, len(start), TILE_ROWS):
         half = torch.linalg.solve_triangular(factor, kernel(rows, points), upper=False)
         whitened[:, points] = half
