@@ -300,8 +300,8 @@ def test_other_options_run(make, options, n_labelled):
 
 @pytest.mark.parametrize("risk", ["zero_one", "squared"])
 def test_noise_between_copies_that_overflows_is_refused(risk):
-    refused = 0
-    for seed in range(6):
+    said = ""
+    for seed in range(20):  # which of them overflow depends on how the libraries round; about half do
         pool = np.repeat(np.random.default_rng(seed).normal(size=(3, 64)), 30, axis=0).astype(np.float32)
         view = PoolView(pool, np.empty(0, np.int64), np.empty(0, np.int64), 3)
         outputs = choose(NTKCPLSelf(ridge=1e-3, risk=risk), view, len(pool)).diagnostics.outputs
@@ -309,10 +309,10 @@ def test_noise_between_copies_that_overflows_is_refused(risk):
         try:
             outputs = choose(NTKCPLSelf(ridge=1e-4, risk=risk), view, len(pool)).diagnostics.outputs
         except InvalidParameterError as error:
-            refused += "a `ridge` of `ntkcpl_self` above the rounding errors" in str(error)
-        else:
-            assert np.isfinite(outputs).all()
-    assert refused
+            said = str(error)
+            break
+        assert np.isfinite(outputs).all()
+    assert "a `ridge` of `ntkcpl_self` above the rounding errors" in said
 
 
 class TestCanonical:
