@@ -14,8 +14,10 @@ from harness.learner import Classifier, Inputs, one_thread, train
 from harness.measures import Metrics, measure, reached
 from harness.record import History, RoundRecord
 from harness.spec import LearnerSpec, TrajectorySpec
+from harness.store import schema
 from harness.streams import stream
 from strategies.base import Compute, IndexArray, LookAheadDiagnostics, Oracle, PoolView, Selection
+from strategies.exceptions import InvalidSelectionError
 from strategies.registry import make_strategy
 from strategies.subpool import in_whole, remaining
 
@@ -84,6 +86,11 @@ class _Trajectory:
         trained = time.perf_counter()
         accuracy, metrics = self.accuracy(), self._metrics()
         stats = dict(selection.stats)
+        if texts := [key for key in sorted(schema.FLAT["stats"] & stats.keys()) if isinstance(stats[key], str)]:
+            raise InvalidSelectionError(
+                f"Expected a number as `{texts[0]}` in the stats of `{self._strategy.name}`, as reports compute with "
+                f"it, but got {stats[texts[0]]!r}; give it another name."
+            )
         n_clusters = stats.pop("n_clusters", None)
         if (n_lost := sum(self._queries) - len(self._labelled)) > 0:
             stats["n_no_class"] = n_lost

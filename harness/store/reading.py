@@ -8,7 +8,7 @@ table is read again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -102,10 +102,10 @@ def read_table(root: Location, table: str, skipped: list[Location] | None = None
 def read_rows(root: Location, table: str) -> list[Row]:
     """All rows of a table as dictionaries; raises as `read_table` does."""
     rows = []
-    for path, content in read_files(root, table).items():
+    for content in read_files(root, table).values():
         if isinstance(content, StoreError):
             raise content
-        rows += listed(content, path)
+        rows += content.to_pylist()
     return rows
 
 
@@ -164,12 +164,12 @@ class StoreReader:
     def trials(self, study: str) -> list[Row]:
         """Rows of `trials` of a sweep, by number; none where it has not finished one."""
         path = self._path("trials", study)
-        return sorted(listed(read_file(path), path), key=lambda row: int(row["trial"])) if path.exists() else []
+        return sorted(read_file(path).to_pylist(), key=lambda row: int(row["trial"])) if path.exists() else []
 
     def confirmations(self, study: str) -> list[Row]:
         """Rows of `confirmations` of a sweep, those of earlier looks first."""
         path = self._path("confirmations", study)
-        return listed(read_file(path), path) if path.exists() else []
+        return list(read_file(path).to_pylist()) if path.exists() else []
 
     def registrations(self) -> list[Row]:
         """Rows of `registrations`, the earliest first."""
@@ -212,12 +212,12 @@ class StoreReader:
         """Rows of a trajectory, from its own file or else from a merged one."""
         for _ in range(ATTEMPTS):
             with suppress(FileNotFoundError):
-                return listed(read_file(self._path(table, trajectory_id)), self._path(table, trajectory_id))
+                return list(read_file(self._path(table, trajectory_id)).to_pylist())
             merged_files = self.merged_files(table)
             with suppress(FileNotFoundError):
                 for path in merged_files:
                     if trajectory_id in self.members(path):
-                        return listed(read_file(path, trajectory_id=trajectory_id), path)
+                        return list(read_file(path, trajectory_id=trajectory_id).to_pylist())
                 if self.merged_files(table) == merged_files:
                     return []
         raise _restless(self.root / table)
@@ -285,7 +285,10 @@ def _check_values(table: pa.Table, path: Location) -> None:
     """Raise DamagedFileError where rows of a file have a null, a text or a number that the schema does not want."""
     try:
         table.validate(full=True)
-    except pa.ArrowInvalid as error:
+        for column in table.columns:
+            if pa.types.is_timestamp(column.type):
+                pc.min_max(column).as_py()  # within the years that Python knows
+    except (ValueError, ArithmeticError) as error:
         raise unreadable(path, error) from error
     names = set(table.column_names)
     for name in schema.KEYS[path.parent.name] & names:
@@ -297,10 +300,12 @@ def _check_values(table: pa.Table, path: Location) -> None:
             raise _unusable(path, f"a value in the list `{name}`", "an empty one")
     for name in (schema.JSON | schema.LISTED) & names:
         kind, what = ((dict, list), "object or list") if name in schema.LISTED else (dict, "object")
-        what += " of numbers and texts" if name in schema.FLAT else ""
+        what += f" in `{name}`"
+        if (numbers := schema.FLAT.get(name)) is not None:
+            what = f"object of numbers and texts in `{name}`, with numbers for {', '.join(sorted(numbers))},"
         for text in table.column(name).unique().to_pylist():
-            if not _is_json(text, kind, is_flat=name in schema.FLAT):
-                raise _unusable(path, f"a JSON {what} in `{name}`", f"`{text[:60]}`")
+            if not _is_json(text, kind, numbers):
+                raise _unusable(path, f"a JSON {what}", f"`{text[:60]}`")
     for name in schema.CHOICES.keys() & names:
         if others := set(table.column(name).unique().to_pylist()) - {*schema.CHOICES[name], None}:
             raise _unusable(path, f"a `{name}` among {', '.join(schema.CHOICES[name])}", f"`{min(others)[:60]}`")
@@ -327,19 +332,6 @@ def check_version(found_schema: pa.Schema, path: Location) -> str:
     return found
 
 
-def listed(table: pa.Table, path: Location) -> list[Row]:
-    """The rows of a file.
-
-    Raises:
-        DamagedFileError: a value is none of Python's, such as a date too far away.
-    """
-    try:
-        rows: list[Row] = table.to_pylist()
-    except (ValueError, ArithmeticError) as error:
-        raise unreadable(path, error) from error
-    return rows
-
-
 def from_json(text: str | None) -> Row:
     """A JSON column's value; nothing is an empty object."""
     value: Row = json.loads(text) if text else {}
@@ -350,14 +342,16 @@ def _unusable(path: Location, wanted: str, found: str) -> DamagedFileError:
     return DamagedFileError(f"Expected {wanted} in every row of `{path}`, but got {found}; remove it to go on.")
 
 
-def _is_json(text: str | None, kind: type | tuple[type, ...], *, is_flat: bool = False) -> bool:
-    """Whether a JSON column may hold it."""
+def _is_json(text: str | None, kind: type | tuple[type, ...], numbers: Set[str] | None) -> bool:
+    """Whether a JSON column may hold it; if `numbers` is given, it must be flat, with numbers under these names."""
     try:
         value: Any = {} if text is None else json.loads(text)
     except (ValueError, RecursionError):
         return False
-    if is_flat and isinstance(value, dict) and any(isinstance(each, dict | list) for each in value.values()):
-        return False
+    if numbers is not None and isinstance(value, dict):
+        for key, each in value.items():
+            if isinstance(each, dict | list) or (key in numbers and not isinstance(each, int | float)):
+                return False
     return isinstance(value, kind)
 
 

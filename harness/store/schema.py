@@ -218,8 +218,15 @@ KEYS = dict.fromkeys(ALL_TABLES, _KEYS) | {"coverage": frozenset(), "registratio
 
 JSON = frozenset({"params", "spec", "versions", "stats"})
 """Columns that hold a JSON object, or null."""
-FLAT = frozenset({"stats"})
-"""Those of them whose values are numbers, texts or null."""
+FLAT = {
+    "stats": frozenset(
+        {
+            *{"n_no_class", "measure_seconds", "p_nff", "p_fnf", "ntk_error", "estimate_error"},
+            *{"cap_bound", "stored_share"},
+        }
+    )
+}
+"""Those of them whose values are numbers, texts or null, with the names that readers compute with: always numbers."""
 FILLED = frozenset({"seeds", "recall"})
 """Lists that have a value, if they are not null."""
 LISTED = frozenset({"configurations"})

@@ -20,6 +20,7 @@ from harness.streams import stream
 from harness.trajectory import run_trajectory
 from strategies.base import Compute, draw_uniformly
 from strategies.boss import PROPOSERS, Boss
+from strategies.exceptions import InvalidSelectionError
 from strategies.registry import BUILT_IN
 
 STRATEGIES = list(BUILT_IN)
@@ -329,6 +330,15 @@ class TestHardPools:
         assert other.coverage_estimated == record.coverage_estimated
         assert other.coverage_true != record.coverage_true
         assert other.coverage_ntk_true != record.coverage_ntk_true
+
+
+def test_a_text_under_a_name_that_reports_compute_with_is_refused(pool, make_spec, monkeypatch):
+    def select(self, view, n, *, rng):
+        return replace(draw_uniformly(view, n, rng), stats={"mine": "a text", "stored_share": "half"})
+
+    monkeypatch.setattr(BUILT_IN["random"], "_select", select)
+    with pytest.raises(InvalidSelectionError, match=r"Expected a number as `stored_share` .* of `random`.*'half'"):
+        list(run_trajectory(make_spec("random"), pool))
 
 
 class TestRule10SamePicksEverywhere:

@@ -70,8 +70,10 @@ def test_what_is_skipped_is_damage_alone(root):
         *(("rounds", name, None, f"a `{name}` in every row") for name in ("data", "accuracy", "train_seconds")),
         ("trajectories", "versions", "[1]", "a JSON object in `versions`"),
         ("trajectories", "params", "", "a JSON object in `params`"),
-        ("rounds", "stats", '{"peak_bytes": ', "a JSON object of numbers and texts in `stats`"),
-        ("rounds", "stats", '{"n_no_class": []}', "a JSON object of numbers and texts in `stats`"),
+        *(
+            ("rounds", "stats", text, "a JSON object of numbers and texts in `stats`, with numbers for .*,")
+            for text in ('{"peak_bytes": ', '{"n_no_class": []}', '{"p_nff": "0.1"}', '{"n_no_class": null}')
+        ),
         ("rounds", "recall", [], "a value in the list `recall`"),
         *(("rounds", "accuracy", value, "an `accuracy` from 0 to 1") for value in (float("nan"), -0.1, 1.5)),
     ],
@@ -137,6 +139,15 @@ def test_what_does_not_apply_may_be_null(root, table, values):
     write_row(root, table, some_row(table) | values)
     (row,) = read_table(root, table).to_pylist()
     assert values.items() <= row.items()
+
+
+@pytest.mark.parametrize(("table", "column"), [("registrations", "registered_at"), ("confirmations", "looked_at")])
+def test_a_year_that_python_does_not_know_is_damage(root, table, column):
+    write_row(root, table, some_row(table) | {column: 2**62})
+    words = rf"cannot read `.*{table}/s\.parquet` \(date value out of range\); remove it"
+    for read in (read_table, read_rows):
+        with pytest.raises(DamagedFileError, match=words):
+            read(root, table)
 
 
 def some_row(table):
