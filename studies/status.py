@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +16,7 @@ from harness.store.reading import Row, StoreReader, require_store
 
 
 def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
-    """Name, command and a table by status of each study in a store, with the trials of a sweep that have ended.
+    """Name with its data, command and a table by status of each study, with the trials of a sweep that have ended.
 
     Raises:
         StoreError: there is no store, or it cannot be read.
@@ -39,7 +40,8 @@ def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
             if found and found["status"] == "failed":
                 spec = stored_spec(found)
                 table.add_row("", escape(f"{spec.strategy} seed {spec.seed}: {found['message']}"))
-        yield study, rows[0]["command"], table
+        data = _data(store, trajectories, rows)
+        yield f"{study} on {data}" if data else study, rows[0]["command"], table
 
 
 def progress(root: Location) -> list[str]:
@@ -64,6 +66,14 @@ def progress(root: Location) -> list[str]:
 def _is_sweep(rows: Sequence[Row]) -> bool:
     """Whether a study comes to know its trajectories one after the other."""
     return str(rows[0]["command"]).startswith("ntkcpl sweep")
+
+
+def _data(store: StoreReader, trajectories: dict[str, Row], rows: Sequence[Row]) -> str:
+    """Name of the data of a study, which tells the pools of one command apart; nothing before its first round."""
+    names = [row["trajectory_id"] for row in rows]
+    ended = (trajectories[name] for name in names if name in trajectories)
+    begun = (row for name in names for row in store.rounds(name)[0][:1])
+    return next((str(row["data"]) for row in itertools.chain(ended, begun)), "")
 
 
 def _counts(store: StoreReader, trajectories: dict[str, Row], rows: Sequence[Row]) -> Counter[str]:
