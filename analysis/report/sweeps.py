@@ -55,21 +55,23 @@ class SweepSection(NamedTuple):
 def sweep_sections(results: Results) -> list[SweepSection]:
     """Table and figures of each sweep."""
     sections = []
-    for study, trials in results.trials.groupby("study", sort=True):
+    groups = [(str(study), trials) for study, trials in results.trials.groupby("study", sort=True)]
+    titles = [_title(results, trials) for _, trials in groups]
+    for (study, trials), place, title in zip(groups, slugs(study for study, _ in groups), titles, strict=True):
         counts = trials["status"].value_counts()
         facts = f"{counted(len(trials), 'trial')}: " + ", ".join(f"{n} {status}" for status, n in counts.items()) + "."
         facts += _objective(trials)
         confirmations = results.confirmations[results.confirmations["study"] == study]
-        tables = [_trials(str(study), trials)]
+        tables = [_trials(place, trials)]
         if len(confirmations):
-            tables.insert(0, _confirmations(str(study), confirmations))
+            tables.insert(0, _confirmations(place, confirmations))
         section = SweepSection(
-            str(study),
-            _title(results, trials),
+            study,
+            title if titles.count(title) == 1 else f"{title} ({study})",
             facts,
-            [*registration_lines(results, str(study)), *confirmation_lines(trials, confirmations)],
+            [*registration_lines(results, study), *confirmation_lines(trials, confirmations)],
             tables,
-            sweep_figures(results, str(study)),
+            sweep_figures(results, study),
         )
         sections.append(section)
     return sections
@@ -230,7 +232,7 @@ def _gain(row: Mapping[Hashable, Any], name: str) -> str:
     return f"{points(row[name])} points" + (f" {interval}" if interval else "")
 
 
-def _confirmations(study: str, frame: pd.DataFrame) -> Table:
+def _confirmations(place: str, frame: pd.DataFrame) -> Table:
     shown = frame.assign(
         seeds=[" ".join(str(seed) for seed in seeds) for seeds in frame["seeds"]],
         **{
@@ -251,7 +253,7 @@ def _confirmations(study: str, frame: pd.DataFrame) -> Table:
         Column("status", "status", text),
     ]
     return table_of(
-        f"confirmation-{study}",
+        f"confirmation-{place}",
         "Confirmation",
         shown,
         columns,
@@ -272,7 +274,7 @@ def _metric(trials: pd.DataFrame) -> str:
     return METRICS.get(kept.iloc[0], kept.iloc[0]) if len(kept) else "the metric that was searched for"
 
 
-def _trials(study: str, trials: pd.DataFrame) -> Table:
+def _trials(place: str, trials: pd.DataFrame) -> Table:
     frame = trial_table(trials)
     settings = list(frame.columns[1 : list(frame.columns).index("objective")])
     columns = [
@@ -288,7 +290,7 @@ def _trials(study: str, trials: pd.DataFrame) -> Table:
         Column("seconds", "seconds", number(1)),
     ]
     return table_of(
-        f"trials-{study}",
+        f"trials-{place}",
         "Trials",
         frame,
         columns,

@@ -49,6 +49,20 @@ def test_the_report_has_a_section_for_the_sweep(swept_results, tmp_path):
     assert len(pd.read_csv(tmp_path / "tables" / "trials-sweep-x.csv")) == 7
 
 
+def test_two_sweeps_of_one_kind_are_told_apart_and_stay_in_the_folder(swept, tmp_path):
+    rows = pq.read_table(swept / "trials" / "sweep-x.parquet").to_pylist()
+    name = f"sweep/../{'long' * 60}"
+    rows = [row | {"study": name} for row in rows]
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema.TRIALS), swept / "trials" / "other.parquet")
+    report = make_report(load(swept))
+    titles = [sweep.title for sweep in report.sweeps]
+    assert titles == [f"Sweep of ntkcpl_al on digits ({study})" for study in ("sweep-x", name)]
+    write_report(report, tmp_path / "out", ["csv"])
+    tables = [path.name for path in (tmp_path / "out" / "tables").iterdir() if path.name.startswith("trials-")]
+    assert len(tables) == 2
+    assert "trials-sweep-x.csv" in tables
+
+
 @pytest.mark.parametrize(
     ("version", "metric", "words"),
     [("3", "macro_f1", "macro-F1"), ("3", "accuracy", "accuracy"), ("2", None, "the metric that was searched for")],
