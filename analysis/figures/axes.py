@@ -29,6 +29,9 @@ _DASHES = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 _MARKERS = "osD^v<>h"
 _MOST_TICKS = 10
 _LONGEST_LINE = 40
+_LONGEST_TITLE = 75
+_WIDEST_LEGEND, _SAMPLE_OF_LEGEND = 110, 8
+"""Characters beside one another in a legend below the axis; those that the sample of a line takes."""
 _HEIGHT = 4.4
 _SAMPLE = (0.12, 0.33, 0.54)
 """Inches from the axis to the beginning, marker and end of the sample of a line."""
@@ -75,7 +78,7 @@ def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float
     """Make a figure of one axis with a heading and, below it, a line that says what is shown.
 
     Args:
-        title: heading.
+        title: heading; of a long one the beginning.
         note: what is shown: means of what, over how many, which interval.
         draw: drawing into the axis.
         height: in inches; the width is 7.2.
@@ -84,11 +87,16 @@ def framed(title: str, note: str, draw: Callable[[Axes], Axes], *, height: float
     ax = draw(figure.add_subplot())
     ax.set_title(" ", fontsize=11, pad=26)  # the room that heading and note take, whatever their length
     place: dict[str, Any] = {"xycoords": ("figure fraction", "axes fraction"), "textcoords": "offset points"}
-    heading = ax.annotate(title, (0.012, 1), xytext=(0, 22), fontsize=11, weight="bold", **place)
+    heading = ax.annotate(cut(title), (0.012, 1), xytext=(0, 22), fontsize=11, weight="bold", **place)
     below = ax.annotate(note, (0.012, 1), xytext=(0, 7), fontsize=LABEL_SIZE, color=INK, **place)
     for words in (heading, below):
         words.set_in_layout(False)
     return figure
+
+
+def cut(title: str) -> str:
+    """As much of a title as fits into a line."""
+    return title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…"
 
 
 def wrapped(name: str) -> str:
@@ -169,10 +177,14 @@ def legend_beside(ax: Axes) -> None:
 
 
 def legend_below(ax: Axes, n_columns: int) -> None:
-    """Put the legend under the axis and its label."""
+    """Put the legend under the axis and its label, in as many columns or, for long names, in fewer."""
+    handles, names = ax.get_legend_handles_labels()
+    names = list(map(wrapped, names))
+    longest = max((len(line) for name in names for line in name.splitlines()), default=0)
     below = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-36, units="points")
     place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
-    ax.legend(ncols=n_columns, frameon=False, fontsize=8.5, **place)
+    n_columns = max(1, min(n_columns, _WIDEST_LEGEND // (longest + _SAMPLE_OF_LEGEND)))
+    ax.legend(handles, names, ncols=n_columns, frameon=False, fontsize=8.5, **place)
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from analysis.figures.axes import INK, legend_below, line, line_styles, percent_axis
+from analysis.figures.axes import INK, cut, legend_below, legend_beside, line, line_styles, percent_axis, wrapped
 from analysis.sweeps import SCHEDULE, setting_texts
 
 _CHARACTERS = 70
@@ -31,17 +31,21 @@ def draw_interaction(data: pd.DataFrame, parameter: str, ax: Axes) -> Axes:
         ax.errorbar(x, cells["objective"], errors, capsize=3, label=name, **style)
     texts = setting_texts(values)
     width = (max(map(len, texts)) + 2) / _CHARACTERS
+    is_slanted = not is_number and width * len(values) > 1
     if not is_number:
         slanted: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-        ax.set_xticks(range(len(values)), texts, **(slanted if width * len(values) > 1 else {}))
+        ax.set_xticks(range(len(values)), list(map(wrapped, texts)), **(slanted if is_slanted else {}))
     elif min(values) > 0 and max(values) > 3 * min(values):
         ax.set_xscale("log")
         ax.xaxis.set_minor_locator(NullLocator())
         ticks = _with_room(sorted(values), width)
         ax.set_xticks(ticks, [texts[values.index(value)] for value in ticks])
-    ax.set_xlabel(parameter)
+    ax.set_xlabel(cut(parameter))
     percent_axis(ax, "Objective (%)")
-    legend_below(ax, 3)
+    if is_slanted:  # names of any length lie where the legend would
+        legend_beside(ax)
+    else:
+        legend_below(ax, 3)
     return ax
 
 
@@ -77,7 +81,7 @@ def draw_importances(data: pd.DataFrame, ax: Axes) -> Axes:
     ax.barh(rows, data["importance"], color="#0072B2", height=0.6)
     for row, value in zip(rows, data["importance"], strict=True):
         ax.text(value, row, f" {100 * value:.0f} %", va="center", fontsize=8.5)
-    ax.set_yticks(rows, list(data["setting"]))
+    ax.set_yticks(rows, list(map(wrapped, data["setting"])))
     ax.invert_yaxis()
     ax.set_xlim(0, 1.08)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.figures.axes import height_for
+from analysis.figures.axes import height_for, wrapped
 from analysis.figures.curves import caption, draw_curves
 from analysis.figures.sweeps import draw_history, draw_importances, draw_interaction
 from analysis.formats import slugs
@@ -107,7 +107,8 @@ def sweep_figures(results: Results, study: str) -> list[ReportFigure]:
     importances = importance_data(trials)
     if len(importances):
         note = f"fANOVA over {len(done)} complete trials; says what mattered in this space, not which value is best"
-        height = 1.6 + 0.4 * len(importances)
+        n_lines = max(wrapped(name).count("\n") + 1 for name in importances["setting"])
+        height = 1.6 + max(0.4, 0.2 * n_lines) * len(importances)
         made.append(
             ReportFigure(
                 "importances", "Importance of each setting", note, partial(draw_importances, importances), height

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.axes import framed
-from analysis.figures.sweeps import draw_interaction
+from analysis.figures.sweeps import draw_importances, draw_interaction
 from analysis.sweeps import interaction_data
 
 
@@ -58,3 +58,37 @@ def test_words_have_a_place_each():
     ax = draw_interaction(cells, "kind", Figure().add_subplot())
     assert [text.get_text() for text in ax.get_xticklabels()] == ["b", "a"]
     assert ax.get_xlabel() == "kind"
+
+
+LONG = [f"{number}{'_long' * 40}" for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("schedules", "values"),
+    [
+        (LONG, [10, 100, 1000]),
+        (["10x4", "20x2", "40x1"], LONG),
+        (["10x4", "20x2", "40x1"], ["euclidean" * 3, "b", "c"]),
+    ],
+    ids=["schedules", "values", "a value"],
+)
+def test_long_names_leave_room_for_the_axis_and_one_another(schedules, values):
+    rows = [{"schedule": schedule, LONG[0]: value} for schedule in schedules for value in values]
+    cells = pd.DataFrame(rows).assign(objective=0.5, low=0.4, high=0.6)
+    figure = framed("Title" + LONG[0], "note", lambda ax: draw_interaction(cells, LONG[0], ax))
+    figure.draw_without_rendering()  # warns where no room is left
+    (ax,) = figure.axes
+    ticks = [tick.get_window_extent() for tick in ax.get_xticklabels()]
+    assert not any(ax.get_legend().get_window_extent().overlaps(tick) for tick in ticks)
+    inside = figure.bbox.padded(1)
+    for text in (ax.xaxis.label, *ax.get_legend().get_texts(), *ax.texts):
+        box = text.get_window_extent()
+        assert inside.x0 <= box.x0 <= box.x1 <= inside.x1
+
+
+def test_long_names_of_settings_leave_room_for_their_bars():
+    found = pd.DataFrame({"setting": LONG, "importance": [0.5, 0.3, 0.2]})
+    figure = framed("Title", "note", lambda ax: draw_importances(found, ax), height=5)
+    figure.draw_without_rendering()
+    boxes = [tick.get_window_extent() for tick in figure.axes[0].get_yticklabels()]
+    assert all(upper.y0 > lower.y1 for upper, lower in itertools.pairwise(boxes))
