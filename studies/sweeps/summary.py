@@ -20,6 +20,8 @@ from studies.terminal import Column, say, show_table
 
 _NAMES = {"area": "area", "log_area": "area (log labels)", "final": "final accuracy"}
 _CAPTION = "interval: 95 %, Student's t over seeds, for each trial alone; the best of many owes something to luck"
+_OFTEN_EMPTY = ("interval", "note")
+"""Columns that are left out where they say nothing."""
 _ONE_SEED = "one seed, so there is no interval; the best of many owes something to luck"
 
 
@@ -42,6 +44,7 @@ def show_trials(sweep: Sweep, records: Sequence[Record], console: Console) -> No
     columns = [
         Column(heading, [row[place] for row in rows], is_text=heading in (SCHEDULE, "note"))
         for place, heading in enumerate(headings)
+        if heading not in _OFTEN_EMPTY or any(row[place].plain for row in rows)
     ]
     what = _NAMES[sweep.objective].replace("accuracy", METRICS[sweep.metric])
     if sweep.metric != "accuracy" and sweep.objective != "final":
