@@ -107,7 +107,9 @@ class FittedLearner:
         scaled = self._inputs.scaled(features).numpy()
         slopes = np.empty_like(scaled)
         for rows in _tiles(len(scaled)):
-            found, wanted = np.asarray(self._predictor.gradient(scaled[rows], classes[rows])), slopes[rows].shape
+            with no_exit(SpecError, f"a gradient from `{self._name}`"):
+                found = np.asarray(self._predictor.gradient(scaled[rows], classes[rows]))
+            wanted = slopes[rows].shape
             if found.shape != wanted:
                 raise SpecError(f"Expected a gradient of shape {wanted} from `{self._name}`, but got {found.shape}.")
             if not np.isfinite(found).all():
@@ -134,7 +136,8 @@ class FittedLearner:
         probabilities = np.empty((len(scaled), self._n_classes), dtype=np.float32)
         for rows in _tiles(len(scaled)):
             # A copy: a predictor that writes on what it gets would change the pool, or the test data, for good.
-            found = np.asarray(self._predictor.predict_proba(scaled[rows].copy()))
+            with no_exit(SpecError, f"probabilities from `{self._name}`"):
+                found = np.asarray(self._predictor.predict_proba(scaled[rows].copy()))
             wanted = probabilities[rows].shape
             if found.shape != wanted:
                 raise SpecError(f"Expected probabilities of shape {wanted} from `{self._name}`, but got {found.shape}.")

@@ -68,3 +68,25 @@ class Exits(Broken):
 def test_a_learner_that_exits_is_refused_in_one_line():
     with pytest.raises(SpecError, match=r"^Expected a predictor from `.*:Exits`, but it called sys\.exit\.$"):
         fitted(Exits())
+
+
+class ExitsLater(Broken):
+    has_gradient: ClassVar[bool] = True
+
+    def predict_proba(self, features):
+        raise SystemExit
+
+    def gradient(self, features, classes):
+        raise SystemExit
+
+
+@pytest.mark.parametrize(
+    ("ask", "what"),
+    [
+        (lambda model: model.probabilities, "probabilities"),
+        (lambda model: model.gradient(model.embedding[:2], np.arange(2)), "a gradient"),
+    ],
+)
+def test_a_predictor_that_exits_is_refused_in_one_line(ask, what):
+    with pytest.raises(SpecError, match=rf"^Expected {what} from `.*:ExitsLater`, but it called sys\.exit\.$"):
+        ask(fitted(ExitsLater()))
