@@ -325,11 +325,14 @@ def load(
     import pandas as pd
 
     # Rounds are written first: where they are missing, somebody has removed their file, or it is damaged.
-    written = read["rounds"].drop_duplicates([*_ONE, "n_labels"])[_ONE].value_counts()
-    n_rounds = written.reindex(pd.MultiIndex.from_frame(trajectories[_ONE]), fill_value=0).to_numpy()
+    written = read["rounds"].sort_values("round", kind="stable").drop_duplicates([*_ONE, "round"])
+    sums = written.groupby(_ONE)["n_query"].cumsum()
+    right = written[written["n_labels"] == sums].drop_duplicates([*_ONE, "n_labels"])
+    ids = pd.MultiIndex.from_frame(trajectories[_ONE])
+    n_rounds, n_right = (frame[_ONE].value_counts().reindex(ids, fill_value=0).to_numpy() for frame in (written, right))
     is_ok = (trajectories["status"] == "ok").to_numpy()
-    # Where some are missing, another store's file has replaced theirs, or two have one label count.
-    is_short = is_ok & (n_rounds < trajectories["schedule"].map(_n_rounds).to_numpy())
+    # Where some are missing, another store's file has replaced theirs, or label counts are not the sums of queries.
+    is_short = is_ok & (n_right < trajectories["schedule"].map(_n_rounds).to_numpy())
     trajectories = trajectories.assign(
         status=trajectories["status"].mask(is_short, "failed"),
         message=trajectories["message"].mask(is_short, _LACKS_ROUNDS),

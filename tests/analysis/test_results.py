@@ -301,6 +301,17 @@ def test_with_a_label_count_twice_a_trajectory_has_failed(tmp_path, trajectory, 
     assert list(results.seed_curves) == ["random"]
 
 
+@pytest.mark.parametrize("wrong", [{"round": 0}, {"n_labels": -1}, {"n_labels": 2**62}], ids=str)
+def test_with_a_round_or_a_label_count_of_its_own_a_trajectory_has_failed(tmp_path, trajectory, write_store, wrong):
+    store = write_store(tmp_path, [trajectory(seed=seed) for seed in (0, 1)])
+    path = min((store / "rounds").iterdir())
+    *rows, last = pq.read_table(path).to_pylist()
+    pq.write_table(pa.Table.from_pylist([*rows, last | wrong], schema=schema.ROUNDS), path)
+    results = load(store)
+    assert "lacks rounds; `ntkcpl store check` says" in results.failures["message"].item()
+    assert results.seed_curves["random"].notna().all(axis=None)
+
+
 def test_skipping_takes_no_other_schema(tmp_path, trajectory, write_store):
     store = write_store(tmp_path, [trajectory()])
     file = next((store / "rounds").iterdir())
