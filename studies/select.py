@@ -21,6 +21,7 @@ from harness.unlabelled import FEATURES_HASH, Bought, Pool, load_pool, read_labe
 from harness.workers.memory import available_bytes
 from harness.workers.resources import MEMORY_SHARE
 from strategies.base import Compute, IndexArray, Selection, Strategy
+from studies.sheet import contact_sheet, find_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,10 +122,8 @@ def run_select(
         raise DataError(f"Expected names of pictures in `{data}` for --images, but its points have none.")
     bought = read_labels(labels, pool, classes, no_class)
     if images is not None:
-        from studies.sheet import contact_sheet, find_pictures  # late: it needs Pillow
-
         free = np.setdiff1d(np.arange(len(pool.features)), bought.rows)
-        find_pictures(images, [pool.called(int(row)) for row in free])  # before the choice, which may take long
+        pictures = find_pictures(images, [pool.called(int(row)) for row in free])  # before the choice, which takes long
     compute = Compute(n_threads=joblib.cpu_count(), memory_limit=int(MEMORY_SHARE * available_bytes()))
     selection, model = select(
         strategy,
@@ -139,9 +138,6 @@ def run_select(
         compute=compute,
     )
     table = _table(pool, bought, selection)
-    page = None
-    if images is not None:
-        page = contact_sheet(images, [pool.called(int(row)) for row in selection.indices])
     said = [_so_far(bought)]
     if bought.alike:
         said.append(
@@ -152,16 +148,32 @@ def run_select(
         has_class = bought.labels != NO_CLASS
         said.append(str(cross_validate(model, bought.rows[has_class], bought.labels[has_class])))
     said.append(f"{strategy.name} chose {counted(n, 'point')} in round {bought.next_round}: {out}")
-    _require_new(out, sheet)  # again: somebody may have written one since
-    write(out, table.to_csv(index=False).encode() if out.suffix == ".csv" else _parquet(table))
-    if page is not None and sheet is not None:
-        try:
-            write(sheet, page)
-        except (StoreWriteError, KeyboardInterrupt):
-            out.unlink(missing_ok=True)  # else the same command would be refused, because the picks are there
-            raise
+    files: dict[Path, Any] = {out: table.to_csv(index=False).encode() if out.suffix == ".csv" else _parquet(table)}
+    if sheet is not None:
+        chosen = [pool.called(int(row)) for row in selection.indices]
+        files[sheet], unreadable = contact_sheet({name: pictures[name] for name in chosen})
         said.append(f"Their pictures: {sheet}")
+        if unreadable:
+            said.append(
+                f"Not on this page, because they cannot be read: {listed(unreadable)}. Write these files again and "
+                "look at them there, or give the points the label of --no-class."
+            )
+    _write_new(files)
     return said
+
+
+def _write_new(files: Mapping[Path, Any]) -> None:
+    """Write all files or none, and never over one that is there."""
+    _require_new(*files)  # again: somebody may have written one since
+    written: list[Path] = []
+    for path, content in files.items():
+        try:
+            write(path, content)
+        except (StoreWriteError, KeyboardInterrupt):
+            for other in written:
+                other.unlink(missing_ok=True)  # else the same command would be refused, because the picks are there
+            raise
+        written.append(path)
 
 
 def _require_new(*paths: Path | None) -> None:

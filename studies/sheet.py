@@ -6,11 +6,12 @@ import base64
 import html
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from harness.exceptions import DataError
+from harness.exceptions import DataError, reason
 from harness.features.images import as_rgb
 
 SIDE = 160
@@ -23,8 +24,8 @@ figcaption { max-width: 160px; overflow-wrap: anywhere; } img { image-rendering:
 """
 
 
-def find_pictures(folder: Path, names: Sequence[str]) -> list[Path]:
-    """The files of some pictures.
+def find_pictures(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """The files of some pictures, by their names; each folder is listed once, as a look at each file takes long.
 
     Args:
         folder: that the names are paths in; nothing outside of it counts, but where a link in it leads.
@@ -36,42 +37,52 @@ def find_pictures(folder: Path, names: Sequence[str]) -> list[Path]:
     if find_spec("PIL") is None:
         raise DataError("Expected Pillow for --sheet, but it is not installed: pip install 'ntkcpl[features]'.")
     root = folder.resolve()
-    paths = [Path(os.path.normpath(root / name)) for name in names]
-    for path, name in zip(paths, names, strict=True):
-        if not path.is_relative_to(root) or not path.is_file():
+    found, listed = {}, {}
+    for name in names:
+        path = Path(os.path.normpath(root / name))
+        is_inside = path.is_relative_to(root)
+        if is_inside and (place := path.parent) not in listed:
+            listed[place] = _files(place)
+        # A filesystem may know a file by other names than the listed one, such as in capitals.
+        if not is_inside or not (path.name in listed[place] or path.is_file()):
             raise DataError(
                 f"Expected a picture in `{folder}` for each point without a label, but there is none called `{name}`."
             )
-    return paths
+        found[name] = path
+    return found
 
 
-def contact_sheet(folder: Path, names: Sequence[str]) -> bytes:
-    """The pictures of some files as one HTML page.
+def _files(folder: Path) -> set[str]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.is_file()}
+    return set()
+
+
+def contact_sheet(pictures: Mapping[str, Path]) -> tuple[bytes, list[str]]:
+    """Pictures as one HTML page.
 
     Args:
-        folder: as in `find_pictures`.
-        names: in the order of the page.
+        pictures: the file of each by its name, in the order of the page.
 
-    Raises:
-        DataError: Pillow is missing, or a name is no picture in the folder.
+    Returns:
+        The page, and the names of the pictures that cannot be read, with the reason, which is also in their places.
     """
-    paths = find_pictures(folder, names)
     from PIL import Image
 
-    figures = []
-    for number, (name, path) in enumerate(zip(names, paths, strict=True)):
+    figures, unreadable = [], []
+    for number, (name, path) in enumerate(pictures.items()):
         try:
             with Image.open(path) as image:
                 small = as_rgb(image)
         except Exception as error:  # Pillow raises errors of many types on a damaged file
-            raise DataError(f"Expected a picture in `{path}`, but cannot read it: {error}.") from error
-        small.thumbnail((SIDE, SIDE))
-        width = small.width * (SIDE // max(small.size))
-        buffer = io.BytesIO()
-        small.save(buffer, "PNG")
-        source = base64.b64encode(buffer.getvalue()).decode()
-        figures.append(
-            f'<figure><img alt="" width="{width}" src="data:image/png;base64,{source}">'
-            f"<figcaption>{number}: {html.escape(name)}</figcaption></figure>\n"
-        )
-    return (_HEAD + "".join(figures) + "</body></html>\n").encode()
+            unreadable.append(f"`{name}` ({reason(error)})")
+            shown = f"<p>cannot be read: {html.escape(reason(error))}</p>"
+        else:
+            small.thumbnail((SIDE, SIDE))
+            width = small.width * (SIDE // max(small.size))
+            buffer = io.BytesIO()
+            small.save(buffer, "PNG")
+            source = base64.b64encode(buffer.getvalue()).decode()
+            shown = f'<img alt="" width="{width}" src="data:image/png;base64,{source}">'
+        figures.append(f"<figure>{shown}<figcaption>{number}: {html.escape(name)}</figcaption></figure>\n")
+    return (_HEAD + "".join(figures) + "</body></html>\n").encode(), unreadable

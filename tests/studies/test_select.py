@@ -23,7 +23,7 @@ from harness.unlabelled import Bought, Pool, load_pool, read_labels
 from strategies.base import Compute, Oracle
 from strategies.registry import BUILT_IN, make_strategy
 from studies.select import _so_far, cross_validate
-from studies.sheet import contact_sheet
+from studies.sheet import contact_sheet, find_pictures
 
 LEARNER = LearnerSpec(hidden=16, epochs=3)
 PARAMETERS = {"refine": {"n_batches": 9, "n_filters": 1}}
@@ -496,7 +496,7 @@ class TestSheet:
         return tmp_path / "images"
 
     def test_needs_nothing_else_and_escapes_names(self, folder):
-        page = contact_sheet(folder, ["a&b.png", "c.png"]).decode()
+        page = contact_sheet(find_pictures(folder, ["a&b.png", "c.png"]))[0].decode()
         assert page.count("data:image/png;base64,") == 2
         assert "a&amp;b.png" in page
         assert "http" not in page
@@ -504,27 +504,52 @@ class TestSheet:
     def test_pixels_of_16_bits_are_not_white(self, folder):
         image = pytest.importorskip("PIL.Image")
         image.fromarray(np.full((4, 4), 0x8000, np.uint16)).save(folder / "grey.png")
-        source = contact_sheet(folder, ["grey.png"]).decode().partition("base64,")[2].partition('"')[0]
+        source = contact_sheet({"": folder / "grey.png"})[0].decode().partition("base64,")[2].partition('"')[0]
         with image.open(io.BytesIO(base64.b64decode(source))) as small:
             assert small.getpixel((0, 0)) == (0x80, 0x80, 0x80)
 
     @pytest.mark.parametrize(("side", "shown"), [(8, 160), (32, 160), (100, 100), (400, 160)])
     def test_small_pictures_are_shown_large(self, folder, side, shown):
         pytest.importorskip("PIL.Image").new("RGB", (side, side // 2)).save(folder / "c.png")
-        page = contact_sheet(folder, ["c.png"]).decode()
+        page = contact_sheet({"c.png": folder / "c.png"})[0].decode()
         assert f' width="{shown}" ' in page
         assert "image-rendering: pixelated" in page
 
     def test_a_picture_may_be_a_link(self, folder, monkeypatch):
         (folder / "link.png").symlink_to("../secret.png")
-        assert contact_sheet(folder, ["link.png", "../images/c.png"]).decode().count("data:image/png;base64,") == 2
+        assert len(find_pictures(folder, ["link.png", "../images/c.png"])) == 2
         monkeypatch.chdir(folder)
-        assert contact_sheet(Path("../images"), ["link.png"])
+        assert find_pictures(Path("../images"), ["link.png"])
 
-    @pytest.mark.parametrize("name", ["../secret.png", "link/../../secret.png", "nothere.png", "broken.png", ""])
-    def test_reads_nothing_outside_of_the_folder(self, folder, name):
+    @pytest.mark.parametrize("name", ["../secret.png", "link/../../secret.png", "nothere.png", "no/c.png", "sub", ""])
+    def test_finds_nothing_outside_of_the_folder(self, folder, name):
+        (folder / "sub").mkdir()
         with pytest.raises(DataError, match="Expected a picture"):
-            contact_sheet(folder, [name])
+            find_pictures(folder, [name])
+
+    def test_each_folder_is_listed_once_instead_of_a_look_at_each_file(self, folder, monkeypatch):
+        (folder / "sub").mkdir()
+        names = [f"{place}{number}.png" for place in ("", "sub/") for number in range(9)]
+        for name in names:
+            (folder / name).touch()
+        seen, scandir = [], os.scandir
+        with monkeypatch.context() as patch:
+            patch.setattr("os.scandir", lambda path: seen.append(path) or scandir(path))
+            patch.setattr(Path, "is_file", lambda path: pytest.fail(f"looked at {path}"))
+            assert list(find_pictures(folder, names)) == names
+        assert seen == [folder, folder / "sub"]
+
+    def test_a_picture_may_have_another_name_in_the_list_of_its_folder(self, folder, monkeypatch):
+        """As where a filesystem takes small letters for capitals."""
+        monkeypatch.setattr("studies.sheet._files", lambda _: {"C.PNG"})
+        assert find_pictures(folder, ["c.png"])
+
+    def test_a_picture_that_cannot_be_read_leaves_room(self, folder):
+        page, unreadable = contact_sheet({name: folder / name for name in ("c.png", "broken.png", "<gone>")})
+        assert [each.partition(" ")[0] for each in unreadable] == ["`broken.png`", "`<gone>`"]
+        assert page.decode().count("data:image/png;base64,") == 1
+        assert "<p>cannot be read: cannot identify image file" in page.decode()
+        assert "<figcaption>2: &lt;gone&gt;</figcaption>" in page.decode()
 
 
 class TestCommand:
@@ -658,6 +683,16 @@ class TestCommand:
         assert not (tmp_path / "0.csv").exists()
         (tmp_path / "labels.csv").write_text(f"name,label\n{NAMES[-1]},a\n")
         assert command("0.csv", *words, "--labels", tmp_path / "labels.csv").exit_code == 0
+
+    def test_picks_are_written_although_a_picture_cannot_be_read(self, tmp_path, command):
+        pytest.importorskip("PIL.Image")
+        for name in NAMES:
+            (tmp_path / name).write_bytes(b"no picture")
+        result = command("0.csv", "--images", tmp_path, "--sheet", tmp_path / "page.html")
+        assert result.exit_code == 0, result.output
+        table = pd.read_csv(tmp_path / "0.csv")
+        assert f"Not on this page, because they cannot be read: `{table['name'][0]}` (cannot identify" in result.stdout
+        assert (tmp_path / "page.html").read_text().count("cannot be read") == len(table) == 4
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_leaves_no_picks(self, tmp_path, command, monkeypatch, number):
