@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from harness.data import NO_CLASS
 from harness.exceptions import DataError, StoreWriteError
 from harness.query import select
 from harness.spec import AnyLearner
-from harness.store.location import require_local, write
+from harness.store.location import only_maker, require_local, write
 from harness.unlabelled import FEATURES_HASH, Bought, Pool, load_pool, read_labels
 from harness.workers.memory import available_bytes
 from harness.workers.resources import MEMORY_SHARE
@@ -163,17 +164,19 @@ def run_select(
 
 
 def _write_new(files: Mapping[Path, Any]) -> None:
-    """Write all files or none, and never over one that is there."""
-    _require_new(*files)  # again: somebody may have written one since
-    written: list[Path] = []
-    for path, content in files.items():
+    """Write all files or none; never over one that is there, such as that of the same command beside this one."""
+    with ExitStack() as held:
+        for path in files:
+            held.enter_context(only_maker(path))
+        _require_new(*files)  # again: somebody may have written one since
         try:
-            write(path, content)
+            for path, content in files.items():
+                write(path, content)
         except (StoreWriteError, KeyboardInterrupt):
-            for other in written:
-                other.unlink(missing_ok=True)  # else the same command would be refused, because the picks are there
+            for path in files:
+                with suppress(OSError):
+                    path.unlink()  # else the same command would be refused, because there is a file
             raise
-        written.append(path)
 
 
 def _require_new(*paths: Path | None) -> None:

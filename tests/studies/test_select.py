@@ -18,6 +18,7 @@ from harness.data import NO_CLASS, load_dataset
 from harness.exceptions import DataError
 from harness.query import select
 from harness.spec import LearnerSpec
+from harness.store.location import write
 from harness.trajectory import run_trajectory
 from harness.unlabelled import Bought, Pool, load_pool, read_labels
 from strategies.base import Compute, Oracle
@@ -693,6 +694,45 @@ class TestCommand:
         table = pd.read_csv(tmp_path / "0.csv")
         assert f"Not on this page, because they cannot be read: `{table['name'][0]}` (cannot identify" in result.stdout
         assert (tmp_path / "page.html").read_text().count("cannot be read") == len(table) == 4
+
+    def test_of_two_at_the_same_time_the_second_writes_nothing(self, tmp_path, command, monkeypatch):
+        image = pytest.importorskip("PIL.Image")
+        for name in NAMES:
+            image.new("RGB", (4, 4)).save(tmp_path / name)
+        words, others = ("--images", tmp_path, "--sheet", tmp_path / "page.html"), []
+
+        def write_beside(path, content):
+            if not others:
+                others.append(None)
+                others[:] = command("0.csv", *words, n=6), command("1.csv", *words, n=6)
+            write(path, content)
+
+        monkeypatch.setattr("studies.select.write", write_beside)
+        assert command("0.csv", *words).exit_code == 0
+        assert [other.exit_code for other in others] == [2, 2]
+        assert "to be the only one that makes" in others[0].stderr
+        assert len(pd.read_csv(tmp_path / "0.csv")) == (tmp_path / "page.html").read_text().count("<img") == 4
+        assert not (tmp_path / "1.csv").exists()
+
+    @pytest.mark.parametrize("last", [1, 2])
+    def test_a_signal_while_files_are_written_leaves_none(self, tmp_path, command, monkeypatch, last):
+        image = pytest.importorskip("PIL.Image")
+        for name in NAMES:
+            image.new("RGB", (4, 4)).save(tmp_path / name)
+        words, flushed = ("--images", tmp_path, "--sheet", tmp_path / "page.html"), []
+        present = set(tmp_path.iterdir())
+
+        def flush(folder):
+            flushed.append(folder)
+            if len(flushed) == last:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("harness.store.location.flush", flush)  # after the file has its name
+            result = command("0.csv", *words)
+        assert (result.exit_code, result.stderr) == (130, "Interrupted: nothing was written.\n")
+        assert set(tmp_path.iterdir()) == present
+        assert command("0.csv", *words).exit_code == 0
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_leaves_no_picks(self, tmp_path, command, monkeypatch, number):
