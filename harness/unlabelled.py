@@ -93,6 +93,8 @@ class Bought:
         queries: labels of each round that has some.
         next_round: number of the next round.
         n_unnamed: the last so many classes have no label and no name yet, only a number.
+        n_missing: rows that are missing between others of their rounds, as `position` says.
+        first_missing: round and position of the first of them.
         alike: classes that nobody named and that differ only in case or in blanks from one another, or from the label
             of no class, for a user; empty if there are none.
     """
@@ -103,6 +105,8 @@ class Bought:
     queries: tuple[int, ...]
     next_round: int
     n_unnamed: int = 0
+    n_missing: int = 0
+    first_missing: tuple[int, int] | None = None
     alike: str = ""
 
 
@@ -268,6 +272,7 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class
     rounds: list[int] = []
     labelled: dict[int, str] = {}
     places: dict[str, str] = {}
+    positions: dict[int, set[int]] = {}
     for table in _as_bought([_read_table(path) for path in paths]):
         first = rounds[-1] + 1 if rounds else 0
         for where, entry in table:
@@ -285,10 +290,13 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class
             rows.append(row)
             labels.append(label)
             rounds.append(_number(ROUND, entry[ROUND], where) if ROUND in entry else first)
+            if {ROUND, POSITION} <= set(entry):
+                positions.setdefault(rounds[-1], set()).add(_number(POSITION, entry[POSITION], where))
     if rounds and rounds != sorted(rounds):
         raise DataError(
             "Expected rounds that do not go back, but they do; give the files in the order in which they were labelled."
         )
+    gaps = {round_: 1 + max(seen) - len(seen) for round_, seen in positions.items() if max(seen) >= len(seen)}
     queries = tuple(rounds.count(round_) for round_ in dict.fromkeys(rounds))
     nothing = None if no_class is None else _spelt(no_class)
     names = _classes(
@@ -305,8 +313,14 @@ def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class
         queries=queries,
         next_round=rounds[-1] + 1 if rounds else 0,
         n_unnamed=len(set(names) - set(labels)) if classes and classes.isdecimal() else 0,
+        n_missing=sum(gaps.values()),
+        first_missing=next(((round_, _first_gap(positions[round_])) for round_ in gaps), None),
         alike="" if is_named else names_alike([*names, *([nothing] if nothing else [])]),
     )
+
+
+def _first_gap(positions: set[int]) -> int:
+    return next(position for position in itertools.count() if position not in positions)
 
 
 def _read_table(path: Path) -> _Rows:

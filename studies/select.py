@@ -140,6 +140,13 @@ def run_select(
     )
     table = _table(pool, bought, selection)
     said = [_so_far(bought)]
+    if bought.first_missing is not None:
+        round_, position = bought.first_missing
+        have = "has" if bought.n_missing == 1 else "have"
+        said.append(
+            f"{counted(bought.n_missing, 'earlier pick')} {have} no row in the labels, such as position {position} of "
+            f"round {round_}. A point without a label may be chosen again; pass every file that has labels."
+        )
     if bought.alike:
         said.append(
             f"Labels that differ only in case or blanks are kept apart: {bought.alike}. Correct them if they mean the "

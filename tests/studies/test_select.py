@@ -390,6 +390,21 @@ class TestLabels:
         assert read_labels([], NAMED, 'a "b",c').classes == ('a "b"', "c")
         assert read_labels([], NAMED, '"a"" ,b",c').classes == ('a" ,b', "c")
 
+    def test_one_missing_row_is_found_whatever_its_round_and_position(self, tmp_path):
+        rows = [(index, 2, position, "ab"[index % 2]) for position, index in enumerate([7, 3, 5])]
+        columns = ("index", "round", "position", "label")
+        found = [
+            read_labels([write_csv(tmp_path / "1.csv", *kept, columns=columns)], NAMED, "a,b")
+            for kept in (rows, rows[1:], rows[::2], rows[:2], [(7, 2, 10**9 - 1, "a")])
+        ]
+        assert [(each.n_missing, each.first_missing) for each in found] == [
+            (0, None),
+            (1, (2, 0)),
+            (1, (2, 1)),
+            (0, None),
+            (10**9 - 1, (2, 0)),
+        ]
+
     def test_no_labels_need_classes(self, tmp_path):
         assert read_labels([], NAMED, "b,a").classes == ("a", "b")
         assert len(read_labels([], NAMED, "10").classes) == 10
@@ -593,6 +608,22 @@ class TestCommand:
         assert "14 labels so far, in 1 round: a 6, b 6, no class 2." in result.stdout
         assert "Accuracy on the 12 labelled points" in result.stdout
         assert sorted([*picks["index"], *pd.read_csv(tmp_path / "1.csv")["index"]]) == list(range(30))
+
+    def test_picks_without_a_row_are_counted(self, tmp_path, command):
+        assert command("0.csv", n=6).exit_code == 0
+        self.label(tmp_path / "0.csv")
+        whole = command("1.csv", "--labels", tmp_path / "0.csv", n=6)
+        assert "no row" not in whole.stdout
+        self.label(tmp_path / "1.csv")
+        for file, left in (("0.csv", [5, 0, 1]), ("1.csv", [3, 4])):
+            pd.read_csv(tmp_path / file).iloc[left].to_csv(tmp_path / file, index=False)
+        for files, said in (
+            (["0.csv", "1.csv"], "6 earlier picks have no row in the labels, such as position 2 of round 0. A point"),
+            (["1.csv"], "3 earlier picks have no row in the labels, such as position 0 of round 1. A point"),
+        ):
+            out = f"of{len(files)}.csv"
+            result = command(out, *(word for file in files for word in ("--labels", tmp_path / file)), n=2)
+            assert f"{said} without a label may be chosen again; pass every file that has labels." in result.stdout
 
     def test_labels_that_differ_in_case_get_a_word(self, tmp_path, command):
         write_csv(tmp_path / "0.csv", ("p3.png", "a"), ("p1.png", "b"), ("p2.png", "B"))
