@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -145,7 +147,10 @@ class Dataset:
         notes = [_respelt(source, respelt)] if respelt else []
         if alike := names_alike(names):
             shown = one_line(source)
-            notes.append(f"Labels of {shown} that differ only in case or blanks are different classes: {alike}.")
+            notes.append(
+                f"Labels of {shown} that differ only in case, blanks or how a number is written are different classes: "
+                f"{alike}."
+            )
         return cls(name, train, mapped_train, test, mapped_test, names, digest.hexdigest(), tuple(notes))
 
     def test_half(self, evaluate_on: EvaluateOn) -> IndexArray:
@@ -401,10 +406,12 @@ def _respelt(source: str, respelt: dict[str, str]) -> str:
 
 
 def names_alike(names: Iterable[str]) -> str:
-    """Names, for a user, that differ only in case or in blanks; empty where there are none."""
-    groups: dict[str, list[str]] = {}
+    """Names, for a user, that differ only in case, in blanks, or, as `01` and `1`, in how a number is written."""
+    groups: dict[str | Decimal, list[str]] = {}
     for name in names:
-        groups.setdefault(" ".join(name.casefold().split()), []).append(name)
+        plain = " ".join(name.casefold().split())
+        is_number = re.fullmatch(r"[+-]?\d+([.,]\d+)?", plain)
+        groups.setdefault(Decimal(plain.replace(",", ".")) if is_number else plain, []).append(name)
     found = [" and ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
     return ", ".join(found[:MAX_SHOWN]) + (f" and {len(found) - MAX_SHOWN} more" if len(found) > MAX_SHOWN else "")
 

@@ -95,8 +95,8 @@ class Bought:
         n_unnamed: the last so many classes have no label and no name yet, only a number.
         n_missing: rows that are missing between others of their rounds, as `position` says.
         first_missing: round and position of the first of them.
-        alike: classes that nobody named and that differ only in case or in blanks from one another, or from the label
-            of no class, for a user; empty if there are none.
+        alike: classes that nobody named and that `names_alike` finds beside one another, or beside the label of no
+            class, for a user; empty if there are none.
     """
 
     rows: IndexArray

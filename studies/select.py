@@ -149,8 +149,8 @@ def run_select(
         )
     if bought.alike:
         said.append(
-            f"Labels that differ only in case or blanks are kept apart: {bought.alike}. Correct them if they mean the "
-            "same, or name all classes with --classes."
+            "Labels that differ only in case, blanks or how a number is written are kept apart: "
+            f"{bought.alike}. Correct them if they mean the same, or name all classes with --classes."
         )
     if model is not None:
         has_class = bought.labels != NO_CLASS

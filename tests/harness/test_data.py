@@ -237,16 +237,24 @@ class TestSpellings:
         assert (plain.notes, len(other.notes)) == ((), 1)
         assert plain.content_hash == other.content_hash
 
-    def test_classes_that_differ_in_case_or_blanks_are_kept_apart_and_said(self):
-        names = ["Cat", "cat", "tabby  cat", "tabby cat", "tabby-cat", "Straße"]
+    @pytest.mark.parametrize(
+        ("names", "alike"),
+        [
+            (
+                ["Cat", "cat", "tabby  cat", "tabby cat", "tabby-cat", "Straße"],
+                "'Cat' and 'cat', 'tabby  cat' and 'tabby cat'",
+            ),
+            (["01", "1", "-1", "1,50", "0e2", "1.5"], "'01' and '1', '1,50' and '1.5'"),
+        ],
+    )
+    def test_classes_that_differ_in_case_blanks_or_as_numbers_are_written_are_kept_apart_and_said(self, names, alike):
         data = Dataset.from_arrays(
             "a", Fields(**arrays(y_train=np.array(names * 2), y_test=np.array((names * 2)[:N_TEST])))
         )
         assert data.n_classes == 6
         (note,) = data.notes
         assert note == (
-            "Labels of a that differ only in case or blanks are different classes: 'Cat' and 'cat', 'tabby  cat' and "
-            "'tabby cat'."
+            f"Labels of a that differ only in case, blanks or how a number is written are different classes: {alike}."
         )
 
     def test_nothing_but_blanks_is_missing(self, tmp_path):

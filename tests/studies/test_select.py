@@ -629,7 +629,14 @@ class TestCommand:
         write_csv(tmp_path / "0.csv", ("p3.png", "a"), ("p1.png", "b"), ("p2.png", "B"))
         result = command("1.csv", "--labels", tmp_path / "0.csv", "--classes", "3")
         assert result.exit_code == 0, result.output
-        assert "Labels that differ only in case or blanks are kept apart: 'B' and 'b'. Correct them" in result.stdout
+        assert "how a number is written are kept apart: 'B' and 'b'. Correct them" in result.stdout
+
+    def test_numbers_that_a_spreadsheet_wrote_otherwise_get_a_word(self, tmp_path, command):
+        write_csv(tmp_path / "0.csv", ("p3.png", "01"), ("p1.png", "02"))
+        write_csv(tmp_path / "1.csv", ("p4.png", "1"), ("p5.png", "2.0"))
+        labels = "--labels", tmp_path / "0.csv", "--labels", tmp_path / "1.csv"
+        result = command("2.csv", *labels, "--classes", "4")
+        assert "how a number is written are kept apart: '01' and '1', '02' and '2'. Correct them" in result.stdout
 
     @pytest.mark.parametrize("kind", ["csv", "parquet"])
     def test_a_pool_without_names_that_was_reordered_is_noticed(self, tmp_path, command, kind):
