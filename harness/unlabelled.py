@@ -490,7 +490,7 @@ def _classes(asked: str | None, places: Mapping[str, str], as_text: bool) -> tup
 
 def _split(asked: str) -> list[str]:
     """Names between commas, as in a line of a CSV file but for blanks around commas; nothing where they are none."""
-    line = re.sub(r'(?<!")"\s+(?=,|$)', '"', asked)
+    line = re.sub(r'(\A|,)\s*("(?:[^"]|"")*"|[^,]*)\s*(?=,|\Z)', r"\1\2", asked)
     try:
         return [_spelt(name) for name in next(csv.reader([line], skipinitialspace=True, strict=True), [])]
     except csv.Error:

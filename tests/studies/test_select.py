@@ -389,6 +389,7 @@ class TestLabels:
             assert read_labels([path], NAMED, classes).classes == ('a "b"', "cat", "dog, large")
         assert read_labels([], NAMED, 'a "b",c').classes == ('a "b"', "c")
         assert read_labels([], NAMED, '"a"" ,b",c').classes == ('a" ,b', "c")
+        assert read_labels([], NAMED, ' "a""" ,"b,"" ,c" ,d').classes == ('a"', 'b," ,c', "d")
 
     def test_one_missing_row_is_found_whatever_its_round_and_position(self, tmp_path):
         rows = [(index, 2, position, "ab"[index % 2]) for position, index in enumerate([7, 3, 5])]
