@@ -439,6 +439,8 @@ def _label(value: Any, where: str) -> str:
     """A label, or another value, as text; empty where it is missing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if isinstance(value, (list, dict)):
+        raise DataError(f"Expected text or a number in {where}, but got a {type(value).__name__}; keep one value.")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     try:

@@ -340,6 +340,12 @@ class TestLabels:
         with pytest.raises(DataError, match=r"a label for p5\.png in row 1 of .*, but got none"):
             read_labels([tmp_path / "1.parquet"], NAMED, None)
 
+    @pytest.mark.parametrize("value", [["a", "b"], {"a": 1}])
+    def test_a_label_of_several_values_is_refused(self, tmp_path, value):
+        pq.write_table(pa.table({"index": [4, 5], "label": [value, value]}), tmp_path / "1.parquet")
+        with pytest.raises(DataError, match=r"text or a number in row 0 of .*, but got a (list|dict); keep one"):
+            read_labels([tmp_path / "1.parquet"], NAMED, None)
+
     def test_columns_are_wanted_where_there_are_no_rows(self, tmp_path):
         (tmp_path / "1.csv").touch()
         write_csv(tmp_path / "2.csv", columns=("index", "class"))
