@@ -355,6 +355,19 @@ class TestLabels:
                 read_labels([tmp_path / name], NAMED, "2")
         assert len(read_labels([write_csv(tmp_path / "4.csv")], NAMED, "2").rows) == 0
 
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    def test_headings_may_have_capitals_and_blanks(self, tmp_path, kind):
+        table = pd.DataFrame({"Index ": [3, 4, 5], "ROUND": [0, 1, 1], "Position": [0, 1, 0], " Label": list("aba")})
+        table["Note"] = table["note"] = "x"
+        path = tmp_path / f"1.{kind}"
+        (table.to_csv if kind == "csv" else table.to_parquet)(path, index=False)
+        bought = read_labels([path], NAMED, None)
+        assert (bought.rows.tolist(), bought.labels.tolist(), bought.queries) == ([3, 5, 4], [0, 0, 1], (1, 2))
+        table = table.assign(label="c")
+        (table.to_csv if kind == "csv" else table.to_parquet)(path, index=False)
+        with pytest.raises(DataError, match=r"Expected each column once in .*, but got `label` twice"):
+            read_labels([path], NAMED, None)
+
     def test_a_column_twice_is_refused(self, tmp_path):
         path = write_csv(tmp_path / "1.csv", (0, "a", "b"), columns=("index", "label", "label"))
         with pytest.raises(DataError, match=r"each column once in .*, but got `label` twice"):
