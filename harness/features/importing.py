@@ -210,7 +210,8 @@ def _choose(arrays: Mapping[str, NDArray[Any]], chosen: dict[Field, str]) -> dic
 def _only(names: list[str], what: str, option: str, arrays: Mapping[str, NDArray[Any]]) -> str:
     if len(names) != 1:
         found = f"{len(names)} that could be: {', '.join(names)}" if names else f"none among {_listed(arrays)}"
-        also = "; `ntkcpl select` takes features without labels as they are" if option == "--y" and not names else ""
+        takes = "; `ntkcpl select` takes features without labels, alone in a .npy or called `features`"
+        also = takes if option == "--y" and not names else ""
         raise DataError(f"Expected one array for {what}, but got {found}. Say which with {option} NAME{also}.")
     return names[0]
 

@@ -86,7 +86,7 @@ def test_pooled_maps_and_labels_in_columns(tmp_path):
         (
             {"features": X, "names": np.array([f"{row}.jpg" for row in range(50)])},
             {},
-            r"Expected one array for the labels of features, but got none .*; `ntkcpl select` takes features without",
+            r"one array for the labels of features, but got none .*; `ntkcpl select` takes .* called `features`",
         ),
         ({"x": X, "names": np.arange(50)}, {}, r"none among x .*, names \(50,\)\. .* --y NAME; `ntkcpl select`"),
         ({"x": X, "y": Y[:-1]}, {"y": "y"}, "Expected a label for each of the 50 rows of x, but got 49"),
