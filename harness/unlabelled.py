@@ -394,15 +394,16 @@ def _headings(names: Sequence[str], path: Path) -> list[str]:
 
 def _point(entry: dict[str, Any], pool: Pool, where: str) -> int:
     name, index = entry.get(NAME), _label(entry.get(INDEX), where)
-    found: int | None = None
-    if index:
-        if not re.fullmatch(r"\d{1,12}", index) or int(index) >= len(pool.features):
-            raise DataError(f"Expected an index from 0 to {len(pool.features) - 1} in {where}, but got `{index}`.")
-        found = int(index)
+    if index and not re.fullmatch(r"\d{1,12}", index):
+        raise DataError(f"Expected an index from 0 to {len(pool.features) - 1} in {where}, but got `{index}`.")
+    found = int(index) if index else None
     if name not in (None, "") and pool.names is not None:
         if str(name) not in pool.row_of:
-            remedy = "" if found is None else "; if a program has changed it, remove the column `name`"
-            raise DataError(f"Expected a name of the pool in {where}, but got `{name}`{remedy}.")
+            changed = "" if found is None else ", or, if a program has changed the name, remove the column `name`"
+            raise DataError(
+                f"Expected a name of the pool in {where}, but got `{name}`; drop the row if this point has left the "
+                f"pool{changed}."
+            )
         named = pool.row_of[str(name)]
         if found not in (None, named):
             raise DataError(
@@ -411,8 +412,10 @@ def _point(entry: dict[str, Any], pool: Pool, where: str) -> int:
             )
         return named
     if found is None:
-        wanted = "an index" if pool.names is None else "a name or an index"
+        wanted = "an index, since the pool has no names," if pool.names is None else "a name or an index"
         raise DataError(f"Expected {wanted} in {where}, but got none.")
+    if found >= len(pool.features):
+        raise DataError(f"Expected an index from 0 to {len(pool.features) - 1} in {where}, but got `{index}`.")
     if _label(entry.get(FEATURES_HASH), where) not in ("", pool.features_hash(found)):
         raise DataError(
             f"Expected the point in {where} to have the features by which it was chosen, but index {found} has others; "

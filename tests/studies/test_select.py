@@ -436,12 +436,12 @@ class TestLabels:
         [
             (("name", "label"), [("p1.png", "a"), ("p1.png", "a")], None, "labelled twice"),
             (("name", "label"), [("p1.png", "a"), ("p1.png", "b")], None, "`a` and `b`"),
-            (("name", "label"), [("q.png", "a")], None, "a name of the pool in line 2"),
+            (("name", "label"), [("q.png", "a")], None, "`q.png`; drop the row if this point has left the pool."),
             (
                 ("index", "name", "label"),
                 [(1, "q", "a")],
                 None,
-                "`q`; if a program has changed it, remove the column `name`",
+                "`q`; drop the row if this point has left the pool, or, if a program has changed the name, remove",
             ),
             (("name", "label"), [("p1.png", "")], None, "a label for p1.png in line 2"),
             (("name", "label"), [("", "a")], None, "a name or an index in line 2"),
@@ -449,6 +449,7 @@ class TestLabels:
             (("index", "label"), [("-1", "a")], None, "an index from 0 to 29"),
             (("index", "label"), [("1.5", "a")], None, "an index from 0 to 29"),
             (("index", "name", "label"), [(2, "p1.png", "a")], None, "`p1.png`; if the order of the pool has changed"),
+            (("index", "name", "label"), [(30, "p1.png", "a")], None, "`p1.png`; if the order of the pool has changed"),
             (("index", "round", "label"), [(1, 1, "a"), (2, 0, "b")], None, "rounds that do not go back"),
             (("index", "round", "label"), [(1, "x", "a")], None, "a round such as 0"),
             (("index", "label"), [(1, "a")], "b,c", "labels among `b`, `c`, but got `a`; see line 2 of `"),
