@@ -411,8 +411,13 @@ def _point(entry: dict[str, Any], pool: Pool, where: str) -> int:
                 "changed, remove the column `index`."
             )
         return named
+    if pool.names is None and name not in (None, "") and not _label(entry.get(FEATURES_HASH), where):
+        raise DataError(
+            f"Expected a pool with names, since the point in {where} is called `{name}`, but it has none; give it the "
+            "names, or, if `index` counts and its order has not changed, remove the column `name`."
+        )
     if found is None:
-        wanted = "an index, since the pool has no names," if pool.names is None else "a name or an index"
+        wanted = "an index" if pool.names is None else "a name or an index"
         raise DataError(f"Expected {wanted} in {where}, but got none.")
     if found >= len(pool.features):
         raise DataError(f"Expected an index from 0 to {len(pool.features) - 1} in {where}, but got `{index}`.")

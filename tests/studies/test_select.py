@@ -334,6 +334,16 @@ class TestLabels:
         with pytest.raises(DataError, match=r"Expected a file of labels, but .* is a folder; name each file in it"):
             read_labels([tmp_path], NAMED, None)
 
+    def test_names_are_not_passed_over_where_the_pool_has_lost_them(self, tmp_path):
+        """Its order may have changed with it, and then `index` leads to other points."""
+        pool = Pool(FEATURES, None)
+        path = write_csv(tmp_path / "1.csv", (4, "p4.png", "a"), (5, "", "b"), columns=("index", "name", "label"))
+        with pytest.raises(DataError, match=r"Expected a pool with names, since the point in line 2 of .* `p4\.png`"):
+            read_labels([path], pool, None)
+        hashes = [(row, f"mine {row}", pool.features_hash(row), "ab"[row % 2]) for row in (4, 5)]
+        write_csv(path, *hashes, columns=("index", "name", "features_hash", "label"))  # a name that a person added
+        assert read_labels([path], pool, None).rows.tolist() == [4, 5]
+
     def test_nan_is_a_missing_label(self, tmp_path):
         table = pa.table({"index": [4, 5], "label": pa.array([1.0, np.nan])})
         pq.write_table(table, tmp_path / "1.parquet")
