@@ -24,7 +24,7 @@ figcaption { max-width: 160px; overflow-wrap: anywhere; } img { image-rendering:
 """
 
 
-def find_pictures(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+def find_pictures(folder: Path, names: Sequence[str]) -> dict[str, str]:
     """The files of some pictures, by their names; each folder is listed once, as a look at each file takes long.
 
     Args:
@@ -36,15 +36,17 @@ def find_pictures(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     """
     if find_spec("PIL") is None:
         raise DataError("Expected Pillow for --sheet, but it is not installed: pip install 'ntkcpl[features]'.")
-    root = folder.resolve()
-    found, listed = {}, {}
+    root = os.path.join(folder.resolve(), "")
+    found: dict[str, str] = {}  # of a large pool, a `Path` for each would take long to make
+    listed: dict[str, set[str]] = {}
     for name in names:
-        path = Path(os.path.normpath(root / name))
-        is_inside = path.is_relative_to(root)
-        if is_inside and (place := path.parent) not in listed:
+        path = os.path.normpath(os.path.join(root, name))
+        place, file = os.path.split(path)
+        is_inside = path.startswith(root)
+        if is_inside and place not in listed:
             listed[place] = _files(place)
         # A filesystem may know a file by other names than the listed one, such as in capitals.
-        if not is_inside or not (path.name in listed[place] or path.is_file()):
+        if not is_inside or not (file in listed[place] or os.path.isfile(path)):
             raise DataError(
                 f"Expected a picture in `{folder}` for each point without a label, but there is none called `{name}`."
             )
@@ -52,13 +54,13 @@ def find_pictures(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _files(folder: Path) -> set[str]:
+def _files(folder: str) -> set[str]:
     with suppress(OSError), os.scandir(folder) as entries:
         return {entry.name for entry in entries if entry.is_file()}
     return set()
 
 
-def contact_sheet(pictures: Mapping[str, Path]) -> tuple[bytes, list[str]]:
+def contact_sheet(pictures: Mapping[str, str]) -> tuple[bytes, list[str]]:
     """Pictures as one HTML page.
 
     Args:
