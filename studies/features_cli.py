@@ -178,7 +178,7 @@ def extract(
         from harness.unlabelled import Pool
         from studies.features import ChunkLines, describe_encoder
 
-        require_source(checkpoint, backbone)
+        require_source(checkpoint, backbone, image_size)
         images = open_images(source)  # before the encoder is built or fetched
         loaded = load_encoder(checkpoint, backbone=backbone, image_size=image_size)
         typer.echo(describe_encoder(loaded), err=True)

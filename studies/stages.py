@@ -8,7 +8,7 @@ import torch
 import typer
 
 from harness.exceptions import DataError, PackageError
-from harness.features.checkpoints import load_encoder
+from harness.features.checkpoints import load_encoder, require_source
 from harness.features.extract import extract, is_current
 from harness.features.images import Source, open_images
 from harness.features.parallel import making, processes
@@ -34,6 +34,8 @@ def make_features(data: str, stage: FeatureStage, root: Path | None, out: Path, 
         HarnessError: images or a checkpoint that cannot be read, or of another run.
     """
     recipe = stage.made_recipe()
+    if stage.checkpoint is not None:
+        require_source(stage.checkpoint, stage.backbone)
     images = open_images(Source(data, root, limit=stage.limit, download=download))
     path = feature_path(data, out)
     with processes("cuda" if torch.cuda.is_available() else "cpu") as place, making(path):

@@ -31,6 +31,7 @@ _NESTS = ("state_dict", "model", "encoder", "teacher", "student")
 _HEADS = re.compile(r"(fc|heads?|classifier|linear|predict(or|ion_head)|project(or|ion_head))\.")
 _INDEXED = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 _MOST_NAMED = 3
+_IMAGE_SIZE = 224
 
 
 @dataclass(frozen=True)
@@ -68,24 +69,28 @@ def load_encoder(source: str, *, backbone: str | None = None, image_size: int | 
         SpecError: an unknown backbone.
         PackageError: an optional package is missing.
     """
-    require_source(source, backbone)
+    require_source(source, backbone, image_size)
+    size = image_size or _IMAGE_SIZE
     if source == UNTRAINED:
-        spec = encoder_spec(_required(source, backbone), image_size or 224)
+        spec = encoder_spec(_required(source, backbone), size)
         return _loaded(make_encoder(spec, 0), spec, "random weights")
     if source.startswith(TORCHVISION):
-        return _from_torchvision(source.removeprefix(TORCHVISION), _required(source, backbone), image_size or 224)
+        return _from_torchvision(source.removeprefix(TORCHVISION), _required(source, backbone), size)
     content = read_checkpoint(Path(source))
     if content.get("format") == FORMAT:
         return _own(source, content, backbone, image_size)
-    return _foreign(source, content, _required(source, backbone), image_size or 224)
+    return _foreign(source, content, _required(source, backbone), size)
 
 
-def require_source(source: str, backbone: str | None) -> None:
+def require_source(source: str, backbone: str | None, image_size: int | None = None) -> None:
     """Refuse what `load_encoder` would refuse without reading anything.
 
     Raises:
         CheckpointError: there is no such file, or no architecture for weights that have none.
+        SpecError: an unknown backbone, or images that are too small or too large.
     """
+    if backbone is not None:
+        encoder_spec(backbone, image_size or _IMAGE_SIZE)
     if source == UNTRAINED or source.startswith(TORCHVISION):
         _required(source, backbone)
     elif not Path(source).is_file():

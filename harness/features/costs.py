@@ -6,12 +6,15 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import joblib
 
 from harness.exceptions import SpecError
-from harness.features.recipes import Recipe
 from strategies.exceptions import did_you_mean
+
+if TYPE_CHECKING:
+    from harness.features.recipes import Recipe
 
 RESNETS = ("resnet18", "resnet34", "resnet50")
 SMALL_IMAGE = 64
@@ -62,12 +65,13 @@ def wide(backbone: str) -> tuple[int, int, bool] | None:
     return int(match[1]), int(match[2]), bool(match[3])
 
 
-def unknown_backbone(backbone: str) -> SpecError:
-    """What to say of a name that is none of an encoder."""
-    return SpecError(
-        f"Expected a backbone among {', '.join(RESNETS)} or wrnD_K with D = 10, 16, 22, 28, ..., such as wrn28_8 or "
-        f"wrn16_4_half, but got `{backbone}`.{did_you_mean(backbone, RESNETS)}"
-    )
+def require_backbone(backbone: str) -> None:
+    """Raise SpecError of a name that is none of an encoder."""
+    if backbone not in RESNETS and wide(backbone) is None:
+        raise SpecError(
+            f"Expected a backbone among {', '.join(RESNETS)} or wrnD_K with D = 10, 16, 22, 28, ..., such as wrn28_8 "
+            f"or wrn16_4_half, but got `{backbone}`.{did_you_mean(backbone, RESNETS)}"
+        )
 
 
 def encoder_cost(backbone: str, image_size: int) -> Cost:
@@ -76,13 +80,10 @@ def encoder_cost(backbone: str, image_size: int) -> Cost:
     Raises:
         SpecError: an unknown backbone.
     """
+    require_backbone(backbone)
     tally = _Tally()
-    if backbone in RESNETS:
-        dim = _resnet(tally, backbone, image_size)
-    elif (found := wide(backbone)) is not None:
-        dim = _wide(tally, *found, image_size)
-    else:
-        raise unknown_backbone(backbone)
+    found = wide(backbone)
+    dim = _wide(tally, *found, image_size) if found else _resnet(tally, backbone, image_size)
     return Cost(dim, tally.multiplications, tally.weights, tally.kept, tally.indices, tally.largest)
 
 

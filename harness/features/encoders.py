@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from harness.exceptions import SpecError
 from harness.features import vision
-from harness.features.costs import RESNETS, SMALL_IMAGE, unknown_backbone, wide
+from harness.features.costs import SMALL_IMAGE, require_backbone, wide
 
 _SMALLEST, _LARGEST = 8, 1024
 
@@ -36,8 +36,9 @@ def encoder_spec(backbone: str, image_size: int) -> EncoderSpec:
     """The architecture that images of this size get.
 
     Raises:
-        SpecError: images that are too small or too large.
+        SpecError: images that are too small or too large, or an unknown backbone.
     """
+    require_backbone(backbone)
     if not _SMALLEST <= image_size <= _LARGEST:
         raise SpecError(f"Expected an image size of {_SMALLEST} to {_LARGEST} pixels, but got {image_size}.")
     return EncoderSpec(backbone=backbone, image_size=image_size, stem="small" if image_size <= SMALL_IMAGE else "large")
@@ -54,14 +55,13 @@ def make_encoder(spec: EncoderSpec, seed: int) -> nn.Module:
         SpecError: an unknown backbone.
         PackageError: torchvision is missing.
     """
+    require_backbone(spec.backbone)
     with torch.random.fork_rng(devices=[]):  # The constructors draw from the global generator.
         torch.manual_seed(seed)
-        if spec.backbone in RESNETS:
+        if (found := wide(spec.backbone)) is None:
             return _resnet(spec)
-        if (found := wide(spec.backbone)) is not None:
-            depth, factor, is_half = found
-            return WideResNet(depth, factor, stride=2 if is_half else 1)
-    raise unknown_backbone(spec.backbone)
+        depth, factor, is_half = found
+        return WideResNet(depth, factor, stride=2 if is_half else 1)
 
 
 def feature_dim(encoder: nn.Module, spec: EncoderSpec) -> int:

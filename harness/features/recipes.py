@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.exceptions import SpecError
+from harness.features.costs import require_backbone
 from strategies.exceptions import did_you_mean
 from strategies.registry import describe_error
 
@@ -184,7 +185,7 @@ def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         changes: by name of a setting; those of both views together by their own names, such as `min_scale`.
 
     Raises:
-        SpecError: an unknown recipe or setting, or a value that does not fit.
+        SpecError: an unknown recipe, setting or backbone, or a value that does not fit.
     """
     if name not in RECIPES:
         raise SpecError(f"Expected a recipe among {', '.join(RECIPES)}, but got `{name}`.{did_you_mean(name, RECIPES)}")
@@ -204,6 +205,7 @@ def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
         raise SpecError(describe_error(f"recipe {name}", error)) from error
+    require_backbone(recipe.backbone)
     if recipe.batch_size % recipe.accumulate or recipe.batch_size // recipe.accumulate < 2:
         raise SpecError(
             f"Expected a batch in equal parts of two images or more, but batch_size={recipe.batch_size} has no "

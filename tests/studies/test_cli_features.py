@@ -171,22 +171,21 @@ def test_import_shows_what_is_what(ntkcpl, pool_file, tmp_path):
         (["extract", "--data", "digits", "--checkpoint", "untrained"], "give it with --backbone"),
         (["extract", "--data", "no", "--checkpoint", "no.pt"], "Expected a checkpoint in no.pt, but there is no such"),
         (
-            ["extract", "--data", "no", "--checkpoint", "untrained", "--backbone", "wrn10_1"],
-            "got `no`, which is none of them and does not exist",
+            ["extract", "--data", "no", "--checkpoint", "untrained", "--backbone", "wrn10"],
+            "Expected a backbone among resnet18, ",
         ),
         (
-            [
-                "extract",
-                "--data",
-                "digits",
-                "--checkpoint",
-                "untrained",
-                "--backbone",
-                "wrn10_1",
-                "--image-size",
-                "2000",
-            ],
+            ["extract", "--data", "no", "--checkpoint", "{tmp}/bad.pt", "--backbone", "vgg"],
+            "Expected a backbone among resnet18, ",
+        ),
+        (
+            ["extract", "--data", "no", "--checkpoint", "untrained", "--backbone", "wrn10_1", "--image-size", "2000"],
             "an image size of 8 to 1024 pixels, but got 2000",
+        ),
+        (["pretrain", "--data", "no", "--backbone", "vgg"], "Expected a backbone among resnet18, "),
+        (
+            ["extract", "--data", "no", "--checkpoint", "untrained", "--backbone", "wrn10_1"],
+            "got `no`, which is none of them and does not exist",
         ),
         (["pretrain", "--data", "{tmp}", "--root", "{tmp}"], "leave them out"),
         (["pretrain", "--data", "{tmp}/nothere", "--root", "{tmp}"], "does not exist"),
@@ -325,6 +324,7 @@ def test_own_features_with_the_schedule_of_a_study(ntkcpl_without_ray, pool_file
         (["--study", "cifar10", "--root", "{tmp}"], "Expected cifar10 as torchvision keeps it in"),
         (["--study", "cifar10", "--data", "digits", "--root", "{tmp}"], "only without --data"),
         (["--study", "cifar10", "--set", "features.depth=3", "--root", "{tmp}"], "Expected a setting of a recipe"),
+        (["--study", "cifar10", "--set", "features.backbone=vgg", "--root", "{tmp}"], "Expected a backbone among"),
     ],
 )
 def test_studies_that_cannot_start(ntkcpl, tmp_path, words, complaint):
