@@ -128,12 +128,12 @@ def extract(
         features = np.empty((len(split), dim), dtype)
         for start in range(0, len(split), CHUNK):
             rows = np.arange(start, min(start + CHUNK, len(split)))
-            path = parts / key / f"{name}-{start:08d}.npy"
+            path = parts / key / f"{name}-{start:08d}.npz"
             done = _read_part(path, len(rows), dim)
             if done is None:
                 done = _encode(encoder, split.read(rows, size, stored_size(size)), device).astype(dtype)
                 buffer = io.BytesIO()
-                np.save(buffer, done, allow_pickle=False)
+                np.savez(buffer, features=done)
                 write_file(path, buffer.getbuffer())
                 computed += len(rows)
                 rate = computed / (time.monotonic() - began)
@@ -198,7 +198,8 @@ def _encode(encoder: nn.Module, pixels: NDArray[np.uint8], device: str) -> NDArr
 
 def _read_part(path: Path, n: int, dim: int) -> NDArray[Any] | None:
     try:
-        part: NDArray[Any] = np.load(path, allow_pickle=False)
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            part: NDArray[Any] = arrays["features"]  # reading compares the checksum
         return part if part.shape == (n, dim) else None
     except Exception:  # the reader raises errors of many types on a damaged file
         return None

@@ -60,20 +60,27 @@ def test_an_interrupted_extraction_goes_on_and_ends_the_same(images, encoder, tm
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
-def test_a_damaged_chunk_is_made_again(images, encoder, tmp_path):
+@pytest.mark.parametrize("damage", ["cut", "changed", "zeros at the end"])
+def test_a_damaged_chunk_is_made_again(images, encoder, tmp_path, damage):
+    whole = extract(images, encoder, tmp_path / "whole.npz").fields
     with pytest.raises(KeyboardInterrupt):
         extract(images, encoder, tmp_path / "f.npz", listen=stop_after(32))
-    part = sorted((tmp_path / ".f.npz.parts").rglob("*.npy"))[0]
-    part.write_bytes(part.read_bytes()[:200])
+    part = sorted((tmp_path / ".f.npz.parts").rglob("train-*"))[0]
+    content = part.read_bytes()
+    middle = len(content) // 2
+    changed = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    zeros = content[: len(content) - 512] + bytes(512)
+    part.write_bytes({"cut": content[:200], "changed": changed, "zeros at the end": zeros}[damage])
     done = extract(images, encoder, tmp_path / "f.npz")
     assert (done.found, done.computed) == (16, 34)
+    assert all(np.array_equal(one, other) for one, other in zip(done.fields, whole, strict=True))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK not a zip", b"\x93NUMPY"])
 def test_a_chunk_that_is_something_else_is_made_again(images, encoder, tmp_path, content):
     with pytest.raises(KeyboardInterrupt):
         extract(images, encoder, tmp_path / "f.npz", listen=stop_after(32))
-    sorted((tmp_path / ".f.npz.parts").rglob("*.npy"))[0].write_bytes(content)
+    sorted((tmp_path / ".f.npz.parts").rglob("train-*"))[0].write_bytes(content)
     assert extract(images, encoder, tmp_path / "f.npz").found == 16
 
 
