@@ -26,28 +26,31 @@ def one_line_errors(
     Args:
         interrupted: what to say after SIGINT or SIGTERM.
     """
-    from pyarrow import ArrowException
-
-    from analysis.exceptions import AnalysisError
-    from harness.exceptions import HarnessError, StoreWriteError, one_line
-    from strategies.exceptions import StrategyError
-
     try:
         stop_on_signals()
         yield
-    except (HarnessError, StrategyError, AnalysisError) as error:
-        typer.echo(f"Error: {one_line(error)}", err=True)
-        raise typer.Exit(FAILED if isinstance(error, StoreWriteError) else BAD_INPUT) from None
-    except (OSError, ArrowException) as error:
+    except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # sent again, it would change the exit code
+        typer.echo(interrupted, err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        from pyarrow import ArrowException  # late, as it takes long and a signal may come meanwhile
+
+        from analysis.exceptions import AnalysisError
+        from harness.exceptions import HarnessError, StoreWriteError, one_line
+        from strategies.exceptions import StrategyError
+
+        if isinstance(error, (HarnessError, StrategyError, AnalysisError)):
+            typer.echo(f"Error: {one_line(error)}", err=True)
+            raise typer.Exit(FAILED if isinstance(error, StoreWriteError) else BAD_INPUT) from None
+        if not isinstance(error, (OSError, ArrowException)):
+            raise
         if isinstance(error, BrokenPipeError) and _reader_has_gone():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
             raise typer.Exit(FAILED) from None
         typer.echo(f"Error: Cannot read or write a file: {one_line(error).rstrip('.')}.", err=True)
         raise typer.Exit(FAILED) from None
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again, it would change the exit code
-        typer.echo(interrupted, err=True)
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _reader_has_gone() -> bool:

@@ -2,12 +2,15 @@ import signal
 import subprocess
 import sys
 import threading
+import tomllib
+from pathlib import Path
 
 import pytest
 import typer
 
 from studies.ending import INTERRUPTED, one_line_errors, stop_on_signals
 
+ROOT = Path(__file__).parents[2]
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -48,17 +51,46 @@ def test_a_command_in_the_background_of_a_script_still_ignores_sigint():
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
-def test_ctrl_c_pressed_again_changes_nothing(monkeypatch):
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_second_signal_changes_nothing(number, monkeypatch):
     said = []
 
     def echo(line, err):
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         said.append(line)
 
     monkeypatch.setattr("typer.echo", echo)
     with pytest.raises(typer.Exit) as ended, one_line_errors("Interrupted."):
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
     assert (ended.value.exit_code, said) == (INTERRUPTED, ["Interrupted."])
+
+
+@pytest.mark.parametrize("late", ["typer", "studies.select"])
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_comes_while_the_program_is_loaded_gives_a_line(number, late, tmp_path):
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = scripts["ntkcpl"].partition(":")
+    program = f"""
+import signal, sys
+
+class Late:
+    def find_spec(self, name, path, target=None):
+        if name == {late!r}:
+            signal.raise_signal({number.value})
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Late())
+from {module} import {function}
+sys.exit({function}())
+"""
+    words = ["select", "--data", "digits", "--strategy", "random", "-n", "1", "--out", str(tmp_path / "picks.csv")]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.startswith("Interrupted"), done.stderr.count("\n")) == (INTERRUPTED, True, 1)
+
+
+def test_nothing_is_loaded_before_a_command_listens_to_signals():
+    program = "import sys, studies.ending\nwith studies.ending.one_line_errors(): print('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"False\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
