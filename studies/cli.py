@@ -39,7 +39,7 @@ app.add_typer(features_cli.app, name="features")
 
 
 def main() -> None:
-    """Entry point of `ntkcpl`."""
+    """Run the command that was typed."""
     collect_rarely()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
