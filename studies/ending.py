@@ -10,8 +10,12 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import typer
+
+from analysis.exceptions import AnalysisError
+from harness.exceptions import HarnessError, StoreWriteError, one_line
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _LATER_SECONDS = 0.05
@@ -35,22 +39,21 @@ def one_line_errors(
         typer.echo(interrupted, err=True)
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
-        from pyarrow import ArrowException  # late, as it takes long and a signal may come meanwhile
-
-        from analysis.exceptions import AnalysisError
-        from harness.exceptions import HarnessError, StoreWriteError, one_line
-        from strategies.exceptions import StrategyError
-
-        if isinstance(error, (HarnessError, StrategyError, AnalysisError)):
+        if isinstance(error, (HarnessError, AnalysisError, _loaded("strategies.exceptions", "StrategyError"))):
             typer.echo(f"Error: {one_line(error)}", err=True)
             raise typer.Exit(FAILED if isinstance(error, StoreWriteError) else BAD_INPUT) from None
-        if not isinstance(error, (OSError, ArrowException)):
+        if not isinstance(error, (OSError, _loaded("pyarrow", "ArrowException"))):
             raise
         if isinstance(error, BrokenPipeError) and _reader_has_gone():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
             raise typer.Exit(FAILED) from None
         typer.echo(f"Error: Cannot read or write a file: {one_line(error).rstrip('.')}.", err=True)
         raise typer.Exit(FAILED) from None
+
+
+def _loaded(module: str, name: str) -> Any:
+    """A type of errors, or none where its module is not loaded: nobody has raised one, and loading it may fail too."""
+    return getattr(sys.modules.get(module), name, ())
 
 
 def _reader_has_gone() -> bool:

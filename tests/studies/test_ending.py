@@ -93,6 +93,20 @@ def test_nothing_is_loaded_before_a_command_listens_to_signals():
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"False\n"
 
 
+def test_an_error_is_one_line_also_where_no_more_files_can_be_opened():
+    program = """
+import resource, studies.ending
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+with studies.ending.one_line_errors():
+    held = []
+    while True:
+        held.append(open("/dev/null"))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "Error: Cannot read or write a file: [Errno 24] Too many open files: '/dev/null'." in done.stderr
+    assert "pyarrow" not in done.stderr
+
+
 def test_a_reader_that_has_seen_enough_is_no_error():
     words = [sys.executable, "-c", "from studies.cli import main; main()", "list", "strategies"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
