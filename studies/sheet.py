@@ -55,7 +55,7 @@ def find_pictures(folder: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def _files(folder: str) -> set[str]:
-    with suppress(OSError), os.scandir(folder) as entries:
+    with suppress(OSError, ValueError), os.scandir(folder) as entries:  # a null in a name is a ValueError
         return {entry.name for entry in entries if entry.is_file()}
     return set()
 
