@@ -14,6 +14,8 @@ from harness.plan import stored_spec
 from harness.store.location import Location
 from harness.store.reading import Row, StoreReader, require_store
 
+_WAITING = "not started"
+
 
 def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
     """Name with its data, command and a table by status of each study, with the trials of a sweep that have ended.
@@ -29,7 +31,8 @@ def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
     trajectories = store.trajectories()
     for study, rows in studies.items():
         table = Table("status", "trajectories", box=None, pad_edge=False)
-        for state, count in _counts(store, trajectories, rows).items():
+        counts = _counts(store, trajectories, rows)
+        for state, count in counts.items():
             table.add_row(state, f"{count}/{len(rows)}")
         for state, count in Counter(row["status"] for row in store.trials(study)).items():
             table.add_row(f"{state} trials", str(count))
@@ -40,7 +43,7 @@ def study_status(root: Location) -> Iterator[tuple[str, str, Table]]:
             if found and found["status"] == "failed":
                 spec = stored_spec(found)
                 table.add_row("", escape(f"{spec.strategy} seed {spec.seed}: {found['message']}"))
-        data = _data(store, trajectories, rows)
+        data = _data(store, trajectories, rows) if counts.keys() - {_WAITING} else ""
         yield f"{study} on {data}" if data else study, rows[0]["command"], table
 
 
@@ -83,6 +86,6 @@ def _counts(store: StoreReader, trajectories: dict[str, Row], rows: Sequence[Row
         found = trajectories.get(row["trajectory_id"])
         if found is not None:
             return str(found["status"])
-        return "unfinished" if store.rounds(row["trajectory_id"])[0] else "not started"
+        return "unfinished" if store.rounds(row["trajectory_id"])[0] else _WAITING
 
     return Counter(map(state, rows))
