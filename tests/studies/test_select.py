@@ -568,7 +568,9 @@ class TestSheet:
         monkeypatch.chdir(folder)
         assert find_pictures(Path("../images"), ["link.png"])
 
-    @pytest.mark.parametrize("name", ["../secret.png", "link/../../secret.png", "nothere.png", "no/c.png", "n\0/c.png", "sub", ""])
+    @pytest.mark.parametrize(
+        "name", ["../secret.png", "link/../../secret.png", "nothere.png", "no/c.png", "n\0/c.png", "sub", ""]
+    )
     def test_finds_nothing_outside_of_the_folder(self, folder, name):
         (folder / "sub").mkdir()
         with pytest.raises(DataError, match="Expected a picture"):
