@@ -328,13 +328,13 @@ def _read_table(path: Path) -> _Rows:
     try:
         if path.suffix.lower() == ".parquet":
             read = read_all(path)
-            read = read.rename_columns(columns := _headings(read.column_names, path))
+            read = read.rename_columns(columns := _distinct_headings(read.column_names, path))
             table, uneven = [(f"row {row} of `{path}`", entry) for row, entry in enumerate(read.to_pylist())], []
         else:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 above, text = _above_header(file.read())
                 reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
-                columns = reader.fieldnames = _headings(reader.fieldnames or [], path)
+                columns = reader.fieldnames = _distinct_headings(reader.fieldnames or [], path)
                 table = [(f"line {above + reader.line_num} of `{path}`", row) for row in reader if not _is_blank(row)]
             uneven = [where for where, row in table if None in row or None in row.values()]
     except DataError:
@@ -374,19 +374,20 @@ def _delimiter(text: str) -> str:
     for mark in ",;\t":
         with suppress(csv.Error):
             first = next(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=mark), [])
-            if LABEL in map(_heading, first):
+            if LABEL in _headings(first):
                 return mark
     return ","
 
 
-def _heading(name: str) -> str:
-    """The name of a column without blanks around it; the known ones may have capitals."""
-    name = name.strip()
-    return known if (known := name.casefold()) in (NAME, INDEX, LABEL, ROUND, POSITION, FEATURES_HASH) else name
+def _headings(names: Sequence[str]) -> list[str]:
+    """The names of columns without blanks around them; of the known ones, one in capitals counts if it is alone."""
+    columns = [name.strip() for name in names]
+    known = {NAME, INDEX, LABEL, ROUND, POSITION, FEATURES_HASH} - set(columns)
+    return [plain if (plain := name.casefold()) in known else name for name in columns]
 
 
-def _headings(names: Sequence[str], path: Path) -> list[str]:
-    columns = list(map(_heading, names))
+def _distinct_headings(names: Sequence[str], path: Path) -> list[str]:
+    columns = _headings(names)
     if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
         raise DataError(f"Expected each column once in `{path}`, but got {_few(twice)} twice; drop or rename one.")
     return columns

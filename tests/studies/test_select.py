@@ -373,7 +373,10 @@ class TestLabels:
         (table.to_csv if kind == "csv" else table.to_parquet)(path, index=False)
         bought = read_labels([path], NAMED, None)
         assert (bought.rows.tolist(), bought.labels.tolist(), bought.queries) == ([3, 5, 4], [0, 0, 1], (1, 2))
-        table = table.assign(label="c")
+        table = table.assign(label=list("ccd"))  # the word itself counts more than one in capitals
+        (table.to_csv if kind == "csv" else table.to_parquet)(path, index=False)
+        assert read_labels([path], NAMED, None).classes == ("c", "d")
+        table = table.drop(columns="label").assign(LABEL="c")
         (table.to_csv if kind == "csv" else table.to_parquet)(path, index=False)
         with pytest.raises(DataError, match=r"Expected each column once in .*, but got `label` twice"):
             read_labels([path], NAMED, None)
