@@ -19,7 +19,7 @@ SIDE = 160
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>To label</title><style>
 body { font: 14px sans-serif; margin: 1rem; } figure { display: inline-block; margin: .5rem; text-align: center; }
-figcaption { max-width: 160px; overflow-wrap: anywhere; } img { image-rendering: pixelated; }
+figcaption, p { width: 160px; overflow-wrap: anywhere; } img { image-rendering: pixelated; }
 </style></head><body>
 """
 
