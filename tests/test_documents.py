@@ -44,7 +44,7 @@ MOST_NOT_RUN = 12
 _MARK = re.compile(r"<!-- (not run|slow|numbers vary)(?:: (.+?))? -->")
 _FILE = re.compile(r"# ([\w-]+\.(?:py|yaml))\b")
 _LINK = re.compile(r"\]\(([^)#\s]+)")
-_NUMBER = re.compile(r"[-+−]?\d[\d.]*|─+")
+_NUMBER = re.compile(r"[-+−]?\d(?:[\d.]|,\d{3})*|─+")
 
 
 class Block(NamedTuple):
@@ -158,6 +158,11 @@ def test_few_blocks_are_not_run():
 def test_another_output_is_noticed(wanted, got, numbers_vary):
     assert printed_like(wanted, wanted, numbers_vary=numbers_vary)
     assert not printed_like(wanted, got, numbers_vary=numbers_vary)
+
+
+def test_a_number_may_have_thousands_where_numbers_vary():
+    assert printed_like("220 images/s, 8 s\n", "1,161 images/s, 12 s\n", numbers_vary=True)
+    assert not printed_like("220, 8\n", "220\n", numbers_vary=True)
 
 
 @pytest.mark.parametrize(
