@@ -98,7 +98,7 @@ class Categorical(_Model):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        if len({repr(choice) for choice in self.choices}) < len(self.choices):
+        if len({(isinstance(choice, bool), choice) for choice in self.choices}) < len(self.choices):
             raise ValueError("has a choice twice")
         return self
 

@@ -126,6 +126,7 @@ def test_later_queries_of_a_family_grow():
         (None, None, "schedules: 5x2", "`schedules` is '5x2'; give a list such as [20x10, 50x4], or {budget: 200"),
         (None, None, FAMILY.replace("low: 10,", "low: 0,"), "`schedules.first.low` is 0; give"),
         (None, "5x2", "risk: {type: categorical, choices: [a, a]}", "`risk` has a choice twice"),
+        (None, "5x2", "ridge: [1, 2, 1.0]", "`ridge` has a choice twice"),
         (None, None, FAMILY.replace("low: 10,", "low: 90,"), "has low 90 and high 40, not finite low <= high"),
         (None, None, FAMILY.replace("low: 1, high: 2", "low: 1.5"), "has low 1.5 and high 1, not finite low <= high"),
         (
