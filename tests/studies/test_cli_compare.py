@@ -194,7 +194,9 @@ class TestAgain:
         assert len(reads) == 1
 
     @pytest.mark.parametrize(
-        "resources", [{"workers": 1, "cpus_per_trajectory": 2}, {"workers": 3}], ids=["1 worker, 2 CPUs", "3 workers"]
+        "resources",
+        [pytest.param({"workers": 1, "cpus_per_trajectory": 2}, marks=pytest.mark.slow), {"workers": 3}],
+        ids=["1 worker, 2 CPUs", "3 workers"],
     )
     def test_resources_change_no_result(self, undisturbed, ntkcpl_on_ray, command, tables, tmp_path, resources):
         study, out, *_ = undisturbed

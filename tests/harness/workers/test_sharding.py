@@ -93,7 +93,7 @@ def test_a_shard_gives_up_its_last_block_before_it_makes_another(monkeypatch, pr
 
 @pytest.mark.ray
 @pytest.mark.parametrize("score", ["zero_one", "squared"])
-@pytest.mark.parametrize("n_shards", [2, 3, 8])
+@pytest.mark.parametrize("n_shards", [2, 3, pytest.param(8, marks=pytest.mark.slow)])
 def test_any_number_of_shards_makes_the_same_picks(problem, make_shards, n_shards, score):
     engines = LocalEngine(problem, score, Compute()), make_shards(n_shards)(problem, score, Compute())
     expected, found = ([engine.pick() for _ in range(N_PICKS)] for engine in engines)
