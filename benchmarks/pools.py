@@ -253,7 +253,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pd.DataFrame(found).to_csv(path, mode="a", header=not path.exists(), index=False)
         print(found[0]["data"], found[0]["seed"], file=sys.stderr, flush=True)
     results = pd.read_csv(path)
-    results = results[results["data"].isin(options.data)]
+    asked = {"data": options.data, "seed": parse_seeds(options.seeds), "row": [OURS, *options.rows]}
+    results = results[results[list(asked)].isin(asked).all(axis="columns")]
     results = results.sort_values("data", key=lambda words: words.map(options.data.index), kind="stable")
     print(*tables(results), sep="\n")
     if options.figure:
