@@ -40,7 +40,7 @@ from strategies.base import IndexArray
 
 FEATURES = ("x_train", "features", "feature", "x")
 """What the features may be called; the first that is there is read, and so the pool of a study before anything else."""
-NAMES = "names"
+NAMES = ("names", "name")
 NAME, INDEX, LABEL, ROUND, POSITION = "name", "index", "label", "round", "position"
 FEATURES_HASH = "features_hash"
 """Tells the points of a pool without names apart, should their order change."""
@@ -114,7 +114,7 @@ def load_pool(path: Path) -> Pool:
     """Read a pool: a file of features, a folder of `.npy` files, or a built-in data set.
 
     A `.npy` has the features alone. Elsewhere they are called `x_train`, as in a feature file of a study, `features`,
-    `feature` or `x`, and there may be `names`, in a Parquet file `name`. As in a study, features are multiplied by
+    `feature` or `x`, and there may be `names` or `name`. As in a study, features are multiplied by
     `x_scale`, and of a Parquet file with a column `split` the rows of `train` are the pool.
 
     Raises:
@@ -189,7 +189,9 @@ def _read(path: Path) -> tuple[NDArray[Any], Sequence[Any] | None, bool]:
     with opened(path) as file:
         columns = file.schema_arrow.names
         field = _feature_field(path, columns)
-        table = read_columns(path, file, [field, *(name for name in (NAME, SPLIT) if name in columns)])
+        called = _names_field(path, columns)
+        others = [name for name in (called, SPLIT) if name is not None and name in columns]
+        table = read_columns(path, file, [field, *others])
         is_text = columns.count(LABEL) == 1 and _is_text(file.schema_arrow.field(LABEL).type)
     is_pool = np.ones(len(table[field]), dtype=bool)
     if SPLIT in table and len(is_pool):
@@ -198,8 +200,8 @@ def _read(path: Path) -> tuple[NDArray[Any], Sequence[Any] | None, bool]:
         found = "no row of `train` in `split`" if len(is_pool) else "no rows at all"
         raise DataError(f"Expected points to choose from in `{path}`, but got {found}.")
     names = None
-    if NAME in table:
-        names = name_values(path, table[NAME])[is_pool].tolist()
+    if called is not None:
+        names = name_values(path, table[called], called)[is_pool].tolist()
     features = matrix(f"`{field}` of {path}", table.pop(field))
     return features if is_pool.all() else features[is_pool], names, is_text
 
@@ -208,23 +210,24 @@ def _read_arrays(
     path: Path, present: Sequence[str], get: Callable[[str], NDArray[Any]]
 ) -> tuple[NDArray[Any], Sequence[Any] | None, bool]:
     field = _feature_field(path, present)
-    names = get(NAMES) if NAMES in present else None
+    called = _names_field(path, present)
+    names = get(called) if called is not None else None
     if names is not None and names.ndim != 1:
-        raise DataError(f"Expected a list in `{NAMES}` of `{path}`, but got shape {names.shape}.")
+        raise DataError(f"Expected a list in `{called}` of `{path}`, but got shape {names.shape}.")
     features = get(field)
     if SCALE in present:
         features = scaled(path, field, features, get(SCALE))
     return features, None if names is None else names.tolist(), _has_text(present, get)
 
 
-def name_values(path: Path, column: pa.ChunkedArray) -> NDArray[Any]:
-    """A column of names, as `read_columns` gives it; strings of a fixed width where they are text.
+def name_values(path: Path, column: pa.ChunkedArray, called: str = NAME) -> NDArray[Any]:
+    """A column of names that is called so, as `read_columns` gives it; strings of a fixed width where they are text.
 
     Raises:
         DataError: a name is missing.
     """
     if column.null_count:
-        raise DataError(f"Expected a name in every row of `{NAME}` of `{path}`, but got {missing(column)}.")
+        raise DataError(f"Expected a name in every row of `{called}` of `{path}`, but got {missing(column)}.")
     return vector(column)
 
 
@@ -251,6 +254,13 @@ def _feature_field(path: Path, present: Sequence[str]) -> str:
     if found[:2] == ["features", "feature"]:  # as in a study
         raise DataError(f"Expected `features` or `feature` in `{path}`, but got both; drop one.")
     return found[0]
+
+
+def _names_field(path: Path, present: Sequence[str]) -> str | None:
+    found = [name for name in NAMES if name in present]
+    if len(found) > 1:
+        raise DataError(f"Expected `names` or `name` in `{path}`, but got both; drop one.")
+    return found[0] if found else None
 
 
 def read_labels(paths: Sequence[Path], pool: Pool, classes: str | None, no_class: str | None = None) -> Bought:

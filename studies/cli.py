@@ -63,7 +63,9 @@ StudyOption = Annotated[
 ]
 RootOption = Annotated[Path | None, typer.Option(help="Folder with the study's images; only without --data.")]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Let torchvision fetch the study's images.")]
-CandidatesOption = Annotated[str | None, typer.Option(help="Number of points that a look-ahead works on, or `all`.")]
+CandidatesOption = Annotated[
+    str | None, typer.Option(help="Value of `candidates` for all strategies that have it: a number or `all`.")
+]
 SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", help="Set strategy.parameter=value or learner.setting=value; repeatable.")
 ]

@@ -135,6 +135,15 @@ class TestPool:
         assert pool.names == (None if kind == "npy" else NAMES)
         assert pool.called(4) == ("4" if kind == "npy" else "p4.png")
 
+    def test_names_are_called_names_or_name_in_every_format(self, tmp_path):
+        np.savez(tmp_path / "one.npz", features=FEATURES, name=np.array(NAMES))
+        pd.DataFrame({"features": list(FEATURES), "names": NAMES}).to_parquet(tmp_path / "one.parquet")
+        for path in tmp_path.iterdir():
+            assert load_pool(path).names == NAMES
+        for path in (save(tmp_path, "npz", name=np.array(NAMES)), save(tmp_path, "parquet", names=NAMES)):
+            with pytest.raises(DataError, match=r"Expected `names` or `name` in .*, but got both; drop one"):
+                load_pool(path)
+
     def test_names_may_be_bytes(self, tmp_path):
         assert load_pool(save(tmp_path, "npz", names=np.array([name.encode() for name in NAMES]))).names == NAMES
 
