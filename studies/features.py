@@ -23,8 +23,13 @@ class EpochLines:
     def __init__(self) -> None:
         self._warned = False
 
-    def begin(self, recipe: Recipe, n_images: int, device: str) -> None:
-        """Say how much memory it takes, and what the recipe is bad for here."""
+    def begin(self, name: str, recipe: Recipe, n_images: int, device: str) -> None:
+        """Say what is trained by the recipe of this name, how much memory it takes, and what it is bad for here."""
+        typer.echo(
+            f"Recipe {name}: {recipe.method}, {recipe.backbone}, {counted(n_images, 'image')} at {recipe.image_size} x "
+            f"{recipe.image_size} pixels, {counted(recipe.epochs, 'epoch')}, batches of {recipe.batch_size}.",
+            err=True,
+        )
         typer.echo(memory_text(recipe, n_images, is_gpu=device == "cuda"), err=True)
         if text := warning(recipe.precision, is_gpu=device == "cuda"):
             typer.echo(text, err=True)

@@ -65,7 +65,10 @@ def pretrain(
     data: Data,
     out: Annotated[Path, typer.Option(help="Checkpoint to write; the same command continues from it.")],
     recipe: Annotated[
-        str | None, typer.Option(help="Recipe (`ntkcpl features recipes`); default: the one that suits --data.")
+        str | None,
+        typer.Option(
+            help="Recipe (`ntkcpl features recipes`); default: that of a named data set, or else simsiam_cifar."
+        ),
     ] = None,
     method: Annotated[str | None, typer.Option(help="simsiam, byol or simclr.")] = None,
     backbone: Annotated[str | None, typer.Option(help="resnet18, resnet50, wrn28_8, wrn16_4_half, ...")] = None,
@@ -106,8 +109,9 @@ def pretrain(
         if unlabelled and knn_every is not None:
             raise SpecError("Expected no --knn-every with --unlabelled, because kNN needs labels; leave it out.")
         changes: dict[str, Any] = {"method": method, "backbone": backbone, "epochs": epochs}
+        name = recipe or default_recipe(data)
         wanted = make_recipe(
-            recipe or default_recipe(data),
+            name,
             {key: value for key, value in changes.items() if value is not None} | _settings(settings),
         )
         _refuse_unused(data, root, download)
@@ -119,7 +123,7 @@ def pretrain(
         with processes(_device(device), threads) as place, making(out):
             lines = EpochLines()
             if is_first():
-                lines.begin(wanted, len(images.train), place)
+                lines.begin(name, wanted, len(images.train), place)
             done = pretrain(
                 images.train,
                 wanted,

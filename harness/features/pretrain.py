@@ -204,7 +204,9 @@ def pretrain(
     if len(images) < _LEAST_IMAGES:
         raise DataError(f"Expected at least {_LEAST_IMAGES} images in {images.where}, but got {len(images)}.")
     if recipe.batch_size > len(images):
-        raise SpecError(f"Expected batches of at most {len(images)} images, but got batch_size={recipe.batch_size}.")
+        raise SpecError(
+            f"Expected batches of at most {len(images)} images, but got batch_size={recipe.batch_size}; lower it."
+        )
     rank, world = _processes()
     if recipe.batch_size % (world * recipe.accumulate) or recipe.batch_size // (world * recipe.accumulate) < 2:
         raise SpecError(
