@@ -97,7 +97,7 @@ def pretrain(
     compiled: Annotated[bool, typer.Option("--compile", help="Let torch compile views and steps.")] = False,
 ) -> None:
     """Pre-train an encoder on images without their labels, which only measure its kNN accuracy on the way."""
-    with one_line_errors(f"Interrupted: finished epochs are in {out}; the same command continues from there."):
+    with one_line_errors("Interrupted: finished epochs are kept; the same command continues from there."):
         from harness.exceptions import CheckpointError, SpecError
         from harness.features.images import Source, open_images
         from harness.features.recipes import default_recipe, make_recipe
