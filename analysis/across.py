@@ -60,8 +60,9 @@ def _names_by_data(results: Results) -> dict[str, dict[str, str]]:
 def areas_by_data(results: Results, windows: Windows | None = None) -> dict[str, pd.DataFrame]:
     """Area under the curve on each data set, of the configurations finished on all of them: `seeds x configurations`.
 
-    The seeds of a data set are those that all these configurations have finished there. One that has less than half of
-    the seeds of another on some data set is left out, as it would take the seeds from all.
+    The seeds of a data set are those that all these configurations have finished there. One that has less than half as
+    many there as the median configuration (the lower of two in the middle) is left out, as it would take the seeds from
+    the others.
 
     Args:
         results: finished trajectories of two data sets or more.
@@ -92,7 +93,9 @@ def seeds_left_out(results: Results, windows: Windows | None = None) -> list[str
     tables, late = _areas(results, windows)
     said = []
     if late:
-        said.append(f"Left out here, because they have less than half of the seeds on a data set: {listed(late)}.")
+        said.append(
+            f"Left out here, because on a data set they have less than half the median number of seeds: {listed(late)}."
+        )
     for data, table in tables.items():
         kept = table.drop(columns=late).dropna(how="all")
         if lacking := kept.index[kept.isna().any(axis="columns")].to_list():
@@ -114,7 +117,8 @@ def _areas(results: Results, windows: Windows | None) -> tuple[dict[str, pd.Data
     if not everywhere:
         raise SelectionError("Expected a configuration that is finished on all data sets, but got none.")
     found = {data: table[everywhere] for data, table in tables.items()}
-    shares = pd.DataFrame({data: table.count() / table.count().max() for data, table in found.items()})
+    counts = {data: table.count() for data, table in found.items()}
+    shares = pd.DataFrame({data: n / n.quantile(0.5, interpolation="lower") for data, n in counts.items()})
     return found, [str(name) for name in shares.index[shares.min(axis="columns") < LEAST_SHARE]]
 
 

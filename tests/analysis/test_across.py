@@ -134,8 +134,20 @@ def test_one_that_has_just_begun_takes_no_seeds_from_the_others(tmp_path, trajec
     assert list(areas_by_data(results)["a"]) == ["badge", "random"]
     assert len(areas_by_data(results)["a"]) == 4
     assert seeds_left_out(results) == [
-        "Left out here, because they have less than half of the seeds on a data set: margin."
+        "Left out here, because on a data set they have less than half the median number of seeds: margin."
     ]
+
+
+def test_a_baseline_with_many_more_seeds_leaves_the_others_in(tmp_path, trajectory, write_store):
+    rows = [
+        trajectory(name, seed, data=data)
+        for data in ("a", "b")
+        for name, n in (("random", 7), ("badge", 3), ("margin", 2))
+        for seed in range(n)
+    ]
+    results = load(write_store(tmp_path, rows))
+    assert list(areas_by_data(results)["a"]) == ["badge", "margin", "random"]
+    assert len(areas_by_data(results)["a"]) == 2
 
 
 def test_areas_are_over_the_windows_that_are_given(tmp_path, trajectory, write_store):
