@@ -9,6 +9,8 @@ from strategies.functional.tiles import TILE_ROWS, map_tiles
 
 _SAFE_EXPONENT = 40
 """Largest entries up to 2^40 and down to 2^-40 have squares that float32 can add up."""
+_LEAST_SPREAD = 1e-4
+"""Mean squared distance from the mean, over its squared length, below which float32 mistakes the nearest points."""
 
 
 def safe_factor(largest: FloatArray) -> FloatArray:
@@ -109,10 +111,11 @@ def nearest_others(
     Returns:
         Rows of `points` and Euclidean distances, both `n x n_near`, in no order.
     """
-    norms = squared_norms(points)
+    shifted = _shifted(points)
+    norms = squared_norms(shifted)
 
     def of_tile(tile: slice) -> tuple[IndexArray, FloatArray]:
-        block = squared_distances(points[tile], points, norms)
+        block = squared_distances(shifted[tile], shifted, norms)
         rows = np.arange(len(block))
         block[rows, rows + tile.start] = np.inf
         near = np.argpartition(block, n_near - 1, axis=1)[:, :n_near].copy()
@@ -121,3 +124,13 @@ def nearest_others(
     found = map_tiles(of_tile, len(points), tile_rows=tile_rows, n_threads=n_threads)
     near, gaps = zip(*found, strict=True)
     return np.concatenate(near), np.concatenate(gaps)
+
+
+def _shifted(points: FloatArray) -> FloatArray:
+    """`points` less their mean, where they are so far from 0 that rounding decides which of them are near."""
+    mean = points.mean(axis=0, dtype=np.float64)
+    offset = float(mean @ mean)
+    if float(squared_norms(points).mean(dtype=np.float64)) - offset > _LEAST_SPREAD * offset:
+        return points
+    shifted: FloatArray = (points - mean).astype(points.dtype)
+    return shifted

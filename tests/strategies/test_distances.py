@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.spatial.distance import cdist
+from sklearn.datasets import load_digits
 
 from strategies.functional.distances import (
     nearest_others,
@@ -67,6 +68,17 @@ def test_nearest_others_keeps_no_block_of_distances():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * n**2 / 4
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e5])
+def test_nearest_others_are_found_far_from_0(offset):
+    points = normalise_rows((load_digits().data + offset).astype(np.float32))
+    exact = cdist(points.astype(np.float64), points.astype(np.float64))
+    np.fill_diagonal(exact, np.inf)
+    limits = np.sort(exact, axis=1)[:, 9]
+    near, gaps = nearest_others(points, 10)
+    assert (np.take_along_axis(exact, near, axis=1) <= 1.01 * limits[:, None]).all()
+    assert np.allclose(gaps, np.take_along_axis(exact, near, axis=1), rtol=1e-3)
 
 
 @pytest.mark.parametrize("n_threads", [1, 4])
