@@ -73,7 +73,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     for name, values in {
         "stay": ("0.9", "0.99"),
         "neighbours": ("5", "20"),
-        "candidates": ("2500", "10000"),
+        "candidates": ("2500", "5000"),
         "handover": ("20", "1e9"),
     }.items()
     for value in values

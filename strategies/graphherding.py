@@ -46,10 +46,10 @@ class GraphHerding(Strategy):
 
     name: ClassVar[str] = "graphherding"
     source: ClassVar[str] = "this project, after Bae et al. 2024, arXiv 2407.12212, and 2025, arXiv 2412.20644"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     chooses_first_round: ClassVar[bool] = True
 
-    candidates: Annotated[int, Field(ge=2, le=30_000)] = 5_000
+    candidates: Annotated[int, Field(ge=2, le=30_000)] = 10_000
     """Unlabelled and labelled points, which are averaged over; redrawn each round.
 
     Half of this number at least is unlabelled. So with more labels than the other half there are more points than it
@@ -68,7 +68,7 @@ class GraphHerding(Strategy):
         if (
             view.model is not None
             and view.model.learns_embedding
-            and len(view.labels) >= self.handover * view.n_classes
+            and len(view.labels) / view.n_classes >= self.handover
         ):
             return replace(BaitBinary()._select(view, n, rng=rng), stats={"handed_over": 1})
         n_threads = view.compute.n_threads

@@ -26,7 +26,7 @@ class TypiClust(Strategy):
     """
 
     name: ClassVar[str] = "typiclust"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = "Hacohen, Dekel and Weinshall 2022, Active Learning on a Budget, ICML"
     chooses_first_round: ClassVar[bool] = True
 

@@ -90,6 +90,8 @@ def test_from_some_labels_for_each_class_on_bait_binary_chooses_where_the_classi
     np.testing.assert_array_equal(choose(GraphHerding(handover=3), frozen, 5).indices, herded.indices)
     unlabelled = make_view(n_labelled=0)
     assert "handed_over" not in choose(GraphHerding(handover=1e-9), unlabelled, 5).stats
+    fifty = replace(make_view(n_labelled=55), n_classes=50)  # 1.1 for each; as floats, 1.1 times 50 is more than 55
+    assert choose(GraphHerding(handover=1.1), fifty, 5).stats == {"handed_over": 1}
 
 
 def test_a_part_of_the_pool_is_enough():
