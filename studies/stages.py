@@ -46,7 +46,7 @@ def make_features(data: str, stage: FeatureStage, root: Path | None, out: Path, 
             if stage.pretrain_on is not None:
                 pool = open_images(Source(stage.pretrain_on, root, download=download))
             epochs = EpochLines()
-            epochs.begin(recipe, len(pool.train), place)
+            epochs.begin(stage.recipe, recipe, len(pool.train), place)
             epochs.end(pretrain(pool.train, recipe, Path(checkpoint), device=place, listen=epochs), Path(checkpoint))
         loaded = load_encoder(checkpoint, backbone=stage.backbone)
         typer.echo(describe_encoder(loaded), err=True)
