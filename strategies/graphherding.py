@@ -40,8 +40,8 @@ class GraphHerding(Strategy):
     classes. A classifier that learns an embedding knows more of these than the features do: from there on, the query is
     that of `bait_binary`, if the classifier does.
 
-    The mean runs over the labelled points and the candidates. A score is what the mean loses without that pick. How the
-    strategy was found, what was measured and where it fails: docs/explanation/graphherding.md.
+    The mean runs over the labelled points and the candidates. A score is what the mean loses without that pick. The
+    derivation, what was measured and where it fails: docs/explanation/graphherding.md.
     """
 
     name: ClassVar[str] = "graphherding"
