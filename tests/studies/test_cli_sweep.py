@@ -140,6 +140,7 @@ class TestGrid:
 class TestOnLogicalGPUs:
     """The cluster has 4 CPUs and 2 GPUs; trials hold none of them."""
 
+    @pytest.mark.slow  # the next test asks the same of two trials that are sure to run at the same time
     def test_every_trajectory_actor_sees_its_own_gpu(self, ntkcpl_on_ray, sweep_command, tmp_path):
         words = sweep_command(tmp_path, strategy="plugins:ShowsGPU", max_clusters=None, schedules="5x2;2x5;10")
         result = ntkcpl_on_ray(*words)
