@@ -6,7 +6,7 @@ compiling is not counted.
 
     python benchmarks/strategies.py
     python benchmarks/strategies.py --data features.npz --strategies typiclust,badge --json
-    python benchmarks/strategies.py --strategies 'graphherding?candidates=10000&handover=1e9' --points 10000
+    python benchmarks/strategies.py --strategies 'graphherding?handover=1e9' --points 10000
 """
 
 from __future__ import annotations
