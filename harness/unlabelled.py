@@ -212,6 +212,8 @@ def _read_arrays(
     field = _feature_field(path, present)
     called = _names_field(path, present)
     names = get(called) if called is not None else None
+    if called == NAME and names is not None and names.ndim == 0:  # of the file, not of its points
+        names = None
     if names is not None and names.ndim != 1:
         raise DataError(f"Expected a list in `{called}` of `{path}`, but got shape {names.shape}.")
     features = get(field)

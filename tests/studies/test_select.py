@@ -144,6 +144,10 @@ class TestPool:
             with pytest.raises(DataError, match=r"Expected `names` or `name` in .*, but got both; drop one"):
                 load_pool(path)
 
+    def test_a_single_name_is_that_of_the_file(self, tmp_path):
+        np.savez(tmp_path / "one.npz", features=FEATURES, name=np.array("cifar10"))
+        assert load_pool(tmp_path / "one.npz").names is None
+
     def test_names_may_be_bytes(self, tmp_path):
         assert load_pool(save(tmp_path, "npz", names=np.array([name.encode() for name in NAMES]))).names == NAMES
 
