@@ -30,7 +30,7 @@ class Boss(Oracle):
     """
 
     name: ClassVar[str] = "boss"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = "Huseljic et al. 2026, BoSS: A Best-of-Strategies Selector, arXiv 2603.13109"
     chooses_first_round: ClassVar[bool] = True
     asks: ClassVar[frozenset[Question]] = frozenset({"embedding", "gradient"})

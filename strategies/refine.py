@@ -52,7 +52,7 @@ class Refine(Strategy):
     """
 
     name: ClassVar[str] = "refine"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     source: ClassVar[str] = (
         "Huseljic et al. 2025, Cleaning the Pool: Progressive Filtering of Unlabeled Pools in Deep Active Learning, "
         "arXiv 2511.22344"

@@ -41,9 +41,9 @@ def test_versions_follow_those_of_the_proposers():
     assert proposers == {
         "coreset_self": 2,
         "bait_binary": 2,
-        "typiclust": 2,
+        "typiclust": 3,
         "dropquery": 2,
         "maxherding": 2,
         "uherding": 2,
     }
-    assert (Refine.version, Boss.version) == (3, 2)
+    assert (Refine.version, Boss.version) == (4, 3)
