@@ -22,7 +22,7 @@ class TCM(Strategy):
     """
 
     name: ClassVar[str] = "tcm"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = (
         "Doucet et al. 2024, Bridging Diversity and Uncertainty in Active Learning, arXiv 2403.03728"
     )
@@ -32,6 +32,6 @@ class TCM(Strategy):
     """Labels a class, on average, from which Margin chooses; the first round is TypiClust's in any case."""
 
     def _select(self, view: PoolView, n: int, *, rng: np.random.Generator) -> Selection:
-        is_early = view.model is None or len(view.labelled) < self.typiclust_labels * view.n_classes
+        is_early = view.model is None or len(view.labelled) / view.n_classes < self.typiclust_labels
         chosen = TypiClust() if is_early else Margin()
         return chosen.select(view, n, rng=rng)

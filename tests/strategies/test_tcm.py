@@ -26,3 +26,7 @@ def test_margin_takes_over_at_so_many_labels_a_class(n_labelled, chooser):
 def test_the_change_is_validated():
     with pytest.raises(ValidationError):
         TCM(typiclust_labels=-1)
+
+
+def test_its_version_follows_that_of_typiclust():
+    assert (TypiClust.version, TCM.version) == (3, 3)
