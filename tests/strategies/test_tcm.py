@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -21,6 +23,12 @@ def test_margin_takes_over_at_so_many_labels_a_class(n_labelled, chooser):
     found = choose(TCM(typiclust_labels=3), view)
     np.testing.assert_array_equal(found.indices, choose(chooser, view).indices)
     np.testing.assert_array_equal(found.scores, choose(chooser, view).scores)
+
+
+def test_labels_for_each_class_are_not_rounded():
+    view = replace(make_view(n_labelled=55), n_classes=50)  # 1.1 for each; as floats, 1.1 times 50 is more than 55
+    found = choose(TCM(typiclust_labels=1.1), view, 2)
+    np.testing.assert_array_equal(found.scores, choose(Margin(), view, 2).scores)
 
 
 def test_the_change_is_validated():
