@@ -44,6 +44,7 @@ from strategies.functional.distances import squared_distances
 OURS = "graphherding"
 OTHERS = ["random", "margin", "badge", "typiclust", "probcover", "maxherding", "uherding", "bait_binary", "dropquery"]
 OTHERS += ["ntkcpl_self", "ntkcpl_al"]
+STRATEGIES = [OURS, *OTHERS]
 
 
 def gaussian(points: np.ndarray, **_: object) -> np.ndarray:
@@ -115,52 +116,50 @@ def run(word: str, seed: int, rows: Sequence[str], options: argparse.Namespace) 
     return found
 
 
-def tables(results: pd.DataFrame) -> Iterator[str]:
-    """Markdown: GraphHerding less each row in areas, and less the best of the others at each label count."""
+def tables(results: pd.DataFrame, ours: str) -> Iterator[str]:
+    """Markdown: the row `ours` less each other in areas, and less the best of the others at each label count."""
     paired = {}
     for word, of_data in results.groupby("data", sort=False):
         paired[word] = of_data.pivot(index="seed", columns=["row", "labels"], values="accuracy").dropna(axis=0)
-    rows = [row for row in dict.fromkeys(results["row"]) if row != OURS]
+    rows = [row for row in dict.fromkeys(results["row"]) if row != ours]
     for log, axis in ((False, "labels"), (True, "the logarithm of labels")):
         areas = {word: areas_of(wide, log=log) for word, wide in paired.items()}
-        yield f"\nArea of {OURS} over {axis} less that of the row, in points, with 95 % intervals\n"
+        yield f"\nArea of {ours} over {axis} less that of the row, in points, with 95 % intervals\n"
         yield from heading("", [f"{word} ({len(wide)} seeds)" for word, wide in paired.items()])
-        yield table_row(f"*{OURS}, %*", (f"{of[OURS].mean():.1f}" for of in areas.values()))
+        yield table_row(f"*{ours}, %*", (f"{of[ours].mean():.1f}" for of in areas.values()))
         for row in rows:
-            cells = (shown(paired_difference(of[OURS], of[row])) if row in of else "" for of in areas.values())
+            cells = (shown(paired_difference(of[ours], of[row])) if row in of else "" for of in areas.values())
             yield table_row(row, cells)
-    others = [row for row in rows if row in OTHERS]
-    against = {row: [row] for row in rows if row not in OTHERS}
+    others = [row for row in rows if row in STRATEGIES]
+    against = {row: [row] for row in rows if row not in STRATEGIES}
     if others:
         against["the best of the other strategies"] = others
     for what, among in against.items():
-        yield f"\n{OURS} less {what} at each label count (bold: clear of zero)\n"
-        counts = next(iter(paired.values()))[OURS].columns
+        yield f"\n{ours} less {what} at each label count (bold: clear of zero)\n"
+        counts = next(iter(paired.values()))[ours].columns
         yield from heading("", counts)
         for word, wide in paired.items():
             best = {count: max(among, key=lambda row: wide[row][count].mean()) for count in counts}
             names = {n: f" ({best[n]})" if among is others else "" for n in counts}
-            cells = (f"{shown(paired_difference(wide[OURS][n], wide[best[n]][n]))}{names[n]}" for n in counts)
+            cells = (f"{shown(paired_difference(wide[ours][n], wide[best[n]][n]))}{names[n]}" for n in counts)
             yield table_row(word, cells)
     if len(paired) > 1 and rows:
-        yield from over_all(paired, rows)
+        yield from over_all(results, ours, rows)
 
 
-def over_all(paired: dict[str, pd.DataFrame], rows: Sequence[str]) -> Iterator[str]:
-    """Markdown: GraphHerding less each row, mean over the pools of all data sets that have every row."""
-    whole = [wide for wide in paired.values() if set(rows) <= set(wide.columns.unique("row"))]
-    n_pools = sum(map(len, whole))
-    if n_pools < 2:
-        return
-    columns: dict[object, list[pd.DataFrame]] = {"area": [areas_of(wide, log=False) for wide in whole]}
-    columns["area over log labels"] = [areas_of(wide, log=True) for wide in whole]
-    for count in whole[0][OURS].columns:
-        columns[count] = [wide.xs(count, axis="columns", level="labels") for wide in whole]
-    yield f"\n{OURS} less the row, mean over {n_pools} pools of all data, with two standard errors\n"
-    yield from heading("", columns)
+def over_all(results: pd.DataFrame, ours: str, rows: Sequence[str]) -> Iterator[str]:
+    """Markdown: the row `ours` less each other, mean over the pools of all data sets that have both."""
+    counts = sorted(results["labels"].unique())
+    yield f"\n{ours} less the row, mean over the pools of all data that have both, with two standard errors\n"
+    yield from heading("", ["pools", "area", "area over log labels", *counts])
     for row in rows:
-        differences = [np.concatenate([part[OURS] - part[row] for part in parts]) for parts in columns.values()]
-        yield table_row(row, (over_pools(each) for each in differences))
+        both = results[results["row"].isin([ours, row])]
+        wide = both.pivot(index=["data", "seed"], columns=["row", "labels"], values="accuracy").dropna(axis=0)
+        if len(wide) > 1 and row in wide:
+            columns = [areas_of(wide, log=False), areas_of(wide, log=True)]
+            columns += [wide.xs(count, axis="columns", level="labels") for count in counts]
+            cells = (over_pools((each[ours] - each[row]).to_numpy()) for each in columns)
+            yield table_row(row, [str(len(wide)), *cells])
 
 
 def over_pools(differences: np.ndarray) -> str:
@@ -230,6 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+")
     parser.add_argument("--rows", nargs="+", default=[OURS, *OTHERS], help=f"strategies, {[*PARTS, *SETTINGS]}")
+    parser.add_argument("--of", default=OURS, metavar="ROW", help="whose differences to all other rows are printed")
     parser.add_argument("--size", type=int, default=5_000, help="points of a pool, at most 5/6 of what there is")
     parser.add_argument("--schedule", default="20x5,100x4")
     parser.add_argument("--seeds", default="0-9", help="as for `ntkcpl compare`")
@@ -244,19 +244,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = options.out / f"{options.half}_{options.size}_{options.schedule}{learner}.csv"
     known = pd.read_csv(path) if path.exists() else pd.DataFrame({"data": [], "seed": [], "row": []})
     done = set(zip(known["data"], known["seed"], known["row"], strict=True))
+    wanted = dict.fromkeys([options.of, *options.rows])
     tasks = []
     for seed in parse_seeds(options.seeds):
         for word in options.data:
-            if rows := [row for row in options.rows if (word, seed, row) not in done]:
+            if rows := [row for row in wanted if (word, seed, row) not in done]:
                 tasks.append(joblib.delayed(run)(word, seed, rows, options))
     for found in joblib.Parallel(options.processes, return_as="generator_unordered", batch_size=1)(tasks):
         pd.DataFrame(found).to_csv(path, mode="a", header=not path.exists(), index=False)
         print(found[0]["data"], found[0]["seed"], file=sys.stderr, flush=True)
     results = pd.read_csv(path)
-    asked = {"data": options.data, "seed": parse_seeds(options.seeds), "row": [OURS, *options.rows]}
+    asked = {"data": options.data, "seed": parse_seeds(options.seeds), "row": list(wanted)}
     results = results[results[list(asked)].isin(asked).all(axis="columns")]
     results = results.sort_values("data", key=lambda words: words.map(options.data.index), kind="stable")
-    print(*tables(results), sep="\n")
+    print(*tables(results, options.of), sep="\n")
     if options.figure:
         draw(results, options.figure)
 
