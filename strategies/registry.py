@@ -8,7 +8,8 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -104,9 +105,15 @@ SETS: dict[str, tuple[str, ...]] = {
 """Names for several: one strategy of each kind, those that are compared with most often; and all there are."""
 
 
+@cache
+def installed(group: str) -> EntryPoints:
+    """The entry points of a group; all installed packages are searched for them, once in a process."""
+    return entry_points(group=group)
+
+
 def strategy_names() -> list[str]:
     """All names that `strategy_class` knows: built-in ones first, then those of installed packages."""
-    return [*BUILT_IN, *sorted(set(entry_points(group=ENTRY_POINT_GROUP).names) - set(BUILT_IN))]
+    return [*BUILT_IN, *sorted(set(installed(ENTRY_POINT_GROUP).names) - set(BUILT_IN))]
 
 
 def strategy_class(name: str) -> type[Strategy]:
@@ -139,7 +146,7 @@ def find_class(
         known: names to list where there is none of this one.
         unknown: the error to raise where there is none, or what is there does not inherit `base`.
     """
-    registered = {point.name: point for point in entry_points(group=group)}
+    registered = {point.name: point for point in installed(group)}
     if name not in registered and ":" not in name:
         raise unknown(
             f"Expected a {kind} among {', '.join(known)} or `module:Class`, but got `{name}`."

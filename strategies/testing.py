@@ -27,7 +27,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import FrozenInstanceError, dataclass, replace
 from functools import cached_property
-from importlib.metadata import entry_points
 from typing import Any
 
 try:
@@ -55,7 +54,7 @@ from strategies.base import (
 )
 from strategies.exceptions import InvalidParameterError, InvalidQuestionError, PoolExhaustedError
 from strategies.random import Random
-from strategies.registry import ENTRY_POINT_GROUP, make_strategy, parameter_names, resolved_parameters
+from strategies.registry import ENTRY_POINT_GROUP, installed, make_strategy, parameter_names, resolved_parameters
 
 __all__ = ["StrategyContract", "choose", "make_view"]
 
@@ -468,7 +467,7 @@ class StrategyContract:
         assert version >= 1, f"Expected `version` to be at least 1, but got {version}."
         assert isinstance(source, str), f"Expected `source` to be text, but got {source!r}."
         assert source.strip(), "Expected `source` to name a publication, but it is empty."
-        for point in entry_points(group=ENTRY_POINT_GROUP):
+        for point in installed(ENTRY_POINT_GROUP):
             if point.value == address(strategy):
                 assert point.name == name, f"Expected the entry point to be called `{name}`, but got `{point.name}`."
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
 from harness.exceptions import SpecError
@@ -14,7 +13,7 @@ from harness.learners.linear import Linear
 from harness.learners.ridge import KernelRidge
 from harness.spec import AnyLearner, LearnerSpec, NamedLearner
 from strategies.exceptions import InvalidParameterError
-from strategies.registry import build, find_class, resolved_parameters
+from strategies.registry import build, find_class, installed, resolved_parameters
 
 ENTRY_POINT_GROUP = "ntkcpl.learners"
 MLP = "mlp"
@@ -26,7 +25,7 @@ BUILT_IN: dict[str, type[Learner]] = {each.name: each for each in (Linear, KNN, 
 def learner_names() -> list[str]:
     """All names: the network first, then the other built-in ones, then those of installed packages."""
     own = [MLP, *BUILT_IN]
-    return [*own, *sorted(set(entry_points(group=ENTRY_POINT_GROUP).names) - set(own))]
+    return [*own, *sorted(set(installed(ENTRY_POINT_GROUP).names) - set(own))]
 
 
 def learner_class(name: str) -> type[Learner]:

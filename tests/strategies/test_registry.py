@@ -109,7 +109,7 @@ def installed(monkeypatch):
             ("number", "a_package:number"),
         ]
     )
-    monkeypatch.setattr(registry, "entry_points", lambda *, group: points.select(group=group))
+    monkeypatch.setattr(registry, "installed", lambda group: points.select(group=group))
 
 
 def message_of(error):

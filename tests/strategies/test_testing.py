@@ -597,7 +597,7 @@ def test_a_process_that_died_is_told_and_replaced():
 
 def test_an_entry_point_of_another_name_is_found(monkeypatch):
     points = EntryPoints([EntryPoint("other", f"{__name__}:Works", testing.ENTRY_POINT_GROUP)])
-    monkeypatch.setattr(testing, "entry_points", lambda *, group: points.select(group=group))
+    monkeypatch.setattr(testing, "installed", lambda group: points.select(group=group))
     with pytest.raises(AssertionError, match="called `works`, but got `other`"):
         StrategyContract().test_says_what_it_is(Works())
 

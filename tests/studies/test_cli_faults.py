@@ -95,7 +95,7 @@ class Points(list):
 
 
 def test_a_plug_in_that_fails_is_listed_with_its_error(ntkcpl, monkeypatch):
-    monkeypatch.setattr(registry, "entry_points", lambda group: Points([Broken()]))
+    monkeypatch.setattr(registry, "installed", lambda group: Points([Broken()]))
     result = ntkcpl("list", "strategies")
     assert result.exit_code == 0
     shown = " ".join(result.stdout.split())
